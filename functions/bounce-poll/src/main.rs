@@ -1,0 +1,2 @@
+//! bounce-poll
+fn main() {}

@@ -1,0 +1,2 @@
+//! poll-dispatch
+fn main() {}

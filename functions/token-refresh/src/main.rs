@@ -1,0 +1,2 @@
+//! token-refresh
+fn main() {}

@@ -1,0 +1,12 @@
+//! Apps and accounts: what the operator named, checked at the edge so that nothing below re-checks it.
+
+mod health;
+mod id;
+mod settings;
+
+pub use health::{Health, HealthState};
+pub use id::{AccountId, AppId, InvalidId};
+pub use settings::{
+    Account, AfterReading, App, Authentication, Cloud, Credential, Encryption, Invalid, Protocol, Purpose, Server,
+    Since, Tenant,
+};

@@ -1,0 +1,12 @@
+//! What the functions of Rebond share.
+//!
+//! A person connects a mailbox; a poll reads what is new in it; each message becomes a
+//! [`report::Report`] with one outcome for each recipient, written once: the fact.
+//!
+//! Rooms without a feature are pure: bytes, settings and the clock come in as arguments.
+//! `mailbox` adds sockets; `aws` adds the rooms that may name `aws_*`.
+
+pub mod account;
+pub mod limits;
+pub mod report;
+pub mod secret;

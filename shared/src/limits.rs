@@ -1,0 +1,39 @@
+//! Every bound on what comes from outside, in one place.
+
+/// Bytes of one message that are fetched and read; a longer one is cut here and says so.
+/// A report's machine-readable part stands near its front: the returned message is what is long.
+pub const MESSAGE_BYTES: usize = 4 << 20;
+/// Bytes of one header field after unfolding; the rest is cut.
+pub const HEADER_BYTES: usize = 16 << 10;
+/// Header fields read of one entity.
+pub const HEADERS: usize = 1_000;
+/// Parts looked at in one message.
+pub const PARTS: usize = 256;
+/// Nesting of multiparts and attached messages that is followed.
+pub const DEPTH: usize = 12;
+/// Outcomes kept of one report.
+pub const RECIPIENTS: usize = 10_000;
+/// Characters kept of a diagnostic text.
+pub const DIAGNOSTIC_CHARS: usize = 2_000;
+/// Characters kept of an address: RFC 5321 §4.5.3.1 allows 64 + 1 + 255; prefixes come on top.
+pub const ADDRESS_CHARS: usize = 400;
+/// Characters of evidence shown.
+pub const EVIDENCE_CHARS: usize = 300;
+
+/// One line of a mail server, without literals.
+pub const SERVER_LINE_BYTES: usize = 64 << 10;
+/// Brackets open at once in a mail server's response.
+pub const SERVER_NESTING: usize = 32;
+/// Untagged responses to one command that carry nothing we asked for.
+pub const SERVER_UNTAGGED: usize = 200_000;
+/// Bytes asked for in one `UID FETCH` range.
+pub const FETCH_RANGE_BYTES: u64 = 8 << 20;
+/// Messages asked for in one `UID FETCH` range.
+pub const FETCH_RANGE_MESSAGES: usize = 500;
+/// UIDs below the highest one read that are looked at again: a server may commit them late.
+pub const RESCAN_UIDS: u32 = 100;
+
+/// Body of an answer to an HTTP request of ours.
+pub const HTTP_ANSWER_BYTES: usize = 64 << 10;
+/// Query string of a request to us.
+pub const QUERY_BYTES: usize = 16 << 10;
