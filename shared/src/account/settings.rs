@@ -222,7 +222,9 @@ impl Server {
 fn split_host_port(text: &str) -> Result<(String, Option<u16>), Invalid> {
     let text = text.trim();
     if text.contains("://") {
-        return invalid(format!("{text:?} is a URL: give the host name alone, as imap.example.com or imap.example.com:993"));
+        return invalid(format!(
+            "{text:?} is a URL: give the host name alone, as imap.example.com or imap.example.com:993"
+        ));
     }
     let (host, port) = match (text.strip_prefix('['), text.parse::<std::net::Ipv6Addr>()) {
         (Some(rest), _) => match rest.split_once(']') {
