@@ -7,6 +7,14 @@
 //! `mailbox` adds sockets; `aws` adds the rooms that may name `aws_*`.
 
 pub mod account;
+pub mod advice;
 pub mod limits;
+pub mod oauth;
+#[cfg(feature = "aws")]
+pub mod queue;
 pub mod report;
 pub mod secret;
+#[cfg(feature = "aws")]
+pub mod table;
+#[cfg(feature = "aws")]
+pub mod vault;
