@@ -25,7 +25,7 @@ pub struct AccountItem {
     pub account: Account,
     /// What it can do now.
     pub health: Health,
-    /// Which version of the grant in the vault is true; 0 before the first.
+    /// Which version of the grant in the vault is true; it starts with the time the account was made.
     pub generation: u64,
     /// Who connected it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,7 +74,8 @@ impl AccountItem {
             due_shard: keys::due_shard(&account.id),
             next_due: if state.is_polled() { now.as_second() } else { NEVER },
             health: Health { state, since: now, advice: None, said: None, failures: 0 },
-            generation: 0,
+            // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
+            generation: u64::try_from(now.as_second()).unwrap_or(0),
             principal: None,
             token_expires: None,
             refreshed: None,

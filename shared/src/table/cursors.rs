@@ -12,6 +12,8 @@ pub struct Cursor {
     pub uid_validity: u32,
     /// UIDNEXT when everything below had been read: nothing is new while the server still says so.
     pub uid_next: u32,
+    /// The first UID that is ours to read; what `since` left out stays out.
+    pub first: u32,
     /// The highest UID read.
     pub highest: u32,
     /// UIDs read within the re-scan window below `highest`: what is missing there came late.

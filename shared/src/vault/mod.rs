@@ -7,6 +7,7 @@ pub use sealed_file::{MasterKey, SealedFile};
 pub use secrets_manager::SecretsManager;
 
 use crate::account::{AccountId, AppId};
+use crate::oauth::SigningKey;
 use crate::secret::Secret;
 use std::fmt;
 use uuid::Uuid;
@@ -78,6 +79,9 @@ pub enum VaultError {
         /// What is wrong.
         what: String,
     },
+    /// There is no usable signing key.
+    #[error("there is no signing key in the vault, or it has fewer than 32 characters")]
+    NoSigningKey,
     /// The file system refused.
     #[error("the vault {file}: {what}")]
     File {
@@ -100,4 +104,10 @@ pub trait Vault: Send + Sync {
 
     /// Removes a secret with all its versions, at once.
     async fn remove(&self, name: &Name) -> Result<(), VaultError>;
+}
+
+/// The deployment's signing key; the template generates it on AWS, the first start on one machine.
+pub async fn signing_key(vault: &dyn Vault) -> Result<SigningKey, VaultError> {
+    let secret = vault.get(&Name::SigningKey, Version::Current).await?;
+    secret.as_ref().and_then(SigningKey::new).ok_or(VaultError::NoSigningKey)
 }
