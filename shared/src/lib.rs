@@ -8,5 +8,9 @@
 
 pub mod account;
 pub mod limits;
+#[cfg(feature = "mailbox")]
+pub mod mailbox;
+#[cfg(feature = "mailbox")]
+pub mod net;
 pub mod report;
 pub mod secret;
