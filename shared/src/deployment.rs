@@ -7,14 +7,20 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-/// A variable that `template.yaml` should have set.
+/// A variable of the environment that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the environment variable {0} is not set")]
-pub struct MissingVariable(pub &'static str);
+pub enum BadVariable {
+    /// `template.yaml` should have set it.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// Its value makes no sense.
+    #[error("the environment variable {0}: {1}")]
+    Wrong(&'static str, String),
+}
 
 /// A variable of the environment.
-pub fn variable(name: &'static str) -> Result<String, MissingVariable> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(MissingVariable(name))
+pub fn variable(name: &'static str) -> Result<String, BadVariable> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(BadVariable::Missing(name))
 }
 
 /// One deployed stack: its name is the table's name and the prefix of every secret and function.
@@ -25,7 +31,7 @@ pub struct Deployment {
 
 impl Deployment {
     /// The stack that this function belongs to (`REBOND_STACK`).
-    pub async fn of_this_function() -> Result<Self, MissingVariable> {
+    pub async fn of_this_function() -> Result<Self, BadVariable> {
         Ok(Self { stack: variable("REBOND_STACK")?, config: config(AWS_ROOTS_ONLY).await })
     }
 
@@ -45,7 +51,7 @@ impl Deployment {
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).
-    pub fn queue(&self) -> Result<Sqs, MissingVariable> {
+    pub fn queue(&self) -> Result<Sqs, BadVariable> {
         Ok(Sqs::new(aws_sdk_sqs::Client::new(&self.config), variable("REBOND_QUEUE_URL")?))
     }
 
@@ -81,4 +87,19 @@ fn http_client(aws_roots_only: bool) -> SharedHttpClient {
         Ok(context) => builder.tls_context(context).build_https(),
         Err(_) => builder.build_https(),
     }
+}
+
+/// Which servers this function may reach: public addresses, and what `REBOND_REACH` names beside them.
+#[cfg(feature = "mailbox")]
+pub fn reach() -> Result<crate::net::Reach, BadVariable> {
+    let wrong = |error: crate::account::Invalid| BadVariable::Wrong("REBOND_REACH", error.to_string());
+    crate::net::Reach::parse(&std::env::var("REBOND_REACH").unwrap_or_default()).map_err(wrong)
+}
+
+/// Whom TLS to mail servers trusts: the public authorities, and the PEM text in `REBOND_EXTRA_CA`.
+#[cfg(feature = "mailbox")]
+pub fn tls() -> Result<crate::net::Tls, BadVariable> {
+    let pem = variable("REBOND_EXTRA_CA").ok();
+    let tls = crate::net::Tls::new(pem.as_deref().map(str::as_bytes));
+    tls.map_err(|error| BadVariable::Wrong("REBOND_EXTRA_CA", error.to_string()))
 }

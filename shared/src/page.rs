@@ -133,9 +133,8 @@ pub fn refusal(status: StatusCode, language: Language, sentence: &str) -> Respon
         Language::French => ("Ce lien ne fonctionne pas", "Vous pouvez fermer cette page."),
     };
     let facts = vec![("", sentence.to_owned())];
-    let page = Page {
-        language, good: false, title, facts, advice: None, account: "", redirect_uri: "", said: None, closing,
-    };
+    let page =
+        Page { language, good: false, title, facts, advice: None, account: "", redirect_uri: "", said: None, closing };
     page.answer(status)
 }
 
@@ -146,9 +145,8 @@ pub fn our_fault(language: Language, account: &str) -> Response<String> {
         Language::French => ("Une panne de notre côté", "Vous pouvez fermer cette page."),
     };
     let advice = advice::by_id("our-store");
-    let page = Page {
-        language, good: false, title, facts: vec![], advice, account, redirect_uri: "", said: None, closing,
-    };
+    let page =
+        Page { language, good: false, title, facts: vec![], advice, account, redirect_uri: "", said: None, closing };
     page.answer(StatusCode::SERVICE_UNAVAILABLE)
 }
 

@@ -5,7 +5,8 @@ use crate::account::{AfterReading, Since};
 use crate::limits;
 use crate::mailbox::imap::{Fetched, Folder as Selected, Imap, Listed};
 use crate::mailbox::{FaultKind, MailboxFault};
-use crate::report::{self, Kind};
+use crate::oauth::sha256_hex;
+use crate::report::{self, Kind, Report};
 use crate::table::{AccountItem, Cursor, Fact, Folder, Lease, Recorded, Table};
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -13,10 +14,11 @@ use std::collections::{HashMap, HashSet};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// Messages recorded before the cursor moves.
-const CHUNK_MESSAGES: usize = 1_000;
-/// Bytes fetched before the cursor moves.
-const CHUNK_BYTES: u64 = 64 << 20;
+/// Messages and bytes that are recorded before the cursor moves.
+const CHUNK: Chunk = Chunk { messages: 1_000, bytes: 64 << 20 };
+/// The same where mail is changed afterwards: a chunk that is cut off by the deadline is read again whole, so that a
+/// slow server must be able to give out one within a run.
+const CHANGING_CHUNK: Chunk = Chunk { messages: 200, bytes: 8 << 20 };
 /// Conditional puts under way at once.
 const PUTS: usize = 32;
 /// Messages fetched and not yet recorded.
@@ -41,7 +43,14 @@ impl FolderRun<'_> {
         let mut cursor = match cursor {
             Some(cursor) if cursor.uid_validity == selected.uid_validity => cursor,
             // RFC 9051 §2.3.1.1: with another UIDVALIDITY nothing of the cursor means anything.
-            _ => Cursor { uid_validity: selected.uid_validity, uid_next: 0, first: 0, highest: 0, recent: vec![], fence: 0 },
+            _ => Cursor {
+                uid_validity: selected.uid_validity,
+                uid_next: 0,
+                first: 0,
+                highest: 0,
+                recent: vec![],
+                fence: 0,
+            },
         };
         if selected.exists == 0 || selected.uid_next.is_some_and(|next| next == cursor.uid_next) {
             return Ok(());
@@ -51,13 +60,14 @@ impl FolderRun<'_> {
             cursor.first = new.first().map(|message| message.uid).or(selected.uid_next).unwrap_or(1);
         }
         self.progress.folder(self.name, new.len() as u64);
+        let size = if self.changes_mail() { CHANGING_CHUNK } else { CHUNK };
         let mut rest = new.as_slice();
         while !rest.is_empty() {
             if Instant::now() >= self.deadline {
                 summary.left += rest.len() as u64;
                 return Ok(());
             }
-            let (chunk, after) = rest.split_at(chunk_len(rest));
+            let (chunk, after) = rest.split_at(size.len_of(rest));
             let stopped = self.read_chunk(imap, chunk, &mut cursor, &key, summary).await?;
             if let Some(fault) = stopped {
                 summary.left += after.len() as u64;
@@ -124,10 +134,16 @@ impl FolderRun<'_> {
         let (fetched, recorded) = tokio::join!(fetch, record);
         let recorded = recorded?;
         // What was expunged meanwhile is done with; after a fault nobody knows.
-        let (gone, fault) = match fetched {
-            Ok(gone) => (gone.into_iter().collect::<HashSet<u32>>(), None),
-            Err(fault) => (HashSet::new(), Some(fault)),
+        let (missed, fault) = match fetched {
+            Ok(missed) => (missed, None),
+            Err(fault) => (vec![], Some(fault)),
         };
+        let gone: HashSet<u32> = missed.iter().map(|missed| missed.uid).collect();
+        for missed in missed {
+            if let Some(said) = missed.refused {
+                self.record_unreadable(cursor.uid_validity, missed.uid, said, summary).await?;
+            }
+        }
         let done: Vec<u32> = chunk
             .iter()
             .map(|message| message.uid)
@@ -166,21 +182,49 @@ impl FolderRun<'_> {
         }
         let kind = report.kind;
         let oldest = now.saturating_sub(OLDEST_ARRIVAL).unwrap_or(now);
-        let fact = Fact {
-            account: self.item.account.id.clone(),
-            key: report::key(&message.bytes),
-            arrived: message.arrival.unwrap_or(now).clamp(oldest, now).as_second(),
-            recorded: now.as_second(),
-            run: run.to_owned(),
-            folder: self.name.to_owned(),
-            uid: message.uid,
-            kind,
-            report,
-            parts: 0,
-            expires: now.as_second() + Table::FACT_SECONDS,
-        };
+        let arrived = message.arrival.unwrap_or(now).clamp(oldest, now).as_second();
+        let fact = self.fact(report::key(&message.bytes), arrived, message.uid, run, report);
         drop(message.bytes);
         Ok((message.uid, kind, self.poller.table.record(fact).await?))
+    }
+
+    /// A message that the server lists and will not give out is a fact too, so that it is counted and can be seen.
+    async fn record_unreadable(
+        &self,
+        uid_validity: u32,
+        uid: u32,
+        said: String,
+        summary: &mut Summary,
+    ) -> Result<(), PollError> {
+        let now = (self.poller.clock)().as_second();
+        let name = format!("unreadable/{}/{}/{uid_validity}/{uid}", self.item.account.id, self.name);
+        let text = format!("the server lists it and does not give it out: {said}");
+        let report = Report {
+            diagnostics: vec![report::Diagnostic { code: "unreadable".to_owned(), text }],
+            ..Report::default()
+        };
+        let fact = self.fact(sha256_hex(name.as_bytes()), now, uid, &summary.run, report);
+        summary.unreadable += 1;
+        summary.table_writes += 1;
+        self.poller.table.record(fact).await?;
+        Ok(())
+    }
+
+    fn fact(&self, key: String, arrived: i64, uid: u32, run: &str, report: Report) -> Fact {
+        let now = (self.poller.clock)().as_second();
+        Fact {
+            account: self.item.account.id.clone(),
+            key,
+            arrived,
+            recorded: now,
+            run: run.to_owned(),
+            folder: self.name.to_owned(),
+            uid,
+            kind: report.kind,
+            report,
+            parts: 0,
+            expires: now + Table::FACT_SECONDS,
+        }
     }
 
     fn changes_mail(&self) -> bool {
@@ -222,13 +266,20 @@ impl FolderRun<'_> {
     }
 }
 
-fn chunk_len(rest: &[Listed]) -> usize {
-    let mut bytes = 0;
-    let fits = |message: &&Listed| {
-        bytes += u64::from(message.size).min(limits::MESSAGE_BYTES as u64);
-        bytes <= CHUNK_BYTES
-    };
-    rest.iter().take(CHUNK_MESSAGES).take_while(fits).count().max(1)
+struct Chunk {
+    messages: usize,
+    bytes: u64,
+}
+
+impl Chunk {
+    fn len_of(&self, rest: &[Listed]) -> usize {
+        let mut bytes = 0;
+        let fits = |message: &&Listed| {
+            bytes += u64::from(message.size).min(limits::MESSAGE_BYTES as u64);
+            bytes <= self.bytes
+        };
+        rest.iter().take(self.messages).take_while(fits).count().max(1)
+    }
 }
 
 /// Moves the cursor over UIDs that are done. Between chunks the highest may stand below UIDs that are still to come,
@@ -259,8 +310,8 @@ mod tests {
     #[test]
     fn chunks_are_bounded_by_messages_and_bytes() {
         let listed = |size: u32, count: usize| vec![Listed { uid: 1, size, arrival: None }; count];
-        assert_eq!(chunk_len(&listed(4_000, 5_000)), CHUNK_MESSAGES);
-        assert_eq!(chunk_len(&listed(u32::MAX, 5_000)), 16);
-        assert_eq!(chunk_len(&listed(1, 3)), 3);
+        assert_eq!(CHUNK.len_of(&listed(4_000, 5_000)), 1_000);
+        assert_eq!(CHUNK.len_of(&listed(u32::MAX, 5_000)), 16);
+        assert_eq!(CHUNK.len_of(&listed(1, 3)), 3);
     }
 }

@@ -8,6 +8,7 @@ mod folder;
 mod health;
 mod progress;
 
+pub use health::state_and_advice;
 pub use progress::Progress;
 
 use crate::account::{AccountId, Authentication, Health};
@@ -58,6 +59,8 @@ pub struct Summary {
     pub reports: u64,
     /// Facts that were new.
     pub recorded: u64,
+    /// Messages that the server lists and does not give out.
+    pub unreadable: u64,
     /// Messages that a folder still holds for the next run.
     pub left: u64,
     /// Exchanges with the mail server.
@@ -118,6 +121,7 @@ impl Poller {
             messages: 0,
             reports: 0,
             recorded: 0,
+            unreadable: 0,
             left: 0,
             round_trips: 0,
             table_writes: 1,
@@ -134,7 +138,14 @@ impl Poller {
             Err(Busy) => return Err(PollError::NoAccount(id.clone())),
         };
         let ended = if item.account.enabled {
-            self.read_mailbox(&item, lease, deadline - MARGIN.min(Duration::from_secs(seconds / 4)), &mut summary, progress).await
+            self.read_mailbox(
+                &item,
+                lease,
+                deadline - MARGIN.min(Duration::from_secs(seconds / 4)),
+                &mut summary,
+                progress,
+            )
+            .await
         } else {
             Ok(())
         };
@@ -219,7 +230,9 @@ impl Poller {
         match Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await {
             Err(fault) if oauth && fault.kind == FaultKind::LoginRefused => {
                 let login = self.login(item, true).await?;
-                Ok(Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await.map_err(Stop::Mailbox)?)
+                Ok(Imap::open(&account.server, &login, &self.reach, &self.tls, deadline)
+                    .await
+                    .map_err(Stop::Mailbox)?)
             }
             opened => opened.map_err(Stop::Mailbox),
         }
