@@ -5,8 +5,10 @@
 pub mod entra;
 pub mod imap;
 mod mail;
+pub mod person;
 mod random;
 
 pub use entra::{Answer, Call, Endpoint, Entra, Refusal, Settings};
-pub use imap::{Admission, Gate, ImapServer};
+pub use imap::{Admission, Gate, ImapServer, ImapSettings};
 pub use mail::demo_mail;
+pub use person::Person;

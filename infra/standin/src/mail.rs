@@ -29,14 +29,13 @@ mod tests {
             let text = String::from_utf8_lossy(bytes);
             let bare = text.replace("\r\n", "").contains(['\r', '\n']);
             assert!(!bare && text.ends_with("\r\n"), "{}", text.lines().take(3).collect::<String>());
-            let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "@.-_".contains(c)));
+            let whole = text.replace("=\r\n", "");
+            let words = whole.split(|c: char| !(c.is_ascii_alphanumeric() || "@.-_".contains(c)));
             for domain in words.filter_map(|word| word.rsplit_once('@')).map(|(_, domain)| domain.trim_end_matches('.'))
             {
-                let fine = domain.is_empty()
-                    || domain.ends_with(".OUTLOOK.COM")
-                    || domain.contains("example.")
-                    || domain.ends_with("ex");
-                assert!(fine, "{domain}");
+                let example = ["example.com", "example.net", "example.org"].iter().any(|one| domain.ends_with(one));
+                // Exchange writes Message-IDs of its own servers.
+                assert!(domain.is_empty() || example || domain.ends_with(".PROD.OUTLOOK.COM"), "{domain}");
             }
         }
     }

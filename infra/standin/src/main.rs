@@ -2,8 +2,7 @@
 #![allow(clippy::print_stdout)]
 
 use jiff::{SignedDuration, Timestamp};
-use rebond_standin::imap::ImapSettings;
-use rebond_standin::{Entra, ImapServer, Settings, demo_mail};
+use rebond_standin::{Entra, ImapServer, ImapSettings, Settings, demo_mail};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -92,9 +92,11 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
 fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
     let given = required(body, "code")?;
     let redirect_uri = required(body, "redirect_uri")?;
-    let code = state.codes.get(&given).filter(|code| code.client_id == app.client_id).cloned().ok_or_else(|| {
-        Fault::new("invalid_grant", 70000, "The provided value for the 'code' parameter is not valid.")
-    })?;
+    let malformed = || Fault::new("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.");
+    let code = state.codes.get(&given).cloned().ok_or_else(malformed)?;
+    if code.client_id != app.client_id {
+        return Err(Fault::new("invalid_grant", 70000, "The provided value for the 'code' parameter is not valid."));
+    }
     authenticate(app, Some(code.platform), secret, state.now())?;
     if code.redeemed {
         // RFC 6749, section 4.1.2: what the code gave should be revoked when it is used twice.
@@ -148,11 +150,16 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
 
 /// RFC 7636, section 4.6.
 fn check_verifier(code: &Code, body: &str) -> Result<(), Fault> {
-    let verifier = field(body, "code_verifier").unwrap_or_default();
+    let wrong = |code: u32, text: &str| Err(Fault::new("invalid_grant", code, text));
+    let Some(verifier) = field(body, "code_verifier").filter(|verifier| !verifier.is_empty()) else {
+        let text =
+            "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE.";
+        return wrong(50148, text);
+    };
     let digest = ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes());
-    if verifier.is_empty() || URL_SAFE_NO_PAD.encode(digest) != code.challenge {
+    if URL_SAFE_NO_PAD.encode(digest) != code.challenge {
         let text = "The Code_Verifier does not match the code_challenge supplied in the authorization request.";
-        return Err(Fault::new("invalid_grant", 501481, text));
+        return wrong(501481, text);
     }
     Ok(())
 }
@@ -214,7 +221,7 @@ fn check_grant(state: &State, known: &Refresh) -> Result<(), Fault> {
             fine(known.granted),
             fine(from)
         );
-        return Err(Fault::new("invalid_grant", 50173, text).suberror("bad_token"));
+        return Err(Fault::new("invalid_grant", 50173, text));
     }
     let now = state.now();
     if known.platform == Platform::Spa && elapsed(known.granted, now) > SPA_SECONDS {
@@ -275,10 +282,18 @@ fn app_only(
     secret: Option<String>,
     body: &str,
 ) -> Result<Value, Fault> {
-    if matches!(tenant, "common" | "organizations" | "consumers") {
-        let text = "The grant type is not supported over the /common, /organizations or /consumers endpoints. Please use a \
-                    tenant-specific endpoint.";
-        return Err(Fault::new("invalid_request", 9001023, text));
+    match tenant {
+        "common" | "consumers" => {
+            let text = "The grant type is not supported over the /common or /consumers endpoints. Please use the \
+                        /organizations or tenant-specific endpoint.";
+            return Err(Fault::new("invalid_request", 9001023, text));
+        }
+        "organizations" => {
+            let text = "No tenant-identifying information found in either the request or implied by any provided \
+                        credentials.";
+            return Err(Fault::new("invalid_request", 50059, text));
+        }
+        _ => {}
     }
     let app = find_app(state, tenant, client_id)?;
     authenticate(&app, None, secret, state.now())?;
