@@ -39,6 +39,17 @@ pub(crate) fn read(body: &[u8]) -> Complaint {
     Complaint { feedback, recipients }
 }
 
+/// A request to be unsubscribed that a mail client sent by `List-Unsubscribe` (RFC 2369 §3.2): an opt-out.
+pub(crate) fn is_opt_out(fields: &Fields<'_>, subject: &str, words: usize) -> bool {
+    if fields.get("x-apple-unsubscribe").is_some() {
+        return true;
+    }
+    let to = fields.decoded("to").and_then(|t| address::first(&t)).unwrap_or_default().to_ascii_lowercase();
+    let local = to.split('@').next().unwrap_or_default();
+    let to_list = ["unsub", "opt-out", "optout", "leave"].iter().any(|w| local.contains(w));
+    to_list && subject.trim().to_ascii_lowercase().starts_with("unsubscribe") && words <= 30
+}
+
 /// A complaint without a report part: from a feedback address, with a subject that says so, and the
 /// message complained of attached (Microsoft's JMRP, and kin).
 pub(crate) fn is_complaint(fields: &Fields<'_>, subject: &str, attached: Option<&Fields<'_>>) -> bool {

@@ -32,6 +32,9 @@ pub(crate) enum Media {
     Other,
 }
 
+/// Bytes that may stand before the first part of a multipart that nobody declared.
+const PREAMBLE: usize = 200;
+
 /// One part.
 #[derive(Debug, Clone)]
 pub(crate) struct Part<'a> {
@@ -124,6 +127,11 @@ impl<'a> Parts<'a> {
             return Some(named.into_owned().into_bytes());
         }
         let shown = shown_boundary(body)?;
+        // Parts of a returned message are not those of a plain notice that comes before it.
+        let front = body.len().min(PREAMBLE);
+        if !declared_multipart && memmem::find(&body[..front], shown).is_none() {
+            return None;
+        }
         self.fault(if declared_multipart { "boundary-damaged" } else { "content-type-missing" });
         Some(shown.to_vec())
     }

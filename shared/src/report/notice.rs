@@ -10,6 +10,8 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub address: String,
+    /// The target behind it, where the notice tells of an alias.
+    pub target: Option<String>,
     pub sections: Vec<Range<usize>>,
     /// How surely it is a failed recipient: 3 named as such, 2 probably, 1 merely present.
     pub rank: u8,
@@ -134,44 +136,87 @@ fn begins_fields(text: &str, at: usize) -> bool {
 
 /// The recipients that a notice names, by the best rank it reaches, each with its sections.
 pub(crate) fn recipients(text: &str, company: &Company<'_>) -> Vec<Named> {
-    let mut found: Vec<(Range<usize>, u8, usize)> = Vec::new();
+    let mut mentions: Vec<Mention> = Vec::new();
+    let mut place = Place::default();
     let mut at = 0;
-    let mut context = Context::Plain;
     while at < text.len() {
         let end = line_end(text, at);
         let line = &text[at..end];
-        context = context.after(line);
+        place.enter(line);
         if line.contains('@') {
-            for span in address::find(line) {
-                let rank = rank(line, &span, context, company);
-                found.push((at + span.start..at + span.end, rank, at));
-            }
+            add_mentions(line, at, &place, company, &mut mentions);
         }
+        place.leave(line);
         at = next_line(text, end);
     }
-    let best = found.iter().map(|f| f.1).max().unwrap_or(0);
-    if best == 0 {
-        return Vec::new();
-    }
+    let best = mentions.iter().map(|m| m.rank).max().unwrap_or(0);
     let mut named: Vec<Named> = Vec::new();
-    for (span, _, _) in found.iter().filter(|f| f.1 == best) {
-        let address = &text[span.clone()];
-        if named.len() < crate::limits::RECIPIENTS && !named.iter().any(|n| n.address.eq_ignore_ascii_case(address)) {
-            named.push(Named { address: address.to_owned(), sections: Vec::new(), rank: best });
+    for mention in mentions.iter().filter(|m| m.rank == best && best > 0) {
+        let address = &text[mention.span.clone()];
+        if named.len() < crate::limits::RECIPIENTS && !known(&named, address) {
+            named.push(Named { address: address.to_owned(), target: None, sections: Vec::new(), rank: best });
         }
     }
-    add_sections(text, &found, &mut named);
+    add_sections(text, &mentions, &mut named);
+    for mention in mentions.iter().filter(|m| m.alias) {
+        name_alias(text, mention, company, &mut named);
+    }
     named
 }
 
+/// An address that a notice mentions.
+#[derive(Debug)]
+struct Mention {
+    span: Range<usize>,
+    rank: u8,
+    /// Where its line begins.
+    line: usize,
+    /// `(expanded from: <alias>)`, `(generated from alias)`: the address behind the one before.
+    alias: bool,
+}
+
+fn known(named: &[Named], address: &str) -> bool {
+    // A notice lists few; a list of thousands is one a line, where neighbours tell.
+    named.iter().rev().take(200).any(|n| n.address.eq_ignore_ascii_case(address))
+}
+
+fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, mentions: &mut Vec<Mention>) {
+    let spans: Vec<_> = address::find(line).collect();
+    for (i, span) in spans.iter().enumerate() {
+        // `shown@example.com <real@example.com>`: the first is a display name, the second is meant.
+        let between = |a: &Range<usize>, b: &Range<usize>| line[a.end..b.start].trim_matches(['"', '\'']).trim() == "<";
+        if spans.get(i + 1).is_some_and(|next| between(span, next)) {
+            continue;
+        }
+        let shown = i.checked_sub(1).map(|i| &spans[i]).filter(|shown| between(shown, span));
+        let front = &line[..shown.unwrap_or(span).start];
+        let (rank, alias) = rank(line, front, span, place, company);
+        mentions.push(Mention { span: at + span.start..at + span.end, rank, line: at, alias });
+    }
+}
+
+/// The alias is what was mailed, where the returned message says so; the target stands beside it.
+fn name_alias(text: &str, mention: &Mention, company: &Company<'_>, named: &mut [Named]) {
+    let alias = &text[mention.span.clone()];
+    if !company.mailed.contains(&alias.to_lowercase()) {
+        return;
+    }
+    let behind = named.iter_mut().find(|n| n.sections.iter().any(|s| s.contains(&mention.span.start)));
+    if let Some(one) = behind.filter(|n| !n.address.eq_ignore_ascii_case(alias)) {
+        one.target = Some(std::mem::replace(&mut one.address, alias.to_owned()));
+    }
+}
+
 /// A section is from the line that names the address to the next line that names another one.
-fn add_sections(text: &str, found: &[(Range<usize>, u8, usize)], named: &mut [Named]) {
-    let index = |span: &Range<usize>, named: &[Named]| {
-        named.iter().position(|n| n.address.eq_ignore_ascii_case(&text[span.clone()]))
-    };
-    let marks: Vec<(usize, usize)> = found
+fn add_sections(text: &str, mentions: &[Mention], named: &mut [Named]) {
+    let mut index: std::collections::HashMap<String, usize> = std::collections::HashMap::new();
+    for (i, one) in named.iter().enumerate() {
+        index.entry(one.address.to_ascii_lowercase()).or_insert(i);
+    }
+    let marks: Vec<(usize, usize)> = mentions
         .iter()
-        .filter_map(|(span, rank, line)| (*rank > 0).then(|| index(span, named).map(|i| (i, *line))).flatten())
+        .filter(|m| m.rank > 0)
+        .filter_map(|m| index.get(&text[m.span.clone()].to_ascii_lowercase()).map(|i| (*i, m.line)))
         .collect();
     let mut i = 0;
     while i < marks.len() {
@@ -190,53 +235,73 @@ fn add_sections(text: &str, found: &[(Range<usize>, u8, usize)], named: &mut [Na
     }
 }
 
-/// What the lines above say that is coming.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Context {
-    Plain,
-    /// Particulars of the message: `Subject:`, `Sent:`, …
-    Particulars,
+/// Where in a notice a line stands: what its paragraph has said so far.
+#[derive(Debug, Default)]
+struct Place {
+    /// Indentation of the paragraph's last line that an address opens.
+    opened: Option<usize>,
+    /// Particulars of the message are being listed: `Subject:`, `Sent:`, …
+    particulars: bool,
+    /// An SMTP answer stands above, and this line may go on with it.
+    answering: bool,
+    indent: usize,
 }
 
-impl Context {
-    fn after(self, line: &str) -> Self {
+impl Place {
+    fn enter(&mut self, line: &str) {
         let trimmed = line.trim_start();
-        let label = |name: &str| trimmed.get(..name.len()).is_some_and(|l| l.eq_ignore_ascii_case(name));
-        match self {
-            _ if trimmed.is_empty() => Context::Plain,
-            Context::Plain if label("subject:") || label("message-id:") || label("sent:") => Context::Particulars,
-            other => other,
+        if trimmed.trim_end().is_empty() {
+            *self = Place::default();
+            return;
         }
+        self.indent = line.len() - trimmed.len();
+        let label = |name: &str| trimmed.get(..name.len()).is_some_and(|l| l.eq_ignore_ascii_case(name));
+        self.particulars |= label("subject:") || label("message-id:") || label("sent:");
+    }
+
+    fn leave(&mut self, line: &str) {
+        let front = line.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let opens = address::find(front).next().is_some_and(|s| s.start == 0);
+        if opens && !self.continues() {
+            self.opened = Some(self.indent);
+        }
+        self.answering = !opens && !line.trim_end().ends_with(':') && (self.answering || smtp_answer(line).is_some());
+    }
+
+    /// Whether the line goes on with a sentence about an address named above it.
+    fn continues(&self) -> bool {
+        self.answering || self.opened.is_some_and(|open| self.indent > open)
     }
 }
 
-/// How surely the address at `span` of `line` is a failed recipient; 0 for one that is surely not.
-fn rank(line: &str, span: &Range<usize>, context: Context, company: &Company<'_>) -> u8 {
+/// How surely the address at `span` of `line` is a failed recipient, 0 for one that is surely not;
+/// and whether it is an alias that expanded into the one before.
+fn rank(line: &str, front: &str, span: &Range<usize>, place: &Place, company: &Company<'_>) -> (u8, bool) {
     let address = line[span.clone()].to_ascii_lowercase();
-    let before = line[..span.start].trim_end_matches(['<', '\'', '"', '(', '[', ' ', '\t', '*']);
-    let after = line[span.end..].trim_start_matches(['>', '\'', '"', ')', ']']);
+    let before = front.trim_end_matches(['<', '\'', '"', '(', '[', ' ', '\t', '*']);
     let words = before.trim_start_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
+    let ending = words.trim_end_matches([':', ' ']);
+    if ["expanded from", "generated from", "forwarded from"].iter().any(|w| ending.ends_with(w)) {
+        return (0, true);
+    }
     if is_service(&address) && !words.is_empty() || is_sender_label(&words) {
-        return 0;
+        return (0, false);
     }
-    let ours = company.ours.contains(&address);
     let mailed = company.mailed.contains(&address);
-    if ours && !mailed {
-        return 0;
+    if company.ours.contains(&address) && !mailed {
+        return (0, false);
     }
-    let rank = if words.is_empty() {
-        // At the front of its line: alone, or followed by what is said of it.
-        3
-    } else if is_recipient_label(&words) {
-        3
-    } else if context == Context::Particulars {
+    let after = line[span.end..].trim_start_matches(['>', '\'', '"', ')', ']']);
+    let rank = if is_recipient_label(&words) || words.is_empty() && !place.continues() {
+        3 // named as such, or at the front of its line: alone, or followed by what is said of it
+    } else if place.particulars || words.is_empty() {
         1
     } else if leads_to_recipient(&words) || after.starts_with("...") {
         2
     } else {
         1
     };
-    if mailed && rank < 3 { rank + 1 } else { rank }
+    (if mailed && rank < 3 { rank + 1 } else { rank }, false)
 }
 
 /// Addresses of services, which a notice names to be asked for help.
@@ -330,7 +395,7 @@ fn is_reply(bytes: &[u8], at: usize) -> bool {
     let before = &bytes[..at];
     let spaced = before.trim_ascii_end();
     let line_start = before[spaced.len()..].contains(&b'\n') || spaced.is_empty();
-    let quoted = matches!(before.last(), Some(b'\'' | b'"' | b'(' | b';' | b':' | b'>' | b'-'));
+    let quoted = matches!(before.last(), Some(b'\'' | b'"' | b'(' | b'[' | b';' | b':' | b'>' | b'-'));
     let led = matches!(spaced.last(), Some(b':' | b';' | b'<' | b'-' | b'='))
         || spaced.ends_with(b"said")
         || spaced.ends_with(b"error")
@@ -378,6 +443,8 @@ mod tests {
         check("The message to a@example.com failed. Ask support@example.net\n", &["a@example.com"]);
         check("    Recipient: <a@example.com>\n    >>> MAIL FROM:<me@example.org>\n", &["a@example.com"]);
         check("a@example.com\nb@example.com\n  both unknown\n", &["a@example.com", "b@example.com"]);
+        check("a@example.com\n  550 5.1.1\n  <b@example.com>: refused\n", &["a@example.com"]);
+        check("a@example.com <b@example.com>: malformed\n", &["b@example.com"]);
         check("nothing here\n", &[]);
     }
 

@@ -90,11 +90,16 @@ impl<'m> Reading<'m> {
         if feedback::is_complaint(self.top(), &self.subject, self.returned.as_ref()) {
             return self.bare_complaint();
         }
+        if self.is_opt_out() {
+            return self.opt_out();
+        }
         if self.wrapped(depth) || self.notice() {
             return;
         }
         if self.is_auto_reply() {
             self.auto_reply();
+        } else {
+            self.report.original = None; // other mail: whatever is attached was not returned
         }
     }
 
@@ -289,6 +294,29 @@ impl<'m> Reading<'m> {
         self.report.feedback = Some(super::types::Feedback { feedback_type: "abuse".to_owned(), ..Default::default() });
     }
 
+    fn is_opt_out(&self) -> bool {
+        let words = || self.parts.texts().next().map_or(0, |i| self.parts.list[i].text().split_whitespace().count());
+        let subject = self.subject.trim_start();
+        let names_it = subject.get(..11).is_some_and(|s| s.eq_ignore_ascii_case("unsubscribe"));
+        (names_it || self.top().get("x-apple-unsubscribe").is_some())
+            && feedback::is_opt_out(self.top(), subject, words())
+    }
+
+    fn opt_out(&mut self) {
+        self.report.kind = Kind::Feedback;
+        let said = Evidence {
+            rule: "arf.opt-out".to_owned(),
+            part: "header".to_owned(),
+            text: self.subject.clone(),
+            ..Evidence::default()
+        };
+        let from = self.top().decoded("from").and_then(|f| address::first(&f));
+        self.report.recipients =
+            from.into_iter().map(|a| plain_outcome(a, None, Reason::Feedback, said.clone())).collect();
+        self.report.feedback =
+            Some(super::types::Feedback { feedback_type: "opt-out".to_owned(), ..Default::default() });
+    }
+
     /// Whom the message complained of was sent to, where it says so.
     fn complainers(&self) -> Vec<String> {
         let stamped =
@@ -352,28 +380,35 @@ impl<'m> Reading<'m> {
         let says = |n: Notice| subject == Some(n);
         let reply = says(Notice::AutoReply) || says(Notice::Challenge);
         let announced = failure || delay || says(Notice::Failure) || says(Notice::Delay);
-        let system =
-            self.signs.stamped || (self.signs.daemon || self.signs.null_sender) && !reply && !self.signs.conversation;
+        let talk = self.signs.conversation
+            && !self.signs.stamped
+            && (!self.signs.daemon || self.top().get("in-reply-to").is_some());
+        let system = self.signs.is_system() && !reply && !talk;
+        if self.returned.is_none() && !texts.returned.is_empty() {
+            self.mailed = original::mailed(&texts.returned);
+            self.report.original = Some(original::read(&texts.returned));
+        }
         let company = self.company();
         let mut found = texts.recipients(&company);
         let answered = texts.texts.iter().any(|t| notice::smtp_answer(t.notice()).is_some());
+        let sure = found.iter().any(|(_, n)| n.rank >= 3);
+        let matched = found.iter().any(|(_, n)| n.rank >= 2 && self.mailed.contains(&n.address.to_lowercase()));
         let plausible = if self.signs.stamped {
             true
         } else if system {
-            announced || self.signs.daemon && answered && !found.is_empty()
+            announced || self.signs.daemon && !found.is_empty() && (answered || sure && matched)
+        } else if self.signs.conversation || self.signs.list || reply {
+            false
         } else {
-            (says(Notice::Failure) || says(Notice::Delay)) && (failure || delay) && !self.signs.conversation && answered
+            let subject = says(Notice::Failure) || says(Notice::Delay);
+            let returned = self.report.original.is_some();
+            (failure || delay)
+                && (subject && (answered || sure) || self.signs.robot && sure && (answered || matched || returned))
         };
         if !plausible {
             return false;
         }
-        let returned = texts.returned.clone();
-        if self.returned.is_none() && !returned.is_empty() {
-            self.mailed = original::mailed(&returned);
-            self.report.original = Some(original::read(&returned));
-        }
         let stamped = self.stamped_recipients();
-        let sure = found.iter().any(|(_, n)| n.rank >= 3);
         if !sure && !stamped.is_empty() {
             found = stamped.iter().map(|a| (0, whole(a, &texts))).collect();
         }
@@ -452,7 +487,7 @@ impl<'m> Reading<'m> {
         Outcome {
             address: named.address.clone(),
             original_address: None,
-            final_address: None,
+            final_address: named.target.clone(),
             action: clue.action,
             status: verdict.status,
             reply_code: verdict.reply_code,
@@ -504,7 +539,7 @@ fn is_vague(reason: Reason) -> bool {
 
 fn whole(address: &str, texts: &Notices<'_>) -> Named {
     let end = texts.texts.first().map_or(0, |t| t.end);
-    Named { address: address.to_owned(), sections: std::iter::once(0..end).collect(), rank: 2 }
+    Named { address: address.to_owned(), target: None, sections: std::iter::once(0..end).collect(), rank: 2 }
 }
 
 fn proof_of_action(witness: &Witness<'_>, other: Evidence) -> Evidence {

@@ -11,6 +11,8 @@ pub(crate) struct Signs {
     pub null_sender: bool,
     /// From a mail system by its local part or its display name.
     pub daemon: bool,
+    /// From an address that nobody reads: `no-reply` and its kin.
+    pub robot: bool,
     /// A field that only bounces carry (`X-Failed-Recipients`, `X-MS-Exchange-Message-Is-Ndr`).
     pub stamped: bool,
     /// `Auto-Submitted` is `auto-replied` or `auto-generated` (RFC 3834 §5), or a kin of it says so.
@@ -42,6 +44,7 @@ impl Signs {
         Signs {
             null_sender: is_null_sender(fields, &from),
             daemon: is_daemon(&from) || fields.text("sender").is_some_and(|s| is_daemon(&s)),
+            robot: is_robot(&from),
             stamped: has("x-failed-recipients") || has("x-ms-exchange-message-is-ndr"),
             automatic: auto.starts_with("auto-") || has("x-auto-response-suppress") || auto_reply,
             auto_reply,
@@ -84,6 +87,26 @@ pub(crate) fn is_daemon(from: &str) -> bool {
         || plain.starts_with("postmaster")
         || plain.starts_with("microsoftexchange")
         || NAMES.iter().any(|n| lower.contains(n))
+}
+
+fn is_robot(from: &str) -> bool {
+    let address = address::first(from).unwrap_or_default();
+    let local: String =
+        address.split('@').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    let local = local.to_ascii_lowercase();
+    const LOCALS: &[&str] = &[
+        "noreply",
+        "donotreply",
+        "nobody",
+        "mailer",
+        "bounce",
+        "root",
+        "daemon",
+        "autoreply",
+        "system",
+        "notification",
+    ];
+    LOCALS.iter().any(|l| local.contains(l))
 }
 
 const NAMES: &[&str] = &[
