@@ -1,4 +1,7 @@
-//! Stand-in: the few English sentences that announce what a message is.
+//! Words: text cut, phrases found, and the notices that a message may be.
+
+pub mod scan;
+pub mod token;
 
 use std::ops::Range;
 
