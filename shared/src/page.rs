@@ -1,6 +1,7 @@
 //! The pages a person sees while connecting a mailbox: no scripts, nothing to load, nothing kept by the browser.
 
 use crate::advice::{self, Advice, Language};
+use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
@@ -151,21 +152,21 @@ pub fn our_fault(language: Language, account: &str) -> Response<String> {
 }
 
 /// The language a request asks for.
-pub fn language<B>(request: &http::Request<B>) -> Language {
-    let header = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+pub fn language(request: &Parts) -> Language {
+    let header = request.headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     Language::preferred(header.unwrap_or_default())
 }
 
 /// The value of a cookie.
-pub fn cookie<B>(request: &http::Request<B>, name: &str) -> Option<String> {
-    let all = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+pub fn cookie(request: &Parts, name: &str) -> Option<String> {
+    let all = request.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = all.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
 }
 
 /// The values of a query, bounded; the first of each name counts.
-pub fn query<B>(request: &http::Request<B>, name: &str) -> Option<String> {
-    let query = request.uri().query().filter(|query| query.len() <= crate::limits::QUERY_BYTES)?;
+pub fn query(request: &Parts, name: &str) -> Option<String> {
+    let query = request.uri.query().filter(|query| query.len() <= crate::limits::QUERY_BYTES)?;
     let mut pairs = url::form_urlencoded::parse(query.as_bytes());
     pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }

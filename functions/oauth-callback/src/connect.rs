@@ -1,7 +1,7 @@
 //! From the provider's answer to a kept grant.
 
 use super::OauthCallback;
-use http::Request;
+use http::request::Parts;
 use rebond::account::{AccountId, App};
 use rebond::advice;
 use rebond::grant::GrantFault;
@@ -57,9 +57,9 @@ impl From<VaultError> for Failed {
 
 impl OauthCallback {
     /// Redeems, checks, opens, keeps; the outcome is what the result page will say.
-    pub(super) async fn connect<B>(
+    pub(super) async fn connect(
         &self,
-        request: &Request<B>,
+        request: &Parts,
         authorization: &Authorization,
         pending: &Pending,
     ) -> AuthorizationOutcome {
@@ -71,9 +71,9 @@ impl OauthCallback {
         }
     }
 
-    async fn try_connect<B>(
+    async fn try_connect(
         &self,
-        request: &Request<B>,
+        request: &Parts,
         authorization: &Authorization,
         pending: &Pending,
     ) -> Result<Principal, Failed> {

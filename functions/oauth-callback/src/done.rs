@@ -1,15 +1,16 @@
 //! `/oauth/done`: how it ended and what happens next, also after a reload.
 
 use super::{OauthCallback, unknown};
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use rebond::advice::{self, Language};
 use rebond::page::{self, Page};
 use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, TableError};
 
 impl OauthCallback {
-    pub(super) async fn show_result<B>(
+    pub(super) async fn show_result(
         &self,
-        request: &Request<B>,
+        request: &Parts,
         language: Language,
     ) -> Result<Response<String>, TableError> {
         let id = page::query(request, "id").filter(|id| id.len() == 64).unwrap_or_default();

@@ -6,7 +6,8 @@
 mod connect;
 mod done;
 
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use rebond::advice::Language;
 use rebond::grant::{Clock, Grants};
 use rebond::net::{Reach, Tls};
@@ -35,9 +36,9 @@ pub struct OauthCallback {
 
 impl OauthCallback {
     /// Answers a request to any of the function's paths.
-    pub async fn handle<B>(&self, request: &Request<B>) -> Response<String> {
+    pub async fn handle(&self, request: &Parts) -> Response<String> {
         let language = page::language(request);
-        let answered = match request.uri().path().ends_with("/oauth/done") {
+        let answered = match request.uri.path().ends_with("/oauth/done") {
             true => self.show_result(request, language).await,
             false => self.take_answer(request, language).await,
         };
@@ -47,7 +48,7 @@ impl OauthCallback {
         })
     }
 
-    async fn take_answer<B>(&self, request: &Request<B>, language: Language) -> Result<Response<String>, TableError> {
+    async fn take_answer(&self, request: &Parts, language: Language) -> Result<Response<String>, TableError> {
         let state = page::query(request, "state").unwrap_or_default();
         let id = Pending::from_browser(&state, "").id();
         let Some((authorization, pending)) = self.known(request, &id, &state).await? else {
@@ -63,9 +64,9 @@ impl OauthCallback {
     }
 
     /// The authorization under way, if it was started by this very browser. Whoever else asks learns nothing.
-    async fn known<B>(
+    async fn known(
         &self,
-        request: &Request<B>,
+        request: &Parts,
         id: &str,
         state: &str,
     ) -> Result<Option<(Authorization, Pending)>, TableError> {

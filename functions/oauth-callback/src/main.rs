@@ -19,5 +19,8 @@ async fn main() -> Result<(), Error> {
     let http = Http::new(&reach, &tls)?;
     let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
     let callback = &OauthCallback { table, vault, grants, reach, tls, clock };
-    run(service_fn(move |request: Request| async move { Ok::<_, Error>(callback.handle(&request).await) })).await
+    run(service_fn(
+        move |request: Request| async move { Ok::<_, Error>(callback.handle(&request.into_parts().0).await) },
+    ))
+    .await
 }

@@ -1,6 +1,7 @@
 //! `GET /oauth/start/{account}`: a signed invitation becomes a redirect to the provider.
 
-use http::{Request, Response, StatusCode};
+use http::request::Parts;
+use http::{Response, StatusCode};
 use jiff::Timestamp;
 use rebond::account::{AccountId, App};
 use rebond::advice::Language;
@@ -41,9 +42,9 @@ impl From<VaultError> for Refused {
 
 impl OauthStart {
     /// Answers a request; `random` is fresh for each.
-    pub async fn handle<B>(&self, request: &Request<B>, now: Timestamp, random: &[u8; 64]) -> Response<String> {
+    pub async fn handle(&self, request: &Parts, now: Timestamp, random: &[u8; 64]) -> Response<String> {
         let language = page::language(request);
-        let account = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let account = request.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
         let invitation = page::query(request, "invitation").unwrap_or_default();
         match self.start(&account, &invitation, now, random).await {
             Ok(answer) => answer,

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Error> {
     run(service_fn(move |request: Request| async move {
         let mut random = [0; 64];
         SystemRandom::new().fill(&mut random).map_err(|_| "no random bytes to be had")?;
-        Ok::<_, Error>(start.handle(&request, jiff::Timestamp::now(), &random).await)
+        Ok::<_, Error>(start.handle(&request.into_parts().0, jiff::Timestamp::now(), &random).await)
     }))
     .await
 }
