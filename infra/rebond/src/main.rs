@@ -1,5 +1,7 @@
 //! `rebond`: the functions of Rebond in one process on one machine, and the operator's commands.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+
 mod account;
 mod app;
 mod connect;
