@@ -253,7 +253,7 @@ fn write_configuration(dir: &Path, ports: [u16; 4], introspection: u16, settings
              namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n\
              passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {at}/oauth2.conf.ext\n}}\n\
              passdb {{\n  driver = passwd-file\n  mechanisms = plain login\n  args = {at}/passwd\n}}\n\
-             userdb {{\n  driver = static\n  args = uid={mail} gid={mail_group} home={at}/mail/%Lu\n}}\n\
+             userdb {{\n  driver = static\n  args = uid={mail} gid={mail_group} home={at}/mail/%Lu allow_all_users=yes\n}}\n\
              service imap-login {{\n  inet_listener imap {{\n    port = {imap}\n  }}\n\
              inet_listener imaps {{\n    port = {imaps}\n    ssl = yes\n  }}\n}}\n\
              service pop3-login {{\n  inet_listener pop3 {{\n    port = {pop3}\n  }}\n\

@@ -129,12 +129,12 @@ pub(super) enum Asked<'a> {
     Command(&'static str),
 }
 
-/// What a refusal means. Response codes are of RFC 5530; the sentences are Exchange's, Dovecot's and Gmail's.
-/// `said` is cleaned text.
-pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &str, said: String) -> MailboxFault {
-    let text = said.to_ascii_lowercase();
+/// What a refusal means, by its response code (RFC 5530) and its words: the sentences are Exchange's, Dovecot's and
+/// Gmail's. `said` is kept.
+pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], said: String) -> MailboxFault {
+    let text = String::from_utf8_lossy(words).to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let code = code.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+    let code = String::from_utf8_lossy(code.split(|&b| b == b' ').next().unwrap_or_default()).to_ascii_uppercase();
     let kind = if has(&["authenticated but not connected"]) {
         FaultKind::NotConnected
     } else if has(&["basic authentication is disabled", "basicauthblocked", "logondenied-basicauth"]) {
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     fn check(asked: Asked<'_>, bye: bool, code: &str, said: &str, kind: FaultKind, passing: bool) {
-        let fault = classify(asked, bye, code, said.to_owned());
+        let fault = classify(asked, bye, code.as_bytes(), said.as_bytes(), said.to_owned());
         assert_eq!(fault.kind, kind, "{said}");
         assert_eq!(fault.is_passing(), passing, "{said}");
     }
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn backoff_times() {
-        let of = |text: &str| classify(Asked::Login, false, "", text.to_owned()).retry_after;
+        let of = |text: &str| classify(Asked::Login, false, b"", text.as_bytes(), String::new()).retry_after;
         assert_eq!(of("Suggested Backoff Time: 4832 milliseconds"), Some(Duration::from_millis(4832)));
         assert_eq!(of("Suggested Backoff Time: milliseconds"), None);
         assert_eq!(of("Suggested Backoff Time: 99999999999999999999999 ms"), None);
