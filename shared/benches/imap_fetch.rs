@@ -54,7 +54,10 @@ async fn run(server: &Server, tls: &Tls) {
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!((missed.unwrap().len(), count), (0, listed.len()));
     let (rate, mb) = (count as f64 / seconds, bytes as f64 / seconds / 1e6);
-    println!("listed {count} in {listing:.0?}; fetched in {seconds:.3} s: {rate:.0} messages/s, {mb:.1} MB/s; {}", cpu());
+    println!(
+        "listed {count} in {listing:.0?}; fetched in {seconds:.3} s: {rate:.0} messages/s, {mb:.1} MB/s; {}",
+        cpu()
+    );
     imap.close().await;
 }
 

@@ -112,8 +112,7 @@ impl AsyncWrite for Script {
 }
 
 const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2] hello\r\n";
-const LOGIN_OK: (&str, &str) =
-    ("AUTHENTICATE PLAIN AGEAYg==", "# OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS] welcome\r\n");
+const LOGIN_OK: (&str, &str) = ("AUTHENTICATE PLAIN AGEAYg==", "# OK [CAPABILITY IMAP4rev1 MOVE UIDPLUS] welcome\r\n");
 const SELECT_OK: (&str, &str) = (
     "SELECT \"INBOX\"",
     "* FLAGS (\\Seen)\r\n* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 12] x\r\n# OK [READ-WRITE] x\r\n",
@@ -274,8 +273,11 @@ async fn session(split_at: usize) -> (String, usize) {
         ("AUTHENTICATE XOAUTH2\r\n", "+ \r\n"),
         ("dXNlc", "* CAPABILITY IMAP4rev1 UIDPLUS\r\n# OK welcome\r\n"),
         SELECT_OK,
-        ("UID FETCH 1:* ", "* 1 FETCH (UID 5 RFC822.SIZE 7 INTERNALDATE \" 1-Nov-2026 10:00:00 +0000\")\r\n\
-                            * 2 FETCH (UID 6 RFC822.SIZE 3)\r\n# OK x\r\n"),
+        (
+            "UID FETCH 1:* ",
+            "* 1 FETCH (UID 5 RFC822.SIZE 7 INTERNALDATE \" 1-Nov-2026 10:00:00 +0000\")\r\n\
+                            * 2 FETCH (UID 6 RFC822.SIZE 3)\r\n# OK x\r\n",
+        ),
         ("UID FETCH 5:6 ", fetched),
         ("UID SEARCH SINCE 2-Nov-2026", "* SEARCH 6 5\r\n# OK x\r\n"),
         ("UID FETCH 5:6 ", "* 2 FETCH (UID 6 RFC822.SIZE 3)\r\n# OK x\r\n"),
@@ -369,8 +371,11 @@ async fn f27_greetings_that_are_none() {
 
 #[tokio::test]
 async fn f28_words_of_the_server_are_harmless() {
-    let steps = [("AUTHENTICATE XOAUTH2 ", "* OK [ALERT] send money to\x1b[2J\r\n# NO [REFERRAL imap://evil.example] \
-                   token \x07tokentoken is bad\u{202e}\r\n")];
+    let steps = [(
+        "AUTHENTICATE XOAUTH2 ",
+        "* OK [ALERT] send money to\x1b[2J\r\n# NO [REFERRAL imap://evil.example] \
+                   token \x07tokentoken is bad\u{202e}\r\n",
+    )];
     let fault = open_as(Script::new(GREETING, &steps), &token(), Duration::from_secs(60)).await.err().unwrap();
     let said = "[REFERRAL imap://evil.example] token \\u{7}[secret] is bad\\u{202e}";
     assert_eq!(fault.said.as_deref(), Some(said));
@@ -429,8 +434,12 @@ async fn what_exchange_says() {
     check(&select("# BAD User is authenticated but not connected.\r\n"), FaultKind::NotConnected, None).await;
     check(&select("* BYE Connection closed. 14\r\n"), FaultKind::Throttled, None).await;
     check(&select(throttled), FaultKind::Throttled, Some(4832)).await;
-    check(&select("* 3 EXISTS\r\n# OK x\r\n"), FaultKind::Protocol("a folder was opened without its UIDVALIDITY"), None)
-        .await;
+    check(
+        &select("* 3 EXISTS\r\n# OK x\r\n"),
+        FaultKind::Protocol("a folder was opened without its UIDVALIDITY"),
+        None,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -459,8 +468,19 @@ async fn a_long_token_waits_for_its_turn() {
 async fn f09_what_is_expunged_meanwhile_is_said_to_be_gone() {
     let reply = "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n* 2 EXPUNGE\r\n* 2 EXISTS\r\n\
                  * 2 FETCH (UID 7 BODY[]<0> \"seven\")\r\n";
-    for end in ["# OK x\r\n", "# NO [EXPUNGEISSUED] Some of them are gone\r\n"] {
-        let mut imap = open(&[("UID FETCH 5:7 (UID INTERNALDATE BODY.PEEK[]<0.1000>)", &format!("{reply}{end}"))]).await;
+    let nil = "* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n";
+    let ok = "# OK x\r\n";
+    let expunged = "# NO [EXPUNGEISSUED] Some of them are gone\r\n";
+    for (first, again) in [
+        (format!("{reply}{ok}"), vec![]),
+        // As Dovecot does it.
+        (format!("{reply}{nil}{ok}"), vec![ok]),
+        (format!("{reply}{expunged}"), vec![ok]),
+        (format!("{nil}{reply}{expunged}"), vec![expunged, expunged]),
+    ] {
+        let mut steps = vec![("UID FETCH 5:7 (UID INTERNALDATE BODY.PEEK[]<0.1000>)", &first[..])];
+        steps.extend(again.iter().map(|answer| ("UID FETCH 6 ", *answer)));
+        let mut imap = open(&steps).await;
         let (came, missed) = fetch(&mut imap, &[5, 6, 7]).await;
         assert_eq!(came, [(5, "five".to_owned()), (7, "seven".to_owned())]);
         assert_eq!(missed.unwrap(), [Missed { uid: 6, refused: None }]);
@@ -470,7 +490,11 @@ async fn f09_what_is_expunged_meanwhile_is_said_to_be_gone() {
 #[tokio::test]
 async fn unreadable_messages_do_not_stop_the_others() {
     let steps = [
-        ("UID FETCH 5:8 ", "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n# NO broken\r\n"),
+        (
+            "UID FETCH 5:8 ",
+            "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n# NO broken\r\n",
+        ),
+        ("UID FETCH 6 ", "* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n# OK x\r\n"),
         ("UID FETCH 7 ", "# NO still no use\r\n"),
         ("UID FETCH 8 ", "* 4 FETCH (UID 8 BODY[]<0> \"eight\")\r\n# OK x\r\n"),
     ];
@@ -496,7 +520,8 @@ async fn f09_messages_are_never_taken_for_others() {
     check("* 1 FETCH (UID 9 BODY[]<0> \"x\")\r\n", Err(FaultKind::Protocol("a message came that was not asked for")))
         .await;
     check("R9 OK x\r\n", Err(FaultKind::Protocol("an answer to a command that was not sent"))).await;
-    check("* 1 FETCH (UID 5 BODY[]<0> \"x\"\r\n", Err(FaultKind::Protocol("a FETCH response that cannot be read"))).await;
+    check("* 1 FETCH (UID 5 BODY[]<0> \"x\"\r\n", Err(FaultKind::Protocol("a FETCH response that cannot be read")))
+        .await;
 }
 
 #[tokio::test]
@@ -508,7 +533,11 @@ async fn the_next_range_is_asked_for_before_this_one_has_come() {
     };
     // Nothing is said to the first range; to the second, both are answered, mixed.
     let mixed = format!("{}{}", answers(501..=1000, "R4"), answers(1..=500, "R3"));
-    let steps = [("UID FETCH 1:500 ", ""), ("UID FETCH 501:1000 ", &mixed), ("UID FETCH 1001:1200 ", &answers(1001..=1200, "#"))];
+    let steps = [
+        ("UID FETCH 1:500 ", ""),
+        ("UID FETCH 501:1000 ", &mixed),
+        ("UID FETCH 1001:1200 ", &answers(1001..=1200, "#")),
+    ];
     let mut imap = open(&steps).await;
     let (sender, mut receiver) = tokio::sync::mpsc::channel(2000);
     assert_eq!(imap.fetch(&listed(&uids), 1000, sender).await.unwrap(), []);
@@ -525,7 +554,8 @@ async fn a_receiver_that_leaves_stops_the_fetch_not_the_session() {
     let uids: Vec<u32> = (1..=2000).collect();
     let messages: String = (1..=500).map(|uid| format!("* 1 FETCH (UID {uid} BODY[]<0> \"x\")\r\n")).collect();
     let first = format!("{messages}# OK x\r\n");
-    let steps = [("UID FETCH 1:500 ", &first[..]), ("UID FETCH 501:1000 ", "# OK x\r\n"), ("UID STORE 1 ", "# OK x\r\n")];
+    let steps =
+        [("UID FETCH 1:500 ", &first[..]), ("UID FETCH 501:1000 ", "# OK x\r\n"), ("UID STORE 1 ", "# OK x\r\n")];
     let mut imap = open(&steps).await;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Fetched>(1);
     let leaving = async move { receiver.recv().await.unwrap().uid };
@@ -563,8 +593,11 @@ async fn settling_with_what_the_server_can() {
 async fn searches_and_lists() {
     let steps = [
         ("UID FETCH 9:*", "* 3 FETCH (UID 8 RFC822.SIZE 1)\r\n# OK x\r\n"),
-        ("UID FETCH 1:*", "* 3 FETCH (UID 8 RFC822.SIZE 5000000000)\r\n* 1 FETCH (UID 2 RFC822.SIZE 1)\r\n\
-                           * 3 FETCH (UID 8 FLAGS (\\Seen))\r\n* 3 FETCH (UID 8 RFC822.SIZE 1)\r\n# OK x\r\n"),
+        (
+            "UID FETCH 1:*",
+            "* 3 FETCH (UID 8 RFC822.SIZE 5000000000)\r\n* 1 FETCH (UID 2 RFC822.SIZE 1)\r\n\
+                           * 3 FETCH (UID 8 FLAGS (\\Seen))\r\n* 3 FETCH (UID 8 RFC822.SIZE 1)\r\n# OK x\r\n",
+        ),
         ("UID SEARCH SINCE 1-Jan-2026\r\n", "* SEARCH\r\n# OK x\r\n"),
     ];
     let mut imap = open(&steps).await;
