@@ -227,4 +227,11 @@ mod tests {
         check(b"* OK bare\n", &[], Some(Broken::Form("a line that does not end in CR LF")));
         check(b"* LIST () \"/\r\n", &[], Some(Broken::Form("a quoted string that does not end")));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn pieces_make_no_difference(text in "(\\* 1 FETCH |R1 OK |[(){}\"\\[\\]a1\\\\]|\\{[0-9]\\}\r\n|\r\n|\n){0,40}", piece in 1..50_usize) {
+            proptest::prop_assert_eq!(run(text.as_bytes(), piece, 20), run(text.as_bytes(), usize::MAX / 2, 20));
+        }
+    }
 }

@@ -89,6 +89,12 @@ impl Wire {
         self.taken < self.buffer.len()
     }
 
+    /// Bytes that are set aside for what comes in.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The naked connection, for a TLS handshake on it.
     pub fn into_io(self) -> Box<dyn Io> {
         self.io

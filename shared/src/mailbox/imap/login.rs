@@ -26,7 +26,7 @@ impl Imap {
     ) -> Result<Self, MailboxFault> {
         check_clear_text(server.encryption, here, login)?;
         let first_message = sasl::first_message(login)?;
-        let secrets = vec![sasl::credential(login), first_message.clone()];
+        let secrets = sasl::secrets(login, &first_message);
         let io: Box<dyn Io> = match server.encryption {
             Encryption::Tls => Box::new(tls.wrap(io, &server.host).await?),
             Encryption::Starttls | Encryption::None => io,
