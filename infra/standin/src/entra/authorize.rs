@@ -35,6 +35,8 @@ struct Request {
     login_hint: String,
     asked: Asked,
     query: String,
+    /// What the sign-in page says beneath its form.
+    hint: String,
 }
 
 /// A refusal, and where it goes: back to the app (redirect URI, state), or on the provider's own page.
@@ -268,6 +270,7 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
         prompt: get("prompt").unwrap_or_default(),
         login_hint: get("login_hint").unwrap_or_default(),
         query: query.to_owned(),
+        hint: state.settings.sign_in_hint.clone(),
         state: echo,
         app,
         redirect_uri,
@@ -409,7 +412,7 @@ fn withheld(state: &State, request: &Request, user: &User) -> Option<Fault> {
 
 fn sign_in(request: &Request, login: &str, wrong: Option<&Fault>) -> Response {
     let login = if login.is_empty() { &request.login_hint } else { login };
-    pages::sign_in(&request.app, &action(request, "login"), login, wrong)
+    pages::sign_in(&request.app, &action(request, "login"), login, wrong, &request.hint)
 }
 
 fn action(request: &Request, form: &str) -> String {

@@ -34,7 +34,7 @@ use state::State;
 pub struct Entra {
     inner: Arc<Inner>,
     url: String,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 pub(crate) struct Inner {
@@ -52,7 +52,11 @@ impl Entra {
     /// Listens on loopback and answers until dropped. Errors: the port is taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
         let listener = TcpListener::bind(("127.0.0.1", settings.port)).await.context("stand-in identity provider")?;
-        let url = format!("http://localhost:{}", listener.local_addr()?.port());
+        let port = listener.local_addr()?.port();
+        // `localhost` can mean either family; where there is no IPv6 the first is enough.
+        let mut listeners = vec![listener];
+        listeners.extend(TcpListener::bind(("::1", port)).await.ok());
+        let url = format!("http://localhost:{port}");
         let state = State {
             settings,
             url: url.clone(),
@@ -70,12 +74,8 @@ impl Entra {
         };
         let inner = Arc::new(Inner { state: Mutex::new(state) });
         let routes = routes().with_state(Arc::clone(&inner));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "stand-in identity provider stopped");
-            }
-        });
-        Ok(Entra { inner, url, server })
+        let servers = listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
+        Ok(Entra { inner, url, servers })
     }
 
     /// `http://localhost:PORT`: what stands in place of `https://login.microsoftonline.com`.
@@ -124,7 +124,8 @@ impl Entra {
         self.inner.state().consents.clear();
     }
 
-    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended or revoked.
+    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended,
+    /// revoked, or for another resource than Exchange.
     pub fn introspect(&self, token: &str) -> Value {
         token::describe(&self.inner.state(), token)
     }
@@ -143,7 +144,13 @@ impl Entra {
 
 impl Drop for Entra {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn serve(listener: TcpListener, routes: Router) {
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "stand-in identity provider stopped");
     }
 }
 
@@ -155,7 +162,7 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/login", post(authorize::login))
         .route("/{tenant}/consent", post(authorize::consent))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
-        .route("/introspect", post(token::introspect))
+        .route("/introspect", get(token::introspect).post(token::introspect))
 }
 
 /// The wrong audience or permission is refused at the door; the right token for a mailbox that is not this person's

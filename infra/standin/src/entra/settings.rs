@@ -28,8 +28,10 @@ pub struct Settings {
     /// Each refresh token works once; a second use revokes its whole family (RFC 9700, section 2.2.2).
     /// Entra does not do this; other providers do, and it makes a lost race visible.
     pub strict_rotation: bool,
-    /// What introspection says in `email` for the tokens of a sign-in name, where that is another mailbox
-    /// (a delegate who opens a shared mailbox).
+    /// A line beneath the sign-in form, for a demo; empty for none.
+    pub sign_in_hint: String,
+    /// What introspection says in `email` for the tokens of a sign-in name (or of an app, by client id), where
+    /// that is another mailbox: a delegate who opens a shared one. Without it: the sign-in name, or an app's first mailbox.
     pub introspect_as: BTreeMap<String, String>,
 }
 
@@ -205,6 +207,7 @@ impl Settings {
             code_seconds: 600,
             refresh_idle_seconds: 90 * 86_400,
             strict_rotation: false,
+            sign_in_hint: "For the demo: bounces@example.org, password “correct horse”.".to_owned(),
             introspect_as: BTreeMap::new(),
         }
     }
