@@ -5,8 +5,10 @@ mod authorize;
 mod fault;
 mod jwt;
 mod pages;
+mod registration;
 mod scope;
 mod script;
+mod session;
 mod settings;
 mod state;
 mod token;
@@ -159,8 +161,7 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
         .route("/{tenant}/discovery/v2.0/keys", get(keys))
         .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::authorize))
-        .route("/{tenant}/login", post(authorize::login))
-        .route("/{tenant}/consent", post(authorize::consent))
+        .route("/{tenant}/sign-in", post(authorize::answer))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
         .route("/introspect", get(token::introspect).post(token::introspect))
 }
@@ -205,7 +206,7 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
         named => match state.tenant(named) {
             Some(tenant) => tenant.id.clone(),
             None => {
-                let fault = authorize::unknown_tenant(named);
+                let fault = registration::unknown_tenant(named);
                 return (StatusCode::BAD_REQUEST, Json(fault.json(state.now(), &state.url))).into_response();
             }
         },
@@ -246,4 +247,9 @@ fn note(state: &mut State, endpoint: &'static str, tenant: &str) {
         scope: String::new(),
         outcome: "ok".to_owned(),
     });
+}
+
+/// A field of a query or a form.
+fn field(text: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -129,6 +129,12 @@ impl State {
         given.extend(asked.permissions.iter().map(|(audience, name)| format!("{audience}/{name}")));
     }
 
+    /// An administrator's consent for a whole directory.
+    pub(crate) fn consent_whole(&mut self, client_id: &str, tid: &str) {
+        let tenants = self.settings.tenants.iter_mut().filter(|tenant| tenant.id == tid);
+        tenants.for_each(|tenant| tenant.admin_consented.push(client_id.to_owned()));
+    }
+
     /// Whether a grant of this person, made at `granted`, was revoked since.
     pub(crate) fn revoked(&self, family: &str, oid: &str, granted: Timestamp) -> Option<Timestamp> {
         let from = self.valid_from.get(oid).copied().filter(|from| granted < *from);

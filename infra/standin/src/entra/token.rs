@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::authorize::{field, find_app, unconsented};
 use super::fault::{Fault, stamp};
+use super::registration::{find_app, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
 use super::settings::{App, Platform};
 use super::state::{Code, Refresh, State};
-use super::{Call, Inner};
+use super::{Call, Inner, field};
 use crate::random;
 
 /// Fixed lifetime of the refresh tokens of a single-page app, in seconds.
