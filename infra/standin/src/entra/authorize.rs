@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::fault::Fault;
-use super::registration::{admit, find_app, unconsented, withheld};
+use super::registration::{admit, check_redirect, find_app, unconsented, withheld};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint};
 use super::session::{self, Arrival};
@@ -191,15 +191,7 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
     let client_id = get("client_id").ok_or_else(|| Refused::page(missing("client_id")))?;
     let app = find_app(state, tenant, &client_id).map_err(Refused::page)?;
     let redirect_uri = get("redirect_uri").ok_or_else(|| Refused::page(missing("redirect_uri")))?;
-    let Some(registered) = app.redirect_uris.iter().find(|known| known.uri == redirect_uri) else {
-        let text = format!(
-            "The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured for \
-             the application '{}'. Make sure the redirect URI sent in the request matches one added to your application \
-             in the Azure portal. Navigate to https://aka.ms/redirectUriMismatchError to learn more about how to fix this.",
-            app.client_id
-        );
-        return Err(Refused::page(Fault::new("invalid_request", 50011, text)));
-    };
+    let platform = check_redirect(&app, &redirect_uri).map_err(Refused::page)?.platform;
     let Some(echo) = get("state") else {
         return Err(Refused::page(Fault::new(
             "invalid_request",
@@ -224,7 +216,6 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
     };
     let scopes = get("scope").ok_or_else(|| refuse(missing("scope")))?;
     let asked = scope::read(&scopes, &app.name, tenant).map_err(&refuse)?;
-    let platform = registered.platform;
     Ok(Request {
         tenant: tenant.to_owned(),
         platform,

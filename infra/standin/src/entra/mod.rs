@@ -1,7 +1,9 @@
 //! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a loopback port. Written from Microsoft's documents and the
 //! RFCs; it has met no code of Rebond.
 
+mod admin;
 mod authorize;
+mod device;
 mod fault;
 mod jwt;
 mod pages;
@@ -65,6 +67,7 @@ impl Entra {
             signer: jwt::Signer::new()?,
             ahead: SignedDuration::ZERO,
             codes: Default::default(),
+            devices: Default::default(),
             refresh: Default::default(),
             access: Default::default(),
             sessions: Default::default(),
@@ -163,6 +166,10 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::authorize))
         .route("/{tenant}/sign-in", post(authorize::answer))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
+        .route("/{tenant}/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/v2.0/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::start))
+        .route("/devicelogin", get(device::page).post(device::page))
         .route("/introspect", get(token::introspect).post(token::introspect))
 }
 
@@ -211,15 +218,17 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
             }
         },
     };
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
     let url = &state.url;
     Json(json!({
         "issuer": format!("{url}/{issuer}/v2.0"),
         "authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{url}/{tenant}/oauth2/v2.0/token"),
+        "device_authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/devicecode"),
         "jwks_uri": format!("{url}/{tenant}/discovery/v2.0/keys"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", device],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],

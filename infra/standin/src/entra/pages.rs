@@ -122,6 +122,50 @@ pub(crate) fn consent(app: &App, user: &User, asked: &Asked, action: &str) -> Re
     )
 }
 
+/// The form of admin consent: for everybody in the directory.
+pub(crate) fn consent_whole(app: &App, user: &User, asked: &Asked, action: &str) -> Response {
+    page(
+        StatusCode::OK,
+        "Permissions requested for your organisation",
+        html! {
+            p { "If you accept, " strong { (app.name) } " gets these permissions for everybody in your organisation:" }
+            ul {
+                @for (audience, name) in &asked.permissions { li { (meaning(name)) br; code { (audience) "/" (name) } } }
+                @for role in &app.roles { li { "Without a signed-in person" br; code { (role) } } }
+            }
+            p { "Signed in as " strong { (user.upn) } "." }
+            form method="post" action=(action) {
+                div.buttons {
+                    button type="submit" name="decision" value="cancel" { "Cancel" }
+                    button.main type="submit" name="decision" value="accept" { "Accept" }
+                }
+            }
+        },
+    )
+}
+
+/// Where the code of a device is typed.
+pub(crate) fn device_code(wrong: Option<&str>) -> Response {
+    page(
+        StatusCode::OK,
+        "Enter code",
+        html! {
+            p { "Enter the code that your device or app shows. Do not enter codes from sources you do not trust." }
+            @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
+            form method="post" action="/devicelogin" {
+                label for="otc" { "Code" }
+                input #otc name="otc" type="text" autocomplete="off" required autofocus;
+                div.buttons { button.main type="submit" { "Next" } }
+            }
+        },
+    )
+}
+
+/// The end of a flow that goes back to no app.
+pub(crate) fn done(title: &str, text: &str) -> Response {
+    page(StatusCode::OK, title, html! { p { (text) } })
+}
+
 /// "Need admin approval": the person may only go back.
 pub(crate) fn approval(app: &App, user: &User, fault: &Fault, back: &str) -> Response {
     page(

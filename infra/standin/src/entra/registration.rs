@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::scope::Asked;
-use super::settings::{App, Audience, CONSUMERS, User, UserConsent};
+use super::settings::{App, Audience, CONSUMERS, RedirectUri, User, UserConsent};
 use super::state::State;
 
 /// The app of a request, if its audience allows this tenant path.
@@ -11,14 +11,7 @@ pub(super) fn find_app(state: &State, tenant: &str, client_id: &str) -> Result<A
         "common" | "organizations" | "consumers" | CONSUMERS => None,
         _ => Some(state.tenant(tenant).ok_or_else(|| unknown_tenant(tenant))?),
     };
-    let elsewhere = || {
-        let text = format!(
-            "Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if the \
-             application has not been installed by the administrator of the tenant or consented to by any user in the \
-             tenant. You may have sent your authentication request to the wrong tenant."
-        );
-        Fault::new("unauthorized_client", 700016, text)
-    };
+    let elsewhere = || not_installed(client_id, tenant);
     let app = state.app(client_id).ok_or_else(elsewhere)?;
     let named = format!("'{}'({})", app.client_id, app.name);
     let personal = matches!(tenant, "consumers" | CONSUMERS);
@@ -48,6 +41,16 @@ pub(super) fn find_app(state: &State, tenant: &str, client_id: &str) -> Result<A
         }
         _ => Ok(app.clone()),
     }
+}
+
+/// 700016.
+pub(super) fn not_installed(client_id: &str, tenant: &str) -> Fault {
+    let text = format!(
+        "Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if the \
+         application has not been installed by the administrator of the tenant or consented to by any user in the \
+         tenant. You may have sent your authentication request to the wrong tenant."
+    );
+    Fault::new("unauthorized_client", 700016, text)
 }
 
 /// 90002.
@@ -114,4 +117,17 @@ pub(super) fn withheld(state: &State, asked: &Asked, user: &User) -> Option<Faul
         )),
         _ => None,
     }
+}
+
+/// The registered redirect URI that equals the given one byte by byte, or 50011.
+pub(super) fn check_redirect<'a>(app: &'a App, given: &str) -> Result<&'a RedirectUri, Fault> {
+    app.redirect_uris.iter().find(|known| known.uri == given).ok_or_else(|| {
+        let text = format!(
+            "The redirect URI '{given}' specified in the request does not match the redirect URIs configured for the \
+             application '{}'. Make sure the redirect URI sent in the request matches one added to your application in \
+             the Azure portal. Navigate to https://aka.ms/redirectUriMismatchError to learn more about how to fix this.",
+            app.client_id
+        );
+        Fault::new("invalid_request", 50011, text)
+    })
 }

@@ -46,6 +46,8 @@ pub struct Tenant {
     pub user_consent: UserConsent,
     /// Client ids that an administrator consented to for the whole directory, with all their scopes.
     pub admin_consented: Vec<String>,
+    /// Client ids whose application permissions an administrator granted here.
+    pub roles_granted: Vec<String>,
 }
 
 /// A directory's policy on consent by people who are no administrators.
@@ -74,7 +76,8 @@ pub struct App {
     pub secrets: Vec<AppSecret>,
     /// Redirect URIs, compared byte by byte.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Application permissions with an administrator's consent, such as `IMAP.AccessAsApp`.
+    /// Application permissions it declares, such as `IMAP.AccessAsApp`; effective where an administrator granted them
+    /// ([`Tenant::roles_granted`]).
     pub roles: Vec<String>,
     /// Mailboxes that `Add-MailboxPermission` opened to its service principal.
     pub mailboxes: Vec<String>,
@@ -196,6 +199,7 @@ impl Settings {
                 domains: vec!["example.org".to_owned()],
                 user_consent: UserConsent::Allowed,
                 admin_consented: Vec::new(),
+                roles_granted: vec!["0d3c1f52-7a64-4b1e-8c90-5e2f6a7b8c91".to_owned()],
             }],
             apps: vec![app],
             users: vec![

@@ -14,12 +14,12 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::fault::{Fault, stamp};
-use super::registration::{find_app, unconsented};
+use super::registration::{find_app, not_installed, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
 use super::settings::{App, Platform};
 use super::state::{Code, Refresh, State};
-use super::{Call, Inner, field};
+use super::{Call, Inner, device, field};
 use crate::random;
 
 /// Fixed lifetime of the refresh tokens of a single-page app, in seconds.
@@ -79,6 +79,10 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         "refresh_token" => {
             let app = find_app(state, tenant, &client_id)?;
             refresh(state, &app, secret, body)
+        }
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            let app = find_app(state, tenant, &client_id)?;
+            redeem_device(state, &app, secret, body)
         }
         "client_credentials" => app_only(state, tenant, &client_id, secret, body),
         _ => {
@@ -146,6 +150,27 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
         ..asked
     };
     give(state, app, &first, &asked, code.nonce.as_deref())
+}
+
+/// A device code for tokens, once a person accepted (RFC 8628, section 3.4).
+fn redeem_device(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
+    let device_code = required(body, "device_code")?;
+    // "Allow public client flows" is told here by a redirect URI of a native client.
+    let public = app.redirect_uris.iter().any(|uri| uri.platform == Platform::Native);
+    authenticate(app, public.then_some(Platform::Native), secret, state.now())?;
+    let (user, asked) = device::redeem(state, app, &device_code)?;
+    let now = state.now();
+    let first = Refresh {
+        client_id: app.client_id.clone(),
+        oid: user.oid,
+        family: random::guid(),
+        platform: if public { Platform::Native } else { Platform::Web },
+        asked: asked.clone(),
+        granted: now,
+        used: now,
+        rotated: false,
+    };
+    give(state, app, &first, &asked, None)
 }
 
 /// RFC 7636, section 4.6.
@@ -296,6 +321,14 @@ fn app_only(
         _ => {}
     }
     let app = find_app(state, tenant, client_id)?;
+    let directory = state.tenant(tenant);
+    let installed = directory.is_some_and(|tenant| {
+        let consented = [&tenant.roles_granted, &tenant.admin_consented];
+        tenant.id == app.home || consented.iter().any(|apps| apps.contains(&app.client_id))
+    });
+    if !installed {
+        return Err(not_installed(client_id, tenant));
+    }
     authenticate(&app, None, secret, state.now())?;
     let text = required(body, "scope")?;
     let asked = scope::read(&text, &app.name, tenant)?;
