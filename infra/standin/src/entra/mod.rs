@@ -1,12 +1,16 @@
 //! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a loopback port. Written from Microsoft's documents and the
 //! RFCs; it has met no code of Rebond.
 
+mod admin;
 mod authorize;
+mod device;
 mod fault;
 mod jwt;
 mod pages;
+mod registration;
 mod scope;
 mod script;
+mod session;
 mod settings;
 mod state;
 mod token;
@@ -34,7 +38,7 @@ use state::State;
 pub struct Entra {
     inner: Arc<Inner>,
     url: String,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 pub(crate) struct Inner {
@@ -52,13 +56,18 @@ impl Entra {
     /// Listens on loopback and answers until dropped. Errors: the port is taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
         let listener = TcpListener::bind(("127.0.0.1", settings.port)).await.context("stand-in identity provider")?;
-        let url = format!("http://localhost:{}", listener.local_addr()?.port());
+        let port = listener.local_addr()?.port();
+        // `localhost` can mean either family; where there is no IPv6 the first is enough.
+        let mut listeners = vec![listener];
+        listeners.extend(TcpListener::bind(("::1", port)).await.ok());
+        let url = format!("http://localhost:{port}");
         let state = State {
             settings,
             url: url.clone(),
             signer: jwt::Signer::new()?,
             ahead: SignedDuration::ZERO,
             codes: Default::default(),
+            devices: Default::default(),
             refresh: Default::default(),
             access: Default::default(),
             sessions: Default::default(),
@@ -70,12 +79,8 @@ impl Entra {
         };
         let inner = Arc::new(Inner { state: Mutex::new(state) });
         let routes = routes().with_state(Arc::clone(&inner));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "stand-in identity provider stopped");
-            }
-        });
-        Ok(Entra { inner, url, server })
+        let servers = listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
+        Ok(Entra { inner, url, servers })
     }
 
     /// `http://localhost:PORT`: what stands in place of `https://login.microsoftonline.com`.
@@ -124,7 +129,8 @@ impl Entra {
         self.inner.state().consents.clear();
     }
 
-    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended or revoked.
+    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended,
+    /// revoked, or for another resource than Exchange.
     pub fn introspect(&self, token: &str) -> Value {
         token::describe(&self.inner.state(), token)
     }
@@ -143,7 +149,13 @@ impl Entra {
 
 impl Drop for Entra {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn serve(listener: TcpListener, routes: Router) {
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "stand-in identity provider stopped");
     }
 }
 
@@ -152,10 +164,13 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
         .route("/{tenant}/discovery/v2.0/keys", get(keys))
         .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::authorize))
-        .route("/{tenant}/login", post(authorize::login))
-        .route("/{tenant}/consent", post(authorize::consent))
+        .route("/{tenant}/sign-in", post(authorize::answer))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
-        .route("/introspect", post(token::introspect))
+        .route("/{tenant}/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/v2.0/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::start))
+        .route("/devicelogin", get(device::page).post(device::page))
+        .route("/introspect", get(token::introspect).post(token::introspect))
 }
 
 /// The wrong audience or permission is refused at the door; the right token for a mailbox that is not this person's
@@ -198,20 +213,22 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
         named => match state.tenant(named) {
             Some(tenant) => tenant.id.clone(),
             None => {
-                let fault = authorize::unknown_tenant(named);
+                let fault = registration::unknown_tenant(named);
                 return (StatusCode::BAD_REQUEST, Json(fault.json(state.now(), &state.url))).into_response();
             }
         },
     };
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
     let url = &state.url;
     Json(json!({
         "issuer": format!("{url}/{issuer}/v2.0"),
         "authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{url}/{tenant}/oauth2/v2.0/token"),
+        "device_authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/devicecode"),
         "jwks_uri": format!("{url}/{tenant}/discovery/v2.0/keys"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", device],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -239,4 +256,9 @@ fn note(state: &mut State, endpoint: &'static str, tenant: &str) {
         scope: String::new(),
         outcome: "ok".to_owned(),
     });
+}
+
+/// A field of a query or a form.
+fn field(text: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

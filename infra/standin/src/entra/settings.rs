@@ -28,8 +28,10 @@ pub struct Settings {
     /// Each refresh token works once; a second use revokes its whole family (RFC 9700, section 2.2.2).
     /// Entra does not do this; other providers do, and it makes a lost race visible.
     pub strict_rotation: bool,
-    /// What introspection says in `email` for the tokens of a sign-in name, where that is another mailbox
-    /// (a delegate who opens a shared mailbox).
+    /// A line beneath the sign-in form, for a demo; empty for none.
+    pub sign_in_hint: String,
+    /// What introspection says in `email` for the tokens of a sign-in name (or of an app, by client id), where
+    /// that is another mailbox: a delegate who opens a shared one. Without it: the sign-in name, or an app's first mailbox.
     pub introspect_as: BTreeMap<String, String>,
 }
 
@@ -44,6 +46,8 @@ pub struct Tenant {
     pub user_consent: UserConsent,
     /// Client ids that an administrator consented to for the whole directory, with all their scopes.
     pub admin_consented: Vec<String>,
+    /// Client ids whose application permissions an administrator granted here.
+    pub roles_granted: Vec<String>,
 }
 
 /// A directory's policy on consent by people who are no administrators.
@@ -72,7 +76,8 @@ pub struct App {
     pub secrets: Vec<AppSecret>,
     /// Redirect URIs, compared byte by byte.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Application permissions with an administrator's consent, such as `IMAP.AccessAsApp`.
+    /// Application permissions it declares, such as `IMAP.AccessAsApp`; effective where an administrator granted them
+    /// ([`Tenant::roles_granted`]).
     pub roles: Vec<String>,
     /// Mailboxes that `Add-MailboxPermission` opened to its service principal.
     pub mailboxes: Vec<String>,
@@ -194,6 +199,7 @@ impl Settings {
                 domains: vec!["example.org".to_owned()],
                 user_consent: UserConsent::Allowed,
                 admin_consented: Vec::new(),
+                roles_granted: vec!["0d3c1f52-7a64-4b1e-8c90-5e2f6a7b8c91".to_owned()],
             }],
             apps: vec![app],
             users: vec![
@@ -205,6 +211,7 @@ impl Settings {
             code_seconds: 600,
             refresh_idle_seconds: 90 * 86_400,
             strict_rotation: false,
+            sign_in_hint: "For the demo: bounces@example.org, password “correct horse”.".to_owned(),
             introspect_as: BTreeMap::new(),
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State as Shared};
+use axum::extract::{Path, RawQuery, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,13 +13,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::authorize::{field, find_app, unconsented};
 use super::fault::{Fault, stamp};
+use super::registration::{find_app, not_installed, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
 use super::settings::{App, Platform};
 use super::state::{Code, Refresh, State};
-use super::{Call, Inner};
+use super::{Call, Inner, device, field};
 use crate::random;
 
 /// Fixed lifetime of the refresh tokens of a single-page app, in seconds.
@@ -79,6 +79,10 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         "refresh_token" => {
             let app = find_app(state, tenant, &client_id)?;
             refresh(state, &app, secret, body)
+        }
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            let app = find_app(state, tenant, &client_id)?;
+            redeem_device(state, &app, secret, body)
         }
         "client_credentials" => app_only(state, tenant, &client_id, secret, body),
         _ => {
@@ -146,6 +150,27 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
         ..asked
     };
     give(state, app, &first, &asked, code.nonce.as_deref())
+}
+
+/// A device code for tokens, once a person accepted (RFC 8628, section 3.4).
+fn redeem_device(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
+    let device_code = required(body, "device_code")?;
+    // "Allow public client flows" is told here by a redirect URI of a native client.
+    let public = app.redirect_uris.iter().any(|uri| uri.platform == Platform::Native);
+    authenticate(app, public.then_some(Platform::Native), secret, state.now())?;
+    let (user, asked) = device::redeem(state, app, &device_code)?;
+    let now = state.now();
+    let first = Refresh {
+        client_id: app.client_id.clone(),
+        oid: user.oid,
+        family: random::guid(),
+        platform: if public { Platform::Native } else { Platform::Web },
+        asked: asked.clone(),
+        granted: now,
+        used: now,
+        rotated: false,
+    };
+    give(state, app, &first, &asked, None)
 }
 
 /// RFC 7636, section 4.6.
@@ -296,6 +321,14 @@ fn app_only(
         _ => {}
     }
     let app = find_app(state, tenant, client_id)?;
+    let directory = state.tenant(tenant);
+    let installed = directory.is_some_and(|tenant| {
+        let consented = [&tenant.roles_granted, &tenant.admin_consented];
+        tenant.id == app.home || consented.iter().any(|apps| apps.contains(&app.client_id))
+    });
+    if !installed {
+        return Err(not_installed(client_id, tenant));
+    }
     authenticate(&app, None, secret, state.now())?;
     let text = required(body, "scope")?;
     let asked = scope::read(&text, &app.name, tenant)?;
@@ -371,13 +404,21 @@ fn required(body: &str, name: &str) -> Result<String, Fault> {
     })
 }
 
-/// RFC 7662: what a mail server asks about a token. The answer's `email` is the mailbox it opens.
-pub(super) async fn introspect(Shared(inner): Shared<Arc<Inner>>, body: String) -> Response {
+/// RFC 7662: what a mail server asks about a token, in a form, a query or as a bearer header (Dovecot does all three).
+pub(super) async fn introspect(
+    Shared(inner): Shared<Arc<Inner>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     let mut state = inner.state();
     if let Some(response) = state.scripted(Endpoint::Introspect).as_ref().and_then(Answer::raw) {
         return response;
     }
-    let answer = describe(&state, &field(&body, "token").unwrap_or_default());
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
+    let token = field(&body, "token").or_else(|| field(&query.unwrap_or_default(), "token")).or(bearer);
+    let answer = describe(&state, &token.unwrap_or_default());
     let active = answer.get("active").and_then(Value::as_bool).unwrap_or_default();
     state.log.push(Call {
         endpoint: "introspect",
@@ -390,16 +431,26 @@ pub(super) async fn introspect(Shared(inner): Shared<Arc<Inner>>, body: String) 
     json_answer(StatusCode::OK, &answer)
 }
 
-/// The introspection answer for a token.
+/// The introspection answer for a token. The question is a mail server's: a token for another resource is not active
+/// there (RFC 7662, section 2.2, leaves that to the authorization server).
 pub(super) fn describe(state: &State, token: &str) -> Value {
     let Some(claims) = state.valid(token) else { return json!({"active": false}) };
     let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-    let upn = text("upn");
-    let mailbox = state.settings.introspect_as.get(upn).map_or(upn, String::as_str);
+    if !scope::is_exchange(text("aud")) {
+        return json!({"active": false});
+    }
+    let app = state.app(text("appid"));
+    let own = match text("upn") {
+        "" => app.and_then(|app| app.mailboxes.first()).map_or("", String::as_str),
+        upn => upn,
+    };
+    let subject = if text("upn").is_empty() { text("appid") } else { text("upn") };
+    let mailbox = state.settings.introspect_as.get(subject).map_or(own, String::as_str);
     json!({
-        "active": true, "token_type": "Bearer", "client_id": text("appid"), "scope": text("scp"), "roles": claims.get("roles"),
-        "username": upn, "email": mailbox, "sub": text("sub"), "aud": text("aud"), "iss": text("iss"), "tid": text("tid"),
-        "exp": claims.get("exp"), "iat": claims.get("iat"), "nbf": claims.get("nbf"),
+        "active": true, "token_type": "Bearer", "client_id": text("appid"), "scope": text("scp"),
+        "roles": claims.get("roles"), "username": subject, "email": mailbox, "sub": text("sub"), "aud": text("aud"),
+        "iss": text("iss"), "tid": text("tid"), "exp": claims.get("exp"), "iat": claims.get("iat"),
+        "nbf": claims.get("nbf"),
     })
 }
 
