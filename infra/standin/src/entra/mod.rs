@@ -1,4 +1,4 @@
-//! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a loopback port. Written from Microsoft's documents and the
+//! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a port of this machine. Written from Microsoft's documents and the
 //! RFCs; it has met no code of Rebond.
 
 mod authorize;
@@ -49,10 +49,12 @@ impl Inner {
 }
 
 impl Entra {
-    /// Listens on loopback and answers until dropped. Errors: the port is taken.
+    /// Listens and answers until dropped. Errors: the port is taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
-        let listener = TcpListener::bind(("127.0.0.1", settings.port)).await.context("stand-in identity provider")?;
-        let url = format!("http://localhost:{}", listener.local_addr()?.port());
+        let listener =
+            TcpListener::bind((settings.address, settings.port)).await.context("stand-in identity provider")?;
+        let host = if settings.address.is_loopback() { "localhost".to_owned() } else { settings.address.to_string() };
+        let url = format!("http://{host}:{}", listener.local_addr()?.port());
         let state = State {
             settings,
             url: url.clone(),
@@ -78,7 +80,7 @@ impl Entra {
         Ok(Entra { inner, url, server })
     }
 
-    /// `http://localhost:PORT`: what stands in place of `https://login.microsoftonline.com`.
+    /// `http://localhost:PORT` (the address elsewhere than on loopback): what stands in place of `https://login.microsoftonline.com`.
     pub fn url(&self) -> &str {
         &self.url
     }
