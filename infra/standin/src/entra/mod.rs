@@ -2,6 +2,7 @@
 //! RFCs; it has met no code of Rebond.
 
 mod admin;
+mod assertion;
 mod authorize;
 mod device;
 mod fault;
@@ -29,7 +30,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use script::{Answer, Call, Endpoint, Refusal};
-pub use settings::{App, AppSecret, Audience, CONSUMERS, Platform, RedirectUri, Settings, Tenant, User, UserConsent};
+pub use settings::{
+    App, AppSecret, Audience, CONSUMERS, Certificate, Federated, Platform, RedirectUri, Settings, Tenant, User,
+    UserConsent,
+};
 
 use crate::imap::{Admission, Gate};
 use state::State;
@@ -68,6 +72,7 @@ impl Entra {
             ahead: SignedDuration::ZERO,
             codes: Default::default(),
             devices: Default::default(),
+            assertions: Default::default(),
             refresh: Default::default(),
             access: Default::default(),
             sessions: Default::default(),
@@ -233,7 +238,7 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
     }))
     .into_response()
 }

@@ -13,17 +13,33 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::fault::{Fault, stamp};
+use super::fault::{Fault, fine};
 use super::registration::{find_app, not_installed, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
 use super::settings::{App, Platform};
 use super::state::{Code, Refresh, State};
-use super::{Call, Inner, device, field};
+use super::{Call, Inner, assertion, device, field};
 use crate::random;
 
 /// Fixed lifetime of the refresh tokens of a single-page app, in seconds.
 const SPA_SECONDS: u64 = 86_400;
+
+/// How the caller proves to be the app.
+enum Proof {
+    None,
+    Secret(String),
+    Assertion(String),
+}
+
+/// A token request.
+struct Asks<'a> {
+    /// The tenant of the path.
+    tenant: &'a str,
+    proof: Proof,
+    /// The form.
+    body: &'a str,
+}
 
 pub(super) async fn token(
     Shared(inner): Shared<Arc<Inner>>,
@@ -70,21 +86,22 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         return Err(Fault::new("invalid_request", 900144, text));
     }
     let grant_type = required(body, "grant_type")?;
-    let (client_id, secret) = credentials(headers, body)?;
+    let (client_id, proof) = credentials(headers, body)?;
+    let asks = Asks { tenant, proof, body };
     match grant_type.as_str() {
         "authorization_code" => {
             let app = find_app(state, tenant, &client_id)?;
-            redeem(state, &app, secret, body)
+            redeem(state, &app, &asks)
         }
         "refresh_token" => {
             let app = find_app(state, tenant, &client_id)?;
-            refresh(state, &app, secret, body)
+            refresh(state, &app, &asks)
         }
         "urn:ietf:params:oauth:grant-type:device_code" => {
             let app = find_app(state, tenant, &client_id)?;
-            redeem_device(state, &app, secret, body)
+            redeem_device(state, &app, &asks)
         }
-        "client_credentials" => app_only(state, tenant, &client_id, secret, body),
+        "client_credentials" => app_only(state, &client_id, &asks),
         _ => {
             let text = format!("The app requested an unsupported grant type '{grant_type}'.");
             Err(Fault::new("unsupported_grant_type", 70003, text))
@@ -93,15 +110,15 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
 }
 
 /// A code for tokens, once.
-fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let given = required(body, "code")?;
-    let redirect_uri = required(body, "redirect_uri")?;
+fn redeem(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let given = required(asks.body, "code")?;
+    let redirect_uri = required(asks.body, "redirect_uri")?;
     let malformed = || Fault::new("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.");
     let code = state.codes.get(&given).cloned().ok_or_else(malformed)?;
     if code.client_id != app.client_id {
         return Err(Fault::new("invalid_grant", 70000, "The provided value for the 'code' parameter is not valid."));
     }
-    authenticate(app, Some(code.platform), secret, state.now())?;
+    authenticate(state, app, Some(code.platform), asks)?;
     if code.redeemed {
         // RFC 6749, section 4.1.2: what the code gave should be revoked when it is used twice.
         state.revoked_families.insert(code.family.clone());
@@ -122,8 +139,8 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
         );
         return Err(Fault::new("invalid_client", 500112, text).status(StatusCode::BAD_REQUEST));
     }
-    check_verifier(&code, body)?;
-    let asked = match field(body, "scope").filter(|text| !text.trim().is_empty()) {
+    check_verifier(&code, asks.body)?;
+    let asked = match field(asks.body, "scope").filter(|text| !text.trim().is_empty()) {
         Some(text) => scope::read(&text, &app.name, "")?,
         None => code.asked.clone(),
     };
@@ -153,11 +170,11 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
 }
 
 /// A device code for tokens, once a person accepted (RFC 8628, section 3.4).
-fn redeem_device(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let device_code = required(body, "device_code")?;
+fn redeem_device(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let device_code = required(asks.body, "device_code")?;
     // "Allow public client flows" is told here by a redirect URI of a native client.
     let public = app.redirect_uris.iter().any(|uri| uri.platform == Platform::Native);
-    authenticate(app, public.then_some(Platform::Native), secret, state.now())?;
+    authenticate(state, app, public.then_some(Platform::Native), asks)?;
     let (user, asked) = device::redeem(state, app, &device_code)?;
     let now = state.now();
     let first = Refresh {
@@ -190,11 +207,11 @@ fn check_verifier(code: &Code, body: &str) -> Result<(), Fault> {
 }
 
 /// A refresh token for new tokens. The old one stays good, as Entra does it, unless rotation is strict.
-fn refresh(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let given = required(body, "refresh_token")?;
+fn refresh(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let given = required(asks.body, "refresh_token")?;
     let malformed = || Fault::new("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.");
     let known = state.refresh.get(&given).cloned().ok_or_else(malformed)?;
-    authenticate(app, Some(known.platform), secret, state.now())?;
+    authenticate(state, app, Some(known.platform), asks)?;
     if known.client_id != app.client_id {
         let text = "The provided refresh token was issued to another client.";
         return Err(Fault::new("invalid_grant", 70000, text));
@@ -205,7 +222,7 @@ fn refresh(state: &mut State, app: &App, secret: Option<String>, body: &str) -> 
         let text = "a rotated refresh token was used again: its whole family is revoked (strict rotation).";
         return Err(Fault::new("invalid_grant", 0, text).suberror("bad_token"));
     }
-    let asked = match field(body, "scope").filter(|text| !text.trim().is_empty()) {
+    let asked = match field(asks.body, "scope").filter(|text| !text.trim().is_empty()) {
         Some(text) => scope::read(&text, &app.name, "")?,
         None => known.asked.clone(),
     };
@@ -300,13 +317,8 @@ fn give(state: &mut State, app: &App, next: &Refresh, asked: &Asked, nonce: Opti
 }
 
 /// The app's own token: a concrete tenant, `/.default`, roles instead of scopes, no refresh token.
-fn app_only(
-    state: &mut State,
-    tenant: &str,
-    client_id: &str,
-    secret: Option<String>,
-    body: &str,
-) -> Result<Value, Fault> {
+fn app_only(state: &mut State, client_id: &str, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let tenant = asks.tenant;
     match tenant {
         "common" | "consumers" => {
             let text = "The grant type is not supported over the /common or /consumers endpoints. Please use the \
@@ -329,8 +341,8 @@ fn app_only(
     if !installed {
         return Err(not_installed(client_id, tenant));
     }
-    authenticate(&app, None, secret, state.now())?;
-    let text = required(body, "scope")?;
+    authenticate(state, &app, None, asks)?;
+    let text = required(asks.body, "scope")?;
     let asked = scope::read(&text, &app.name, tenant)?;
     let [(audience, name)] = asked.permissions.as_slice() else { return Err(scope::invalid(&text)) };
     if name != ".default" {
@@ -346,19 +358,20 @@ fn app_only(
 }
 
 /// Client authentication. `platform` is the one the grant came through; without one the client must be confidential.
-fn authenticate(app: &App, platform: Option<Platform>, secret: Option<String>, now: Timestamp) -> Result<(), Fault> {
+fn authenticate(state: &mut State, app: &App, platform: Option<Platform>, asks: &Asks<'_>) -> Result<(), Fault> {
     let public = matches!(platform, Some(Platform::Native | Platform::Spa));
-    match (public, secret) {
-        (true, None) => Ok(()),
-        (true, Some(_)) => {
+    match &asks.proof {
+        Proof::None if public => Ok(()),
+        _ if public => {
             let text = "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.";
             Err(Fault::new("invalid_client", 700025, text))
         }
-        (false, None) => {
+        Proof::None => {
             let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
             Err(Fault::new("invalid_client", 7000218, text))
         }
-        (false, Some(secret)) => check_secret(app, &secret, now),
+        Proof::Secret(secret) => check_secret(app, secret, state.now()),
+        Proof::Assertion(text) => assertion::check(state, asks.tenant, app, text),
     }
 }
 
@@ -383,18 +396,27 @@ fn check_secret(app: &App, given: &str, now: Timestamp) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Client id and secret: of the body, or of HTTP Basic, where both are form-encoded first (RFC 6749, section 2.3.1).
-fn credentials(headers: &HeaderMap, body: &str) -> Result<(String, Option<String>), Fault> {
+/// Client id and proof: of the body, or of HTTP Basic, where both are form-encoded first (RFC 6749, section 2.3.1).
+fn credentials(headers: &HeaderMap, body: &str) -> Result<(String, Proof), Fault> {
     let basic = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
         let decoded = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
         let (id, secret) = decoded.split_once(':')?;
         let plain = |text: &str| field(&format!("x={text}"), "x").unwrap_or_default();
         Some((plain(id), plain(secret)))
     });
-    match basic {
-        Some((id, secret)) => Ok((id, Some(secret))),
-        None => Ok((required(body, "client_id")?, field(body, "client_secret"))),
+    if let Some((id, secret)) = basic {
+        return Ok((id, Proof::Secret(secret)));
     }
+    let client_id = required(body, "client_id")?;
+    if let Some(assertion) = field(body, "client_assertion") {
+        let kind = required(body, "client_assertion_type")?;
+        if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+            let text = format!("The value '{kind}' of 'client_assertion_type' is not supported.");
+            return Err(Fault::new("invalid_request", 0, text));
+        }
+        return Ok((client_id, Proof::Assertion(assertion)));
+    }
+    Ok((client_id, field(body, "client_secret").map_or(Proof::None, Proof::Secret)))
 }
 
 fn required(body: &str, name: &str) -> Result<String, Fault> {
@@ -466,11 +488,6 @@ fn json_answer(status: StatusCode, value: &Value) -> Response {
 
 fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_second() - from.as_second()).unwrap_or_default()
-}
-
-/// The form of dates inside descriptions: `2026-01-09T02:02:12.0000000Z`.
-fn fine(time: Timestamp) -> String {
-    format!("{}.0000000Z", stamp(time).replacen(' ', "T", 1).trim_end_matches('Z'))
 }
 
 fn note(state: &mut State, tenant: &str, body: &str, outcome: String) {
