@@ -1,4 +1,4 @@
-//! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a loopback port. Written from Microsoft's documents and the
+//! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a port of this machine. Written from Microsoft's documents and the
 //! RFCs; it has met no code of Rebond.
 
 mod admin;
@@ -57,14 +57,12 @@ impl Inner {
 }
 
 impl Entra {
-    /// Listens on loopback and answers until dropped. Errors: the port is taken.
+    /// Listens and answers until dropped. Errors: the port is taken.
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
-        let listener = TcpListener::bind(("127.0.0.1", settings.port)).await.context("stand-in identity provider")?;
-        let port = listener.local_addr()?.port();
-        // `localhost` can mean either family; where there is no IPv6 the first is enough.
-        let mut listeners = vec![listener];
-        listeners.extend(TcpListener::bind(("::1", port)).await.ok());
-        let url = format!("http://localhost:{port}");
+        let listener =
+            TcpListener::bind((settings.address, settings.port)).await.context("stand-in identity provider")?;
+        let host = if settings.address.is_loopback() { "localhost".to_owned() } else { settings.address.to_string() };
+        let url = format!("http://{host}:{}", listener.local_addr()?.port());
         let state = State {
             settings,
             url: url.clone(),
@@ -84,11 +82,16 @@ impl Entra {
         };
         let inner = Arc::new(Inner { state: Mutex::new(state) });
         let routes = routes().with_state(Arc::clone(&inner));
-        let servers = listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
+        // `localhost` can mean either family; where there is no IPv6 the first is enough.
+        let address = listener.local_addr()?;
+        let second =
+            if address.ip().is_loopback() { TcpListener::bind(("::1", address.port())).await.ok() } else { None };
+        let listeners = std::iter::once(listener).chain(second);
+        let servers = listeners.map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
         Ok(Entra { inner, url, servers })
     }
 
-    /// `http://localhost:PORT`: what stands in place of `https://login.microsoftonline.com`.
+    /// `http://localhost:PORT` (the address elsewhere than on loopback): what stands in place of `https://login.microsoftonline.com`.
     pub fn url(&self) -> &str {
         &self.url
     }

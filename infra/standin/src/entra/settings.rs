@@ -1,6 +1,7 @@
 //! What the stand-in identity provider knows when it starts: tenants, app registrations, people and policies.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
@@ -11,7 +12,9 @@ pub const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 /// Everything the stand-in knows. Lifetimes are in seconds.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Port on loopback; 0 lets the system choose.
+    /// Address to listen at: loopback, or that of a test's own network namespace.
+    pub address: Ipv4Addr,
+    /// Port; 0 lets the system choose.
     pub port: u16,
     /// The directories.
     pub tenants: Vec<Tenant>,
@@ -223,6 +226,7 @@ impl Settings {
             mailboxes: vec!["bounces@example.org".to_owned()],
         };
         Settings {
+            address: Ipv4Addr::LOCALHOST,
             port: 0,
             tenants: vec![Tenant {
                 id: tid.to_owned(),

@@ -10,6 +10,7 @@ mod store;
 mod tls;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
@@ -43,16 +44,18 @@ pub struct ImapSettings {
     /// Mailboxes that may use LOGIN and AUTHENTICATE PLAIN with this password; all others are told that basic
     /// authentication is disabled.
     pub passwords: BTreeMap<String, String>,
-    /// Port of implicit TLS on loopback; 0 lets the system choose.
+    /// Address to listen at: loopback, or that of a test's own network namespace.
+    pub address: Ipv4Addr,
+    /// Port of implicit TLS; 0 lets the system choose.
     pub tls_port: u16,
-    /// Port of plain TCP with STARTTLS on loopback; 0 lets the system choose.
+    /// Port of plain TCP with STARTTLS; 0 lets the system choose.
     pub plain_port: u16,
 }
 
 impl ImapSettings {
     /// Tokens only, ports chosen by the system.
     pub fn new(gate: Gate) -> ImapSettings {
-        ImapSettings { gate, passwords: BTreeMap::new(), tls_port: 0, plain_port: 0 }
+        ImapSettings { gate, passwords: BTreeMap::new(), address: Ipv4Addr::LOCALHOST, tls_port: 0, plain_port: 0 }
     }
 }
 
@@ -134,11 +137,12 @@ impl Shared {
 }
 
 impl ImapServer {
-    /// Listens on two loopback ports until dropped. Errors: a port is taken, or no certificate can be made.
+    /// Listens on two ports until dropped. Errors: a port is taken, or no certificate can be made.
     pub async fn start(settings: ImapSettings) -> anyhow::Result<ImapServer> {
-        let tls = TcpListener::bind(("127.0.0.1", settings.tls_port)).await.context("stand-in IMAP, TLS port")?;
-        let plain = TcpListener::bind(("127.0.0.1", settings.plain_port)).await.context("stand-in IMAP, plain port")?;
-        let (acceptor, ca_pem) = tls::acceptor()?;
+        let tls = TcpListener::bind((settings.address, settings.tls_port)).await.context("stand-in IMAP, TLS port")?;
+        let plain =
+            TcpListener::bind((settings.address, settings.plain_port)).await.context("stand-in IMAP, plain port")?;
+        let (acceptor, ca_pem) = tls::acceptor(settings.address)?;
         let (tls_port, plain_port) = (tls.local_addr()?.port(), plain.local_addr()?.port());
         let shared = Arc::new(Shared {
             settings,

@@ -1,5 +1,6 @@
 //! A certificate authority and a leaf of one hour's making: nothing is stored.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
@@ -7,15 +8,15 @@ use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
-/// A TLS acceptor for `localhost` and `127.0.0.1`, and the authority to trust as PEM.
-pub(super) fn acceptor() -> anyhow::Result<(TlsAcceptor, String)> {
+/// A TLS acceptor for `localhost` and the address it listens at, and the authority to trust as PEM.
+pub(super) fn acceptor(address: Ipv4Addr) -> anyhow::Result<(TlsAcceptor, String)> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Stand-in authority (test only)");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
-    let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), address.to_string()])?;
     leaf.distinguished_name.push(DnType::CommonName, "Stand-in IMAP server");
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
