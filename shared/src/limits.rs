@@ -17,6 +17,8 @@ pub const RECIPIENTS: usize = 10_000;
 pub const DIAGNOSTIC_CHARS: usize = 2_000;
 /// Characters kept of an address: RFC 5321 §4.5.3.1 allows 64 + 1 + 255; prefixes come on top.
 pub const ADDRESS_CHARS: usize = 400;
+/// Decoded bytes of a text part that are read as a notice.
+pub const NOTICE_BYTES: usize = 64 << 10;
 /// Characters of evidence shown.
 pub const EVIDENCE_CHARS: usize = 300;
 
@@ -30,6 +32,8 @@ pub const SERVER_UNTAGGED: usize = 200_000;
 pub const FETCH_RANGE_BYTES: u64 = 8 << 20;
 /// Messages asked for in one `UID FETCH` range.
 pub const FETCH_RANGE_MESSAGES: usize = 500;
+/// Messages of one folder listed at once, the lowest UIDs first; the rest is the next poll's.
+pub const LISTED_MESSAGES: usize = 500_000;
 /// UIDs below the highest one read that are looked at again: a server may commit them late.
 pub const RESCAN_UIDS: u32 = 100;
 

@@ -61,8 +61,14 @@ impl Entra {
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
         let listener =
             TcpListener::bind((settings.address, settings.port)).await.context("stand-in identity provider")?;
+        let port = listener.local_addr()?.port();
         let host = if settings.address.is_loopback() { "localhost".to_owned() } else { settings.address.to_string() };
-        let url = format!("http://{host}:{}", listener.local_addr()?.port());
+        let mut listeners = vec![listener];
+        if settings.address.is_loopback() {
+            // `localhost` can mean either family; where there is no IPv6 the first is enough.
+            listeners.extend(TcpListener::bind(("::1", port)).await.ok());
+        }
+        let url = format!("http://{host}:{port}");
         let state = State {
             settings,
             url: url.clone(),
@@ -82,12 +88,7 @@ impl Entra {
         };
         let inner = Arc::new(Inner { state: Mutex::new(state) });
         let routes = routes().with_state(Arc::clone(&inner));
-        // `localhost` can mean either family; where there is no IPv6 the first is enough.
-        let address = listener.local_addr()?;
-        let second =
-            if address.ip().is_loopback() { TcpListener::bind(("::1", address.port())).await.ok() } else { None };
-        let listeners = std::iter::once(listener).chain(second);
-        let servers = listeners.map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
+        let servers = listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
         Ok(Entra { inner, url, servers })
     }
 
