@@ -4,8 +4,10 @@
 mod admin;
 mod assertion;
 mod authorize;
+mod client;
 mod device;
 mod fault;
+mod introspect;
 mod jwt;
 mod pages;
 mod registration;
@@ -141,7 +143,7 @@ impl Entra {
     /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended,
     /// revoked, or for another resource than Exchange.
     pub fn introspect(&self, token: &str) -> Value {
-        token::describe(&self.inner.state(), token)
+        introspect::describe(&self.inner.state(), token)
     }
 
     /// Whether a token opens a mailbox over IMAP, as Exchange decides it.
@@ -179,7 +181,7 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/v2.0/adminconsent", get(admin::consent).post(admin::consent))
         .route("/{tenant}/oauth2/v2.0/devicecode", post(device::start))
         .route("/devicelogin", get(device::page).post(device::page))
-        .route("/introspect", get(token::introspect).post(token::introspect))
+        .route("/introspect", get(introspect::introspect).post(introspect::introspect))
 }
 
 /// The wrong audience or permission is refused at the door; the right token for a mailbox that is not this person's

@@ -1,45 +1,30 @@
 //! The token endpoint: authorization code, refresh token, client credentials (RFC 6749 sections 4.1.3, 6 and 4.4;
 //! "OAuth 2.0 authorization code flow", "Refresh tokens in the Microsoft identity platform", "OAuth 2.0 client credentials
-//! flow"); and introspection for mail servers (RFC 7662).
+//! flow").
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::client::{Asks, authenticate, credentials, required};
 use super::fault::{Fault, fine};
 use super::registration::{find_app, not_installed, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
 use super::settings::{App, Platform};
 use super::state::{Code, Refresh, State};
-use super::{Call, Inner, assertion, device, field};
+use super::{Call, Inner, device, field};
 use crate::random;
 
 /// Fixed lifetime of the refresh tokens of a single-page app, in seconds.
 const SPA_SECONDS: u64 = 86_400;
-
-/// How the caller proves to be the app.
-enum Proof {
-    None,
-    Secret(String),
-    Assertion(String),
-}
-
-/// A token request.
-struct Asks<'a> {
-    /// The tenant of the path.
-    tenant: &'a str,
-    proof: Proof,
-    /// The form.
-    body: &'a str,
-}
 
 pub(super) async fn token(
     Shared(inner): Shared<Arc<Inner>>,
@@ -357,127 +342,8 @@ fn app_only(state: &mut State, client_id: &str, asks: &Asks<'_>) -> Result<Value
     Ok(json!({"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": access}))
 }
 
-/// Client authentication. `platform` is the one the grant came through; without one the client must be confidential.
-fn authenticate(state: &mut State, app: &App, platform: Option<Platform>, asks: &Asks<'_>) -> Result<(), Fault> {
-    let public = matches!(platform, Some(Platform::Native | Platform::Spa));
-    match &asks.proof {
-        Proof::None if public => Ok(()),
-        _ if public => {
-            let text = "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.";
-            Err(Fault::new("invalid_client", 700025, text))
-        }
-        Proof::None => {
-            let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
-            Err(Fault::new("invalid_client", 7000218, text))
-        }
-        Proof::Secret(secret) => check_secret(app, secret, state.now()),
-        Proof::Assertion(text) => assertion::check(state, asks.tenant, app, text),
-    }
-}
-
-fn check_secret(app: &App, given: &str, now: Timestamp) -> Result<(), Fault> {
-    let Some(known) = app.secrets.iter().find(|secret| secret.value == given) else {
-        let text = format!(
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not \
-             the client secret ID, for a secret added to app '{}'.",
-            app.client_id
-        );
-        return Err(Fault::new("invalid_client", 7000215, text));
-    };
-    if known.expires.is_some_and(|end| end <= now) {
-        let text = format!(
-            "The provided client secret keys for app '{}' are expired. Visit the Azure portal to create new keys for your \
-             app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: \
-             https://aka.ms/certCreds.",
-            app.client_id
-        );
-        return Err(Fault::new("invalid_client", 7000222, text));
-    }
-    Ok(())
-}
-
-/// Client id and proof: of the body, or of HTTP Basic, where both are form-encoded first (RFC 6749, section 2.3.1).
-fn credentials(headers: &HeaderMap, body: &str) -> Result<(String, Proof), Fault> {
-    let basic = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let decoded = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
-        let (id, secret) = decoded.split_once(':')?;
-        let plain = |text: &str| field(&format!("x={text}"), "x").unwrap_or_default();
-        Some((plain(id), plain(secret)))
-    });
-    if let Some((id, secret)) = basic {
-        return Ok((id, Proof::Secret(secret)));
-    }
-    let client_id = required(body, "client_id")?;
-    if let Some(assertion) = field(body, "client_assertion") {
-        let kind = required(body, "client_assertion_type")?;
-        if kind != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
-            let text = format!("The value '{kind}' of 'client_assertion_type' is not supported.");
-            return Err(Fault::new("invalid_request", 0, text));
-        }
-        return Ok((client_id, Proof::Assertion(assertion)));
-    }
-    Ok((client_id, field(body, "client_secret").map_or(Proof::None, Proof::Secret)))
-}
-
-fn required(body: &str, name: &str) -> Result<String, Fault> {
-    field(body, name).filter(|value| !value.is_empty()).ok_or_else(|| {
-        let text = format!("The request body must contain the following parameter: '{name}'.");
-        Fault::new("invalid_request", 900144, text)
-    })
-}
-
-/// RFC 7662: what a mail server asks about a token, in a form, a query or as a bearer header (Dovecot does all three).
-pub(super) async fn introspect(
-    Shared(inner): Shared<Arc<Inner>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    let mut state = inner.state();
-    if let Some(response) = state.scripted(Endpoint::Introspect).as_ref().and_then(Answer::raw) {
-        return response;
-    }
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-    let token = field(&body, "token").or_else(|| field(&query.unwrap_or_default(), "token")).or(bearer);
-    let answer = describe(&state, &token.unwrap_or_default());
-    let active = answer.get("active").and_then(Value::as_bool).unwrap_or_default();
-    state.log.push(Call {
-        endpoint: "introspect",
-        tenant: String::new(),
-        grant_type: String::new(),
-        client_id: String::new(),
-        scope: String::new(),
-        outcome: if active { "active".to_owned() } else { "inactive".to_owned() },
-    });
-    json_answer(StatusCode::OK, &answer)
-}
-
-/// The introspection answer for a token. The question is a mail server's: a token for another resource is not active
-/// there (RFC 7662, section 2.2, leaves that to the authorization server).
-pub(super) fn describe(state: &State, token: &str) -> Value {
-    let Some(claims) = state.valid(token) else { return json!({"active": false}) };
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-    if !scope::is_exchange(text("aud")) {
-        return json!({"active": false});
-    }
-    let app = state.app(text("appid"));
-    let own = match text("upn") {
-        "" => app.and_then(|app| app.mailboxes.first()).map_or("", String::as_str),
-        upn => upn,
-    };
-    let subject = if text("upn").is_empty() { text("appid") } else { text("upn") };
-    let mailbox = state.settings.introspect_as.get(subject).map_or(own, String::as_str);
-    json!({
-        "active": true, "token_type": "Bearer", "client_id": text("appid"), "scope": text("scp"),
-        "roles": claims.get("roles"), "username": subject, "email": mailbox, "sub": text("sub"), "aud": text("aud"),
-        "iss": text("iss"), "tid": text("tid"), "exp": claims.get("exp"), "iat": claims.get("iat"),
-        "nbf": claims.get("nbf"),
-    })
-}
-
 /// `{url}/{tenant}/oauth2/v2.0/token` and introspection never let their answers be stored (RFC 6749, section 5.1).
-fn json_answer(status: StatusCode, value: &Value) -> Response {
+pub(super) fn json_answer(status: StatusCode, value: &Value) -> Response {
     let mut response = (status, value.to_string()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
