@@ -61,7 +61,7 @@ async fn every_way_in() {
     for encryption in [Encryption::Tls, Encryption::Starttls] {
         let mut imap = open(&dovecot, encryption, &token(TOKEN)).await.unwrap();
         imap.select("INBOX").await.unwrap();
-        assert!(imap.round_trips() + 1 <= 5, "{} commands and LOGOUT", imap.round_trips());
+        assert!(imap.round_trips() < 5, "{} commands and LOGOUT", imap.round_trips());
         imap.close().await;
     }
     let fault = open(&dovecot, Encryption::None, &token(TOKEN)).await.err().unwrap();
