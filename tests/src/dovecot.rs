@@ -96,6 +96,11 @@ impl Dovecot {
         };
     }
 
+    /// Ends the endpoint that knows tokens, as when the identity provider is down.
+    pub fn stop_introspection(&self) {
+        self.introspection.abort();
+    }
+
     /// Puts messages into the INBOX of `user`, in the order of their names, as a delivery agent does.
     pub fn deliver<M: AsRef<[u8]>>(&self, user: &str, messages: impl IntoIterator<Item = M>) -> Result<usize> {
         let maildir = self.maildir(user)?;
