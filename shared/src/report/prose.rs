@@ -73,7 +73,9 @@ fn is_plausible(reading: &Reading<'_>, found: &[(usize, Named)]) -> bool {
         return signs.daemon && sure && answered() && texts.own_words() < 80;
     }
     if signs.daemon {
-        return by_subject || by_text || !found.is_empty() && (answered() || sure && matched);
+        return by_subject
+            || by_text
+            || !found.is_empty() && (answered() || sure && (matched || gives_reason(texts, found)));
     }
     if signs.null_sender {
         let replies = signs.auto_reply.is_some() && !by_subject || texts.announces(Notice::AutoReply);
@@ -82,7 +84,13 @@ fn is_plausible(reading: &Reading<'_>, found: &[(usize, Named)]) -> bool {
     if signs.conversation || signs.human {
         return false;
     }
-    by_text && sure && (by_subject || signs.robot) && (answered() || matched || returned)
+    by_text && sure && (by_subject && (answered() || matched || returned) || signs.robot && returned)
+}
+
+/// Whether the words about the first recipient say why, in a language whose announcements are not known.
+fn gives_reason(texts: &Texts<'_>, found: &[(usize, Named)]) -> bool {
+    let Some((at, named)) = found.first() else { return false };
+    best_verdict(texts, *at, named, Action::Failed).is_some_and(|(verdict, _, _)| !is_vague(verdict.reason))
 }
 
 fn sense(reading: &Reading<'_>) -> Sense {
