@@ -55,8 +55,9 @@ impl Dovecot {
         let ca_pem = write_certificate(dir.path())?;
         let ports = [imap, imaps, pop3, pop3s];
         write_configuration(dir.path(), ports, introspection_port, settings)?;
-        let master = Command::new("dovecot")
-            .args(["-F", "-c"])
+        // The kernel ends it too, should the test be killed.
+        let master = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--", "dovecot", "-F", "-c"])
             .arg(dir.path().join("dovecot.conf"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
