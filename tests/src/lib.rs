@@ -1,3 +1,4 @@
 //! Harness.
 
+pub mod delay;
 pub mod dovecot;
