@@ -17,6 +17,8 @@ pub const RECIPIENTS: usize = 10_000;
 pub const DIAGNOSTIC_CHARS: usize = 2_000;
 /// Characters kept of an address: RFC 5321 §4.5.3.1 allows 64 + 1 + 255; prefixes come on top.
 pub const ADDRESS_CHARS: usize = 400;
+/// Decoded bytes of a text part that are read as a notice.
+pub const NOTICE_BYTES: usize = 64 << 10;
 /// Characters of evidence shown.
 pub const EVIDENCE_CHARS: usize = 300;
 

@@ -165,7 +165,7 @@ fn free_ports<const N: usize>() -> Result<[u16; N]> {
     let mut ports = [0; N];
     for port in &mut ports {
         *port = (0..12_000)
-            .map(|_| 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
+            .map(|_| 20_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
             .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
             .context("no port is free")?;
     }

@@ -43,6 +43,19 @@ impl Reach {
         self
     }
 
+    /// Public addresses, and what `text` names beside them: `loopback` and CIDR ranges, by commas.
+    pub fn parse(text: &str) -> Result<Self, crate::account::Invalid> {
+        text.split(',').map(str::trim).filter(|word| !word.is_empty()).try_fold(Self::public(), |reach, word| {
+            if word == "loopback" {
+                return Ok(reach.with_loopback());
+            }
+            let range = word.parse().map_err(|_| {
+                crate::account::Invalid(format!("{word:?} is neither `loopback` nor a range such as 10.0.0.0/8"))
+            });
+            range.map(|range| reach.allow(range))
+        })
+    }
+
     /// Whether `ip` may be connected to on `port`. Link-local and metadata addresses never, whatever was allowed.
     pub fn check(&self, ip: IpAddr, port: u16) -> Result<(), Refused> {
         let plain = unwrap_mapped(ip);

@@ -1,5 +1,142 @@
 //! What a message says: bytes in, [`Report`] out. Pure and total.
+//!
+//! The order of evidence: the machine-readable parts (RFC 3464, RFC 5965, RFC 8098) wherever they
+//! stand; then, where the header shows that a mail system wrote it, the notice in plain words; then
+//! the signs of an automatic reply. Whatever is none of these is other mail.
 
+mod address;
+mod delivery;
+mod disposition;
+mod evidence;
+mod feedback;
+mod field;
+mod html;
+mod key;
+mod mime;
+mod notice;
+mod original;
+mod prose;
+mod reading;
+pub mod reason;
+mod signs;
+mod status;
+mod text;
+mod texts;
 mod types;
+pub mod words;
 
+pub use key::key;
 pub use types::{Action, Diagnostic, Evidence, Feedback, Kind, Original, Outcome, Reason, Report};
+
+use crate::limits;
+use std::borrow::Cow;
+
+/// Reads one message, as fetched: its header and body with LF, CRLF or lone CR line ends.
+///
+/// Total: damage, bounds and guesses are told in [`Report::diagnostics`]. Linear in the message, of
+/// which at most [`limits::MESSAGE_BYTES`] are looked at.
+pub fn read(message: &[u8]) -> Report {
+    let bounded = &message[..message.len().min(limits::MESSAGE_BYTES)];
+    let lines = with_line_feeds(bounded);
+    let mut report = reading::read(&lines, 0);
+    if bounded.len() < message.len() {
+        report.diagnostics.push(diagnostic("message-cut"));
+    }
+    report
+}
+
+/// Lone carriage returns made line feeds, where the message ends its lines so. Offsets stay.
+fn with_line_feeds(message: &[u8]) -> Cow<'_, [u8]> {
+    let lone = match memchr::memchr2(b'\r', b'\n', message) {
+        Some(at) if message[at] == b'\r' => message.get(at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    if !lone {
+        return Cow::Borrowed(message);
+    }
+    let mut lines = message.to_vec();
+    for at in 0..lines.len() {
+        if lines[at] == b'\r' && lines.get(at + 1) != Some(&b'\n') {
+            lines[at] = b'\n';
+        }
+    }
+    Cow::Owned(lines)
+}
+
+/// A diagnostic by its code.
+fn diagnostic(code: &str) -> Diagnostic {
+    let text = match code {
+        "message-cut" => "The message is longer than is read; the rest was not looked at.",
+        "headers-cut" => "There are more header fields than are read.",
+        "parts-cut" => "There are more parts than are read.",
+        "nesting-cut" => "Parts are nested deeper than is followed.",
+        "recipients-cut" => "There are more recipients than are kept.",
+        "boundary-damaged" => "The declared boundary is not the one that divides the parts.",
+        "boundary-unclosed" => "The last part is not closed.",
+        "content-type-missing" => "The message has parts and does not declare them.",
+        "status-unreadable" => "A delivery status part names no recipient.",
+        "forwarded-report" => "A person forwarded somebody's report: it is not acted upon.",
+        "recipient-unnamed" => "A notice of failure that names no recipient.",
+        "recipient-guessed" => "The recipient is taken from the returned message.",
+        _ => "",
+    };
+    Diagnostic { code: code.to_owned(), text: text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(message: &str, kind: Kind, addresses: &[&str]) {
+        for text in [message.to_owned(), message.replace('\n', "\r\n"), message.replace('\n', "\r")] {
+            let report = read(text.as_bytes());
+            let found: Vec<_> = report.recipients.iter().map(|o| o.address.as_str()).collect();
+            assert_eq!((report.kind, found.as_slice()), (kind, addresses), "{text:?}");
+        }
+    }
+
+    const STATUS: &str = "Reporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; a@example.com\n\
+                          Action: ACTION\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 no such user\n";
+
+    #[test]
+    fn kinds() {
+        let report = |action: &str| {
+            let status = STATUS.replace("ACTION", action);
+            format!(
+                "From: MAILER-DAEMON\nContent-Type: multipart/report; boundary=b\n\n--b\n\nwords\n--b\nContent-Type: message/delivery-status\n\n{status}\n--b--\n"
+            )
+        };
+        check(&report("failed"), Kind::Bounce, &["a@example.com"]);
+        check(&report("delayed"), Kind::Delayed, &["a@example.com"]);
+        check(&report("relayed"), Kind::Delivered, &["a@example.com"]);
+        check(
+            "From: b@example.com\nAuto-Submitted: auto-replied\nSubject: x\n\nI am away.\n",
+            Kind::AutoReply,
+            &["b@example.com"],
+        );
+        check("From: b@example.com\nSubject: lunch\n\nAt noon?\n", Kind::Other, &[]);
+        check(
+            "Content-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\n\
+             Original-Rcpt-To: <a@example.com>\n\n--b--\n",
+            Kind::Feedback,
+            &["a@example.com"],
+        );
+        check("", Kind::Other, &[]);
+    }
+
+    #[test]
+    fn a_forward_by_a_person_is_other_mail() {
+        let status = STATUS.replace("ACTION", "failed");
+        let forward = format!(
+            "From: b@example.com\nSubject: Fwd: Undeliverable\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nWhat is this?\n--b\nContent-Type: message/delivery-status\n\n{status}\n--b--\n"
+        );
+        check(&forward, Kind::Other, &[]);
+    }
+
+    #[test]
+    fn the_key_does_not_depend_on_line_ends() {
+        let message = "Message-ID: <1@x>\nDate: d\n\nhello  you\n";
+        assert_eq!(key(message.as_bytes()), key(message.replace('\n', "\r\n").as_bytes()));
+        assert_ne!(key(message.as_bytes()), key(message.replace("you", "me").as_bytes()));
+    }
+}

@@ -1,0 +1,93 @@
+//! Reads the tables of rules: `order`, `sets` and one `NAME.rules` for each name in `order`.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+/// One rule as written.
+pub struct Rule {
+    pub id: String,
+    /// Name of the table it stands in.
+    pub table: String,
+    /// 0 decisive, 1 plain, 2 weak.
+    pub rank: u8,
+    pub language: String,
+    pub source: String,
+    pub patterns: Vec<String>,
+    pub examples: Vec<String>,
+}
+
+/// Everything in a directory of tables.
+pub struct Tables {
+    /// Names of the tables, the first one winning.
+    pub order: Vec<String>,
+    pub rules: Vec<Rule>,
+    /// Alternatives by the name of their set.
+    pub sets: BTreeMap<String, Vec<String>>,
+}
+
+pub fn read(directory: &Path) -> Result<Tables, Box<dyn Error>> {
+    let text = |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| format!("{name}: {error}"));
+    let order: Vec<String> = lines(&text("order")?).map(str::to_owned).collect();
+    let mut rules = Vec::new();
+    for name in &order {
+        read_rules(name, &text(&format!("{name}.rules"))?, &mut rules)
+            .map_err(|error| format!("{name}.rules: {error}"))?;
+    }
+    Ok(Tables { rules, sets: read_sets(&text("sets")?)?, order })
+}
+
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim_end).filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
+}
+
+/// `ID LANGUAGE SOURCE` at the margin; below it, indented, phrases, and examples after `>`.
+fn read_rules(table: &str, text: &str, rules: &mut Vec<Rule>) -> Result<(), String> {
+    for line in lines(text) {
+        let body = line.trim_start();
+        if body.len() == line.len() {
+            let mut words = line.splitn(3, char::is_whitespace);
+            let id = words.next().unwrap_or_default();
+            let language = words.next().ok_or(format!("{id}: no language"))?.to_owned();
+            let source = words.next().ok_or(format!("{id}: no source"))?.trim().to_owned();
+            let rank = if id.starts_with('!') {
+                0
+            } else if id.starts_with('~') {
+                2
+            } else {
+                1
+            };
+            let id = id.trim_start_matches(['!', '~']).to_owned();
+            let table = table.to_owned();
+            rules.push(Rule { id, table, rank, language, source, patterns: Vec::new(), examples: Vec::new() });
+            continue;
+        }
+        let rule = rules.last_mut().ok_or("a phrase before the first rule")?;
+        match body.strip_prefix('>') {
+            Some(example) => rule.examples.push(example.trim().to_owned()),
+            None => rule.patterns.push(body.to_owned()),
+        }
+    }
+    match rules.iter().find(|rule| rule.patterns.is_empty() || rule.examples.is_empty()) {
+        Some(rule) => Err(format!("{}: a rule needs a phrase and an example", rule.id)),
+        None => Ok(()),
+    }
+}
+
+/// `NAME = alternative | alternative`; an indented line goes on with the one above.
+fn read_sets(text: &str) -> Result<BTreeMap<String, Vec<String>>, String> {
+    let mut sets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut name = String::new();
+    for line in lines(text) {
+        let mut body = line.trim_start();
+        if body.len() == line.len() {
+            let (left, right) = line.split_once('=').ok_or(format!("sets: no '=' in {line}"))?;
+            name = left.trim().to_owned();
+            body = right;
+        }
+        let alternatives = body.split('|').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty());
+        sets.entry(name.clone()).or_default().extend(alternatives);
+    }
+    Ok(sets)
+}

@@ -1,0 +1,238 @@
+//! From parts to a report: which part decides.
+
+use super::evidence::Passage;
+use super::field::{self, Fields};
+use super::mime::{Media, Parts};
+use super::signs::Signs;
+use super::texts::Texts;
+use super::types::{Action, Evidence, Kind, Outcome, Reason, Report};
+use super::words::Notice;
+use super::{address, delivery, diagnostic, disposition, feedback, original, prose};
+use crate::limits;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+/// Messages within messages that are followed to a report: a forward of a forward.
+const WRAPPINGS: usize = 3;
+
+/// A message under reading. What costs something is found when somebody asks for it.
+pub(crate) struct Reading<'m> {
+    pub message: &'m [u8],
+    pub parts: Parts<'m>,
+    pub signs: Signs,
+    pub subject: String,
+    pub report: Report,
+    texts: OnceCell<Texts<'m>>,
+    /// The fields of the returned or attached message, where it is a part.
+    pub returned: Option<Fields<'m>>,
+    mailed: OnceCell<Vec<String>>,
+}
+
+/// Reads a message whose lines end in LF or CRLF. `depth` counts the messages around it.
+pub(crate) fn read(message: &[u8], depth: usize) -> Report {
+    let parts = Parts::of(message);
+    let Some(top) = parts.list.first() else { return Report::default() };
+    let subject = top.fields.decoded("subject").unwrap_or_default();
+    let report = Report {
+        message_id: original::message_id(&top.fields),
+        diagnostics: parts.faults.iter().map(|code| diagnostic(code)).collect(),
+        ..Report::default()
+    };
+    let mut reading = Reading {
+        message,
+        signs: Signs::of(&top.fields, &subject),
+        subject,
+        report,
+        texts: OnceCell::new(),
+        returned: returned_part(&parts),
+        mailed: OnceCell::new(),
+        parts,
+    };
+    reading.decide(depth);
+    reading.report
+}
+
+/// The fields of the last part that is a message or a message's header.
+fn returned_part<'m>(parts: &Parts<'m>) -> Option<Fields<'m>> {
+    let part = parts.list.iter().rfind(|p| matches!(p.media, Media::Headers | Media::Message))?;
+    // Fields without the empty line before them were read as the part's own.
+    let own = part.fields.get("received").is_some() || part.fields.get("message-id").is_some();
+    let fields = if own { part.fields.clone() } else { field::split(part.body).0 };
+    (!fields.is_empty()).then_some(fields)
+}
+
+impl<'m> Reading<'m> {
+    /// The fields of the message itself.
+    pub fn top(&self) -> &Fields<'m> {
+        &self.parts.list[0].fields
+    }
+
+    /// The texts that speak to people.
+    pub fn texts(&self) -> &Texts<'m> {
+        self.texts.get_or_init(|| Texts::of(self.message, &self.parts))
+    }
+
+    /// Whom the returned message was sent to, in lower case.
+    pub fn mailed(&self) -> &[String] {
+        self.mailed.get_or_init(|| match &self.returned {
+            Some(fields) => original::mailed(fields),
+            None => self.texts().original.as_ref().map(|(_, mailed)| mailed.clone()).unwrap_or_default(),
+        })
+    }
+
+    /// Tells something about the reading.
+    pub fn note(&mut self, code: &str) {
+        self.report.diagnostics.push(diagnostic(code));
+    }
+
+    /// Where a slice of the message, or of its decoded part, stands.
+    pub fn offset_in(&self, whole: &Cow<'_, [u8]>, slice: &[u8]) -> usize {
+        let whole = if matches!(whole, Cow::Borrowed(_)) { self.message } else { whole };
+        (slice.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+    }
+
+    /// A field of the header as evidence.
+    pub fn header_evidence(&self, rule: &str, name: &str) -> Evidence {
+        let Some(found) = self.top().get(name) else {
+            return Evidence { rule: rule.to_owned(), part: "header".to_owned(), ..Evidence::default() };
+        };
+        let at = (found.value.as_ptr() as usize).saturating_sub(self.message.as_ptr() as usize);
+        let passage = Passage::new("header".to_owned(), at, found.raw());
+        let mut evidence = passage.evidence(rule, 0..passage.text.len());
+        if name == "subject" {
+            evidence.text = super::text::bounded(&self.subject, limits::EVIDENCE_CHARS);
+        }
+        evidence
+    }
+
+    /// A part as evidence, from the field of that name.
+    pub fn part_evidence(&self, rule: &str, at: usize, name: &str) -> Evidence {
+        let part = &self.parts.list[at];
+        let decoded = part.decoded(limits::MESSAGE_BYTES);
+        let (fields, _) = field::split(&decoded);
+        let Some(found) = fields.get(name) else {
+            return Evidence { rule: rule.to_owned(), part: self.parts.path(at), ..Evidence::default() };
+        };
+        let passage = Passage::new(self.parts.path(at), self.offset_in(&decoded, found.value), found.raw());
+        passage.evidence(rule, 0..passage.text.len())
+    }
+
+    fn decide(&mut self, depth: usize) {
+        if !self.is_decided(depth) {
+            self.report.original = None; // other mail: what is attached to it did not come back
+        } else if self.report.original.is_none() {
+            self.report.original = match &self.returned {
+                Some(fields) => Some(original::read(fields)),
+                None => self.texts().original.as_ref().map(|(original, _)| original.clone()),
+            };
+        }
+    }
+
+    /// The order of evidence. Whether the message is anything but other mail.
+    fn is_decided(&mut self, depth: usize) -> bool {
+        if let Some(at) = self.parts.find(Media::Feedback) {
+            feedback::report(self, at);
+            return true;
+        }
+        if let Some(at) = self.parts.find(Media::DeliveryStatus) {
+            if self.is_by_person() {
+                self.note("forwarded-report");
+                return false;
+            }
+            if delivery::report(self, at) {
+                return true;
+            }
+        }
+        if let Some(at) = self.parts.find(Media::Disposition) {
+            disposition::report(self, at);
+            return true;
+        }
+        feedback::report_bare(self) || self.unwrap(depth) || prose::report(self) || self.auto_reply()
+    }
+
+    /// A person's own mail that has somebody's report in it.
+    fn is_by_person(&self) -> bool {
+        let content_type = self.top().text("content-type").unwrap_or_default();
+        let is_report = content_type.get(..16).is_some_and(|t| t.eq_ignore_ascii_case("multipart/report"));
+        let signs = &self.signs;
+        if is_report || signs.is_system() || signs.automatic || signs.robot {
+            return false;
+        }
+        let announced = matches!(signs.subject, Some(Notice::Failure | Notice::Delay | Notice::Success));
+        // A forward without a word of its own is the report in a wrapper.
+        (signs.conversation || !announced) && self.texts().own_words() > 0
+    }
+
+    /// A report in a message that says nothing of its own: forwarded as an attachment, or by a relay.
+    fn unwrap(&mut self, depth: usize) -> bool {
+        let Some(at) = self.parts.find(Media::Message).filter(|_| depth < WRAPPINGS) else { return false };
+        let part = self.parts.list[at].clone();
+        let inner = part.decoded(limits::MESSAGE_BYTES);
+        let mut report = read(&inner, depth + 1);
+        if matches!(report.kind, Kind::Other | Kind::AutoReply) {
+            return false;
+        }
+        let signs = &self.signs;
+        let passed_on = signs.is_system() || signs.automatic || signs.robot;
+        if !passed_on && self.texts().own_words() > 0 {
+            self.note("forwarded-report");
+            return false;
+        }
+        let path = self.parts.path(at);
+        let shift = if matches!(inner, Cow::Borrowed(_)) { self.offset_in(&inner, &inner) } else { 0 };
+        for outcome in &mut report.recipients {
+            let proof = &mut outcome.evidence;
+            proof.part = format!("{path}.{}", proof.part);
+            proof.start += shift;
+            proof.end += shift;
+        }
+        report.diagnostics.splice(0..0, std::mem::take(&mut self.report.diagnostics));
+        self.report = report;
+        true
+    }
+
+    /// An automatic reply (RFC 3834), a vacation notice, a challenge.
+    fn auto_reply(&mut self) -> bool {
+        let signs = &self.signs;
+        if signs.list {
+            return false;
+        }
+        let by_subject = matches!(signs.subject, Some(Notice::AutoReply | Notice::Challenge)) && !signs.conversation;
+        let evidence = if let Some(name) = signs.auto_reply {
+            self.header_evidence("auto-reply/field", name)
+        } else if by_subject {
+            self.header_evidence(signs.subject_rule, "subject")
+        } else if signs.automatic || signs.null_sender {
+            let texts = self.texts();
+            match texts.announcement(Notice::AutoReply).or_else(|| texts.announcement(Notice::Challenge)) {
+                Some(evidence) => evidence,
+                None => return false,
+            }
+        } else {
+            return false;
+        };
+        self.report.kind = Kind::AutoReply;
+        let from = self.top().decoded("from").and_then(|f| address::first(&f));
+        self.report.recipients =
+            from.into_iter().map(|a| stated(a, None, Reason::Vacation, evidence.clone())).collect();
+        true
+    }
+}
+
+/// An outcome that is no failure.
+pub(crate) fn stated(address: String, action: Option<Action>, reason: Reason, evidence: Evidence) -> Outcome {
+    Outcome {
+        address,
+        original_address: None,
+        final_address: None,
+        action,
+        status: None,
+        reply_code: None,
+        reason,
+        hard: false,
+        permanent: false,
+        diagnostic: None,
+        remote_mta: None,
+        evidence,
+    }
+}

@@ -1,0 +1,228 @@
+//! The order of evidence, carried out.
+
+use super::code::{self, House, Meaning, Weight};
+use super::tables::{RULES, TABLE, reason_of};
+use super::{Clue, Reason, Source, Verdict};
+use crate::report::Action;
+use crate::report::words::token::{self, Kind, Token};
+use std::ops::Range;
+
+/// What one text holds.
+#[derive(Debug, Default)]
+struct Reading {
+    /// The best rule that is not weak.
+    strong: Option<Match>,
+    /// The best weak rule.
+    weak: Option<Match>,
+    /// The enhanced code that counts.
+    status: Option<Range<usize>>,
+    /// The reply code that counts.
+    reply: Option<(u16, Range<usize>)>,
+}
+
+#[derive(Debug, Clone)]
+struct Match {
+    rule: u16,
+    span: Range<usize>,
+}
+
+/// A verdict in the making: reason, rule, source, words.
+type Finding = (Reason, &'static str, Source, Range<usize>);
+
+/// Reads what is said about one recipient, in the order of evidence that the module states.
+pub fn weigh(clue: &Clue<'_>) -> Verdict {
+    let remote = Reading::of(clue.remote);
+    let local = Reading::of(clue.local);
+    let field = clue.status.and_then(first_code).unwrap_or_default();
+    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.remote);
+    let (reason, rule, source, span) = exit_status(clue.remote)
+        .or_else(|| find(clue, &remote, &local, field, house))
+        .unwrap_or_else(|| left_over(clue, &remote));
+    let reply_code = remote.reply.as_ref().or(local.reply.as_ref()).map(|(code, _)| *code);
+    let status = best_status(clue, &remote, &local, field);
+    let permanent = is_permanent(clue, status, reply_code);
+    Verdict {
+        reason,
+        hard: reason.is_hard() && (reason != Reason::NotAccept || permanent),
+        permanent,
+        status: status.map(str::to_owned),
+        reply_code,
+        rule,
+        source,
+        span,
+    }
+}
+
+fn find(clue: &Clue<'_>, remote: &Reading, local: &Reading, field: &str, house: House) -> Option<Finding> {
+    let words = |hit: &Option<Match>, source: Source| {
+        let hit = hit.as_ref()?;
+        let rule = &RULES[hit.rule as usize];
+        Some((reason_of(rule.table), rule.id, source, hit.span.clone()))
+    };
+    let codes = |weight: Weight| {
+        let keep = move |meaning: &Meaning| meaning.weight == weight;
+        let named = move |source: Source, span: Range<usize>| {
+            move |meaning: Meaning| (meaning.reason, meaning.rule, source, span)
+        };
+        let in_words = remote.status.clone().and_then(|span| {
+            let meaning = code::read_status(&clue.remote[span.clone()], house).filter(keep)?;
+            Some(named(Source::Remote, span)(meaning))
+        });
+        let reply = || {
+            let (reply, span) = remote.reply.clone()?;
+            code::read_reply(reply).filter(keep).map(named(Source::Remote, span))
+        };
+        let in_field = || code::read_status(field, house).filter(keep).map(named(Source::Status, 0..field.len()));
+        let in_local = local.status.clone().and_then(|span| {
+            let meaning = code::read_status(&clue.local[span.clone()], house).filter(keep)?;
+            Some(named(Source::Local, span)(meaning))
+        });
+        (in_words.or_else(reply).or_else(in_field), in_local)
+    };
+    let (telling, telling_locally) = codes(Weight::Telling);
+    let (vague, vague_locally) = codes(Weight::Vague);
+    words(&remote.strong, Source::Remote)
+        .or(telling)
+        .or_else(|| words(&local.strong, Source::Local))
+        .or(telling_locally)
+        .or_else(|| words(&remote.weak, Source::Remote))
+        .or_else(|| words(&local.weak, Source::Local))
+        .or(vague)
+        .or(vague_locally)
+}
+
+/// No word and no code says why.
+fn left_over(clue: &Clue<'_>, remote: &Reading) -> Finding {
+    if clue.delayed || clue.action == Some(Action::Delayed) {
+        (Reason::Expired, "action/delayed", Source::Action, 0..0)
+    } else if !clue.remote.trim().is_empty() {
+        let span = remote.reply.as_ref().map_or(0..clue.remote.len(), |(_, span)| span.clone());
+        (Reason::OnHold, "words/unread", Source::Remote, span)
+    } else if !clue.local.trim().is_empty() {
+        (Reason::OnHold, "words/unread", Source::Local, 0..clue.local.len())
+    } else if clue.action == Some(Action::Failed) || clue.status.is_some() {
+        (Reason::OnHold, "action/failed", Source::Action, 0..0)
+    } else {
+        (Reason::Undefined, "nothing", Source::Nothing, 0..0)
+    }
+}
+
+/// `X-Unix; 67`, or the bare number: sendmail's note of how a delivery program ended.
+fn exit_status(remote: &str) -> Option<Finding> {
+    let text = remote.trim();
+    let marked = text.get(..6).is_some_and(|head| head.eq_ignore_ascii_case("x-unix"));
+    let number = text.rsplit([';', ' ']).next()?;
+    let status: u16 = number.parse().ok().filter(|status| *status < 256)?;
+    if !marked && number.len() != text.len() {
+        return None;
+    }
+    let meaning = code::read_exit(status);
+    let start = remote.rfind(number)?;
+    Some((meaning.reason, meaning.rule, Source::Remote, start..start + number.len()))
+}
+
+/// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
+fn best_status<'a>(clue: &Clue<'a>, remote: &Reading, local: &Reading, field: &'a str) -> Option<&'a str> {
+    let bare = |code: &&str| code.ends_with(".0.0");
+    let in_remote = remote.status.clone().map(|span| &clue.remote[span]);
+    let in_local = local.status.clone().map(|span| &clue.local[span]);
+    let field = Some(field).filter(|field| !field.is_empty());
+    let all = [in_remote, field, in_local];
+    all.iter().flatten().find(|code| !bare(code)).or_else(|| all.iter().flatten().next()).copied()
+}
+
+/// The class of the best status, or of the reply code, or what the action says.
+fn is_permanent(clue: &Clue<'_>, status: Option<&str>, reply: Option<u16>) -> bool {
+    match (status.and_then(|status| status.bytes().next()), reply) {
+        (Some(class), _) => class == b'5',
+        (None, Some(reply)) => reply >= 500,
+        (None, None) => !clue.delayed && clue.action != Some(Action::Delayed),
+    }
+}
+
+/// The first enhanced code in a Status field, which may have a comment beside it.
+fn first_code(field: &str) -> Option<&str> {
+    let start = field.find(|character: char| character.is_ascii_digit())?;
+    token::code(field.as_bytes(), start).map(|end| &field[start..end])
+}
+
+impl Reading {
+    fn of(text: &str) -> Self {
+        let mut reading = Reading::default();
+        if text.is_empty() {
+            return reading;
+        }
+        let (mut strong, mut weak) = (None, None);
+        let mut codes = Codes::default();
+        TABLE.scan_beside(
+            text,
+            |hit| {
+                let rule = &RULES[hit.rule as usize];
+                let best = if rule.rank == 2 { &mut weak } else { &mut strong };
+                let key = (rule.rank, rule.table);
+                if best.as_ref().is_none_or(|(held, _)| key < *held) {
+                    *best = Some((key, Match { rule: hit.rule, span: hit.start..hit.end }));
+                }
+            },
+            |token| codes.read(text, token),
+        );
+        reading.strong = strong.map(|(_, hit)| hit);
+        reading.weak = weak.map(|(_, hit)| hit);
+        reading.status = codes.status;
+        reading.reply = codes.reply;
+        reading
+    }
+}
+
+/// Codes on the way through a text.
+#[derive(Default)]
+struct Codes {
+    status: Option<Range<usize>>,
+    reply: Option<(u16, Range<usize>)>,
+    /// End of the last reply code.
+    beside: Option<usize>,
+    /// How good `status` is.
+    worth: u8,
+}
+
+impl Codes {
+    /// The first reply code; the enhanced code beside a reply before others, a detailed one before a bare one.
+    fn read(&mut self, text: &str, token: Token) {
+        let span = token.start..token.end;
+        match token.kind {
+            Kind::Number => {
+                if let Some(reply) = reply_code(text.as_bytes(), token.start, token.end) {
+                    self.beside = Some(token.end);
+                    if self.reply.is_none() {
+                        self.reply = Some((reply, span));
+                    }
+                }
+            }
+            Kind::Code if !text[span.clone()].starts_with('2') => {
+                let near = self.beside.is_some_and(|end| token.start - end <= 3);
+                let worth = if text[span.clone()].ends_with(".0.0") { 1 } else { 2 + u8::from(near) };
+                if worth > self.worth {
+                    self.worth = worth;
+                    self.status = Some(span);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Three digits that stand as a reply code stands: at the front, after white space or a mark, and before a text.
+fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
+    let digits = bytes.get(start..end).filter(|digits| digits.len() == 3)?;
+    if !matches!(digits[0], b'4' | b'5') || digits[1] > b'5' {
+        return None;
+    }
+    let before = start == 0 || matches!(bytes[start - 1], b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-');
+    let after = bytes.get(end).is_none_or(|byte| matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')'));
+    let measured = [" bytes", " kb", " mb", " sec", " min", " hour", " mes", " day", " Bytes", " KB", " MB"];
+    let counted = measured.iter().any(|unit| bytes[end..].starts_with(unit.as_bytes()));
+    if !before || !after || counted {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
