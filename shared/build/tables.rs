@@ -32,7 +32,8 @@ pub fn read(directory: &Path) -> Result<Tables, Box<dyn Error>> {
     let order: Vec<String> = lines(&text("order")?).map(str::to_owned).collect();
     let mut rules = Vec::new();
     for name in &order {
-        read_rules(name, &text(&format!("{name}.rules"))?, &mut rules).map_err(|error| format!("{name}.rules: {error}"))?;
+        read_rules(name, &text(&format!("{name}.rules"))?, &mut rules)
+            .map_err(|error| format!("{name}.rules: {error}"))?;
     }
     Ok(Tables { rules, sets: read_sets(&text("sets")?)?, order })
 }
@@ -50,7 +51,13 @@ fn read_rules(table: &str, text: &str, rules: &mut Vec<Rule>) -> Result<(), Stri
             let id = words.next().unwrap_or_default();
             let language = words.next().ok_or(format!("{id}: no language"))?.to_owned();
             let source = words.next().ok_or(format!("{id}: no source"))?.trim().to_owned();
-            let rank = if id.starts_with('!') { 0 } else if id.starts_with('~') { 2 } else { 1 };
+            let rank = if id.starts_with('!') {
+                0
+            } else if id.starts_with('~') {
+                2
+            } else {
+                1
+            };
             let id = id.trim_start_matches(['!', '~']).to_owned();
             let table = table.to_owned();
             rules.push(Rule { id, table, rank, language, source, patterns: Vec::new(), examples: Vec::new() });
