@@ -3,8 +3,11 @@
 pub mod chromium;
 pub mod delay;
 pub mod dovecot;
+pub mod faulty_table;
+pub mod mail;
 pub mod moto;
 pub mod oidc_provider;
 pub mod postfix;
 pub mod process;
 pub mod rie;
+pub mod world;
