@@ -1,8 +1,10 @@
 //! What the whole-flow tests stand on: real servers, each in a process of its own that ends with the value.
 
 pub mod chromium;
+pub mod gateway;
 pub mod moto;
 pub mod oidc_provider;
 pub mod postfix;
 pub mod process;
 pub mod rie;
+pub mod stack;
