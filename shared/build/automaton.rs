@@ -185,18 +185,29 @@ impl Phrase<'_> {
             }
             return Ok(all);
         }
-        let words = piece.split_whitespace().flat_map(|word| match word.strip_suffix('*') {
+        let mut all: Vec<Words> = vec![Vec::new()];
+        for word in piece.split_whitespace() {
+            let tails = if word.starts_with('{') { self.spell(word)? } else { vec![self.say(word)] };
+            all = all.iter().flat_map(|head| tails.iter().map(move |tail| [&head[..], &tail[..]].concat())).collect();
+        }
+        Ok(all)
+    }
+
+    /// One written word as the reader cuts it, without what says nothing.
+    fn say(&self, word: &str) -> Words {
+        let mut words = match word.strip_suffix('*') {
             Some(stem) => {
-                let mut cut = cut(stem);
-                if let Some(last) = cut.last_mut() {
+                let mut words = cut(stem);
+                if let Some(last) = words.last_mut() {
                     last.push('*');
                 }
-                cut
+                words
             }
             None if word == ADDRESS => vec![ADDRESS.to_owned()],
             None => cut(word),
-        });
-        Ok(vec![words.filter(|word| !self.silent.contains(word)).collect()])
+        };
+        words.retain(|word| !self.silent.contains(word));
+        words
     }
 }
 
@@ -298,7 +309,7 @@ impl Trie {
     }
 }
 
-/// Numbers for sets of items; the empty one is 0 and the silent words are 1.
+/// Classes of words: those that satisfy the same items. The class of the unknown is 0, that of silent words 1.
 struct Sets {
     numbers: BTreeMap<BTreeSet<u16>, u16>,
     list: Vec<BTreeSet<u16>>,
@@ -353,21 +364,66 @@ fn emit(
         .iter()
         .map(|owner| owner.map_or((0, 0), |node| (sets.number(&trie.exact[node]), sets.number(&trie.stem[node]))))
         .collect();
-    let not = trie.place("not");
-    let address = trie.place(ADDRESS);
+    let (not, address) = (trie.place("not"), trie.place(ADDRESS));
     let (not, address) = (sets.number(&trie.exact[not]), sets.number(&trie.exact[address]));
+    let edges_of_text = specials[..2].iter().map(|&item| sets.number(&BTreeSet::from([item]))).collect::<Vec<_>>();
+    let groups = Groups::gather(tree, &sets);
     let mut text = String::new();
-    write_words(&mut text, &slots, &sets_at, &sets);
-    write_tree(&mut text, tree, items.numbers.len())?;
+    write_array(&mut text, "TRIE", "(u32, u32)", &slots, |(base, check)| format!("({base},{check})"));
+    write_array(&mut text, "CLASS_AT", "(u16, u16)", &sets_at, |(exact, stem)| format!("({exact},{stem})"));
+    write_groups(&mut text, tree, &groups, sets.list.len())?;
     write_rules(&mut text, tables);
-    let [start, end, _] = specials;
+    let (start, end) = (edges_of_text[0], edges_of_text[1]);
     let _ = writeln!(
         text,
-        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, sets_at: &SETS_AT, sets: &SETS, items: &ITEMS, \
-         roots: &ROOTS, nodes: &NODES, edges: &EDGES, accepts: &ACCEPTS, \
+        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, class_at: &CLASS_AT, roots: &ROOTS, \
+         groups: &GROUPS, edges: &EDGES, accepts: &ACCEPTS, \
          special: Special {{ start: {start}, end: {end}, address: {address}, not: {not} }} }};"
     );
     Ok(text)
+}
+
+/// Sets of nodes of the tree that are reached together, so that the reader follows one place instead of many: "user"
+/// begins a hundred phrases, and all of them wait in one group for the next word.
+struct Groups {
+    nodes: Vec<Vec<usize>>,
+    /// For each group: class of the next word, words that may stand before it, group it leads to.
+    edges: Vec<Vec<(u16, u8, usize)>>,
+}
+
+impl Groups {
+    fn gather(tree: &Tree, sets: &Sets) -> Self {
+        let mut classes: BTreeMap<u16, Vec<u16>> = BTreeMap::new();
+        for (class, set) in sets.list.iter().enumerate() {
+            for &item in set {
+                classes.entry(item).or_default().push(class as u16);
+            }
+        }
+        let mut numbers = BTreeMap::from([(vec![0], 0)]);
+        let mut groups = Groups { nodes: vec![vec![0]], edges: Vec::new() };
+        while groups.edges.len() < groups.nodes.len() {
+            let mut reached: BTreeMap<(u16, u8), BTreeSet<usize>> = BTreeMap::new();
+            for &node in &groups.nodes[groups.edges.len()] {
+                for (&(item, gap), &to) in &tree.children[node] {
+                    for &class in classes.get(&item).into_iter().flatten() {
+                        reached.entry((class, gap)).or_default().insert(to);
+                    }
+                }
+            }
+            let mut edges = Vec::new();
+            for ((class, gap), nodes) in reached {
+                let nodes: Vec<usize> = nodes.into_iter().collect();
+                let next = groups.nodes.len();
+                let to = *numbers.entry(nodes.clone()).or_insert(next);
+                if to == next {
+                    groups.nodes.push(nodes);
+                }
+                edges.push((class, gap, to));
+            }
+            groups.edges.push(edges);
+        }
+        groups
+    }
 }
 
 fn write_array<T>(text: &mut String, name: &str, kind: &str, values: &[T], show: impl Fn(&T) -> String) {
@@ -378,44 +434,31 @@ fn write_array<T>(text: &mut String, name: &str, kind: &str, values: &[T], show:
     text.push_str("];\n");
 }
 
-fn write_words(text: &mut String, slots: &[(u32, u32)], sets_at: &[(u16, u16)], sets: &Sets) {
-    write_array(text, "TRIE", "(u32, u32)", slots, |(base, check)| format!("({base},{check})"));
-    write_array(text, "SETS_AT", "(u16, u16)", sets_at, |(exact, stem)| format!("({exact},{stem})"));
-    let mut starts = Vec::new();
-    let mut flat: Vec<u16> = Vec::new();
-    for set in &sets.list {
-        starts.push(flat.len());
-        flat.extend(set.iter().filter(|&&item| item != SILENT));
+fn write_groups(text: &mut String, tree: &Tree, groups: &Groups, classes: usize) -> Result<(), String> {
+    if groups.nodes.len() > usize::from(u16::MAX) {
+        return Err(format!("{} groups are too many", groups.nodes.len()));
     }
-    starts.push(flat.len());
-    write_array(text, "SETS", "u32", &starts, usize::to_string);
-    write_array(text, "ITEMS", "u16", &flat, u16::to_string);
-}
-
-fn write_tree(text: &mut String, tree: &Tree, items: usize) -> Result<(), String> {
-    if tree.children.len() > usize::from(u16::MAX) {
-        return Err(format!("{} nodes are too many", tree.children.len()));
+    let mut roots = vec![0usize; classes];
+    for &(class, _, to) in &groups.edges[0] {
+        roots[class as usize] = to;
     }
-    let mut roots = vec![0usize; items];
-    for (&(item, _), &to) in &tree.children[0] {
-        roots[item as usize] = to;
-    }
-    let (mut nodes, mut edges, mut accepts) = (Vec::new(), Vec::new(), Vec::new());
-    for (node, children) in tree.children.iter().enumerate() {
-        let gap = children.keys().map(|&(_, gap)| gap).max().unwrap_or(0);
-        nodes.push((edges.len(), accepts.len(), gap));
-        if node > 0 {
-            edges.extend(children.iter().map(|(&(item, gap), &to)| (item, gap, to)));
+    let (mut list, mut edges, mut accepts) = (Vec::new(), Vec::new(), Vec::new());
+    for (group, nodes) in groups.nodes.iter().enumerate() {
+        let gap = groups.edges[group].iter().map(|&(_, gap, _)| gap).max().unwrap_or(0);
+        list.push((edges.len(), accepts.len(), gap));
+        if group > 0 {
+            edges.extend_from_slice(&groups.edges[group]);
         }
-        accepts.extend(tree.accepts[node].iter().copied());
+        let rules: BTreeSet<u16> = nodes.iter().flat_map(|&node| tree.accepts[node].iter().copied()).collect();
+        accepts.extend(rules);
     }
-    nodes.push((edges.len(), accepts.len(), 0));
+    list.push((edges.len(), accepts.len(), 0));
     write_array(text, "ROOTS", "u16", &roots, usize::to_string);
-    write_array(text, "NODES", "Node", &nodes, |(edges, accepts, gap)| {
-        format!("Node {{ edges: {edges}, accepts: {accepts}, gap: {gap} }}")
+    write_array(text, "GROUPS", "Group", &list, |(edges, accepts, gap)| {
+        format!("Group {{ edges: {edges}, accepts: {accepts}, gap: {gap} }}")
     });
-    write_array(text, "EDGES", "Edge", &edges, |(item, gap, to)| {
-        format!("Edge {{ item: {item}, gap: {gap}, to: {to} }}")
+    write_array(text, "EDGES", "Edge", &edges, |(class, gap, to)| {
+        format!("Edge {{ class: {class}, gap: {gap}, to: {to} }}")
     });
     write_array(text, "ACCEPTS", "u16", &accepts, u16::to_string);
     Ok(())
@@ -423,11 +466,14 @@ fn write_tree(text: &mut String, tree: &Tree, items: usize) -> Result<(), String
 
 fn write_rules(text: &mut String, tables: &Tables) {
     write_array(text, "NAMES", "&str", &tables.order, |name| format!("{name:?}"));
+    let ranked = tables.rules.iter().any(|rule| rule.rank != 1);
     let place = |rule: &Rule| tables.order.iter().position(|name| *name == rule.table).unwrap_or(0);
     text.push_str("pub(super) ");
     write_array(text, "RULES", "Rule", &tables.rules, |rule| {
-        let id = format!("{}/{}", rule.table, rule.id);
-        format!("Rule {{ id: {id:?}, table: {}, rank: {} }}", place(rule), rule.rank)
+        let id = if rule.language == "en" { rule.id.clone() } else { format!("{}-{}", rule.id, rule.language) };
+        let id = format!("{}/{id}", rule.table);
+        let rank = if ranked { format!(", rank: {}", rule.rank) } else { String::new() };
+        format!("Rule {{ id: {id:?}, table: {}{rank} }}", place(rule))
     });
     text.push_str("#[cfg(test)]\n");
     write_array(text, "SHOWN", "Shown", &tables.rules, |rule| {

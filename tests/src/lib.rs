@@ -1,6 +1,7 @@
 //! What the whole-flow tests stand on: real servers, each in a process of its own that ends with the value.
 
 pub mod chromium;
+pub mod dovecot;
 pub mod gateway;
 pub mod moto;
 pub mod oidc_provider;

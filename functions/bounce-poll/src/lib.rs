@@ -26,6 +26,9 @@ pub enum Answer {
     One(Box<Summary>),
 }
 
+/// Who hears what each poll did.
+pub type Told = fn(&Summary);
+
 /// Polls what the event names until `deadline`; `told` hears what each poll did. A batch never fails as a whole: one
 /// account's trouble is its own.
 pub async fn handle(
@@ -33,7 +36,7 @@ pub async fn handle(
     event: Event,
     run: &str,
     deadline: Instant,
-    told: impl Fn(&Summary),
+    told: Told,
 ) -> Result<Answer, PollError> {
     match event {
         Event::One(request) => {
@@ -42,7 +45,7 @@ pub async fn handle(
             Ok(Answer::One(Box::new(summary)))
         }
         Event::Batch(batch) => {
-            let polls = batch.records.into_iter().map(|message| poll_message(poller, message, run, deadline, &told));
+            let polls = batch.records.into_iter().map(|message| poll_message(poller, message, run, deadline, told));
             let failed = futures::future::join_all(polls).await.into_iter().flatten().collect();
             let mut answer = SqsBatchResponse::default();
             answer.batch_item_failures = failed;
@@ -57,7 +60,7 @@ async fn poll_message(
     message: SqsMessage,
     run: &str,
     deadline: Instant,
-    told: &impl Fn(&Summary),
+    told: Told,
 ) -> Option<BatchItemFailure> {
     let id = message.message_id.unwrap_or_default();
     let failed = match serde_json::from_str::<PollRequest>(message.body.as_deref().unwrap_or_default()) {

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rebond::account::{AccountId, Authentication, HealthState};
 use rebond::grant::{GrantFault, Grants};
 use rebond::table::{AccountItem, Table, TableError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Access tokens that end within this time are renewed: twice the pause of the schedule.
 pub const HORIZON: SignedDuration = SignedDuration::from_mins(30);
@@ -22,7 +22,7 @@ pub struct TokenRefresh {
 }
 
 /// What one run did.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Correlation id of the run.
     pub run: String,

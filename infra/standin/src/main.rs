@@ -1,14 +1,23 @@
 //! `standin [REDIRECT-URI] [ENTRA-PORT] [IMAP-TLS-PORT]`: the stand-ins alone, for a person to try, until Ctrl-C.
 #![allow(clippy::print_stdout)]
 
+use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
 use rebond_standin::{Entra, ImapServer, ImapSettings, Settings, demo_mail};
+
+const USAGE: &str = "standin [REDIRECT-URI] [ENTRA-PORT] [IMAP-TLS-PORT]";
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let redirect_uri = arguments.first().map_or("http://localhost:8080/oauth/callback", String::as_str);
-    let port = |at: usize| arguments.get(at).map_or(Ok(0), |text| text.parse());
+    let port = |at: usize| -> anyhow::Result<u16> {
+        let Some(text) = arguments.get(at) else { return Ok(0) };
+        text.parse().with_context(|| format!("{text} is no port; usage: {USAGE}"))
+    };
+    if !redirect_uri.starts_with("http") {
+        anyhow::bail!("{redirect_uri} is no redirect URI; usage: {USAGE}");
+    }
     let entra = Entra::start(Settings { port: port(1)?, ..Settings::demo(redirect_uri) }).await?;
     let imap = ImapServer::start(ImapSettings { tls_port: port(2)?, ..ImapSettings::new(entra.gate()) }).await?;
     let demo = Settings::demo(redirect_uri);

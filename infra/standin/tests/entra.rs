@@ -438,3 +438,143 @@ async fn introspection_speaks_of_the_mailbox_that_was_set() {
     let (_, body) = Browser::new().unwrap().post(&url, &[("token", "nonsense")]).await.unwrap();
     assert_eq!(body, r#"{"active":false}"#);
 }
+
+#[tokio::test]
+async fn an_administrator_consents_for_a_directory_by_a_link() {
+    let other = "5a4b3c2d-0000-4000-8000-00000000000b";
+    let world = World::start(|settings| {
+        let mut tenant = settings.tenants[0].clone();
+        tenant.id = other.to_owned();
+        tenant.domains = vec!["example.net".to_owned()];
+        tenant.user_consent = UserConsent::AdminRequired;
+        tenant.roles_granted.clear();
+        settings.tenants.push(tenant);
+        for (name, admin) in [("boss@example.net", true), ("clerk@example.net", false)] {
+            let user = rebond_standin::entra::User {
+                upn: name.into(),
+                tid: other.into(),
+                oid: format!("oid-of-{name}"),
+                admin,
+                ..settings.users[0].clone()
+            };
+            settings.users.push(user);
+        }
+    })
+    .await;
+    let person = |upn: &str, consents| Person { upn: upn.into(), password: "correct horse".into(), consents };
+    let form = [("grant_type", "client_credentials"), ("scope", "https://outlook.office365.com/.default")];
+    assert_eq!(world.token("example.net", &form, &[]).await.1["error_codes"][0], 700016);
+
+    let pairs = |version: &str, scope: &str| {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs([("client_id", &world.client_id), ("redirect_uri", &world.redirect_uri)]);
+        query.append_pair("state", "s&1");
+        if !scope.is_empty() {
+            query.append_pair("scope", scope);
+        }
+        format!("{}/example.net{version}/adminconsent?{}", world.entra.url(), query.finish())
+    };
+    let walk = person("clerk@example.net", true).walk(&pairs("", "")).await.unwrap();
+    assert!(walk.text.contains("Need admin approval"), "{}", walk.text);
+    let walk = person("boss@example.net", false).walk(&pairs("", "")).await.unwrap();
+    assert_eq!(query(&walk, "error").as_deref(), Some("access_denied"));
+    assert_eq!(query(&walk, "admin_consent").as_deref(), Some("True"));
+    assert_eq!(query(&walk, "state").as_deref(), Some("s&1"));
+
+    let walk = person("boss@example.net", true).walk(&pairs("/v2.0", "https://ps.outlook.com/.default")).await.unwrap();
+    assert_eq!(walk.text, "back at the app");
+    assert_eq!(query(&walk, "error"), None);
+    assert_eq!(query(&walk, "admin_consent").as_deref(), Some("True"));
+    assert_eq!(query(&walk, "tenant").as_deref(), Some(other));
+    assert_eq!(query(&walk, "scope").as_deref(), Some("https://ps.outlook.com/.default"));
+    let (status, answer) = world.token("example.net", &form, &[]).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(claims(&answer["access_token"])["roles"], serde_json::json!(["IMAP.AccessAsApp"]));
+    let walk = person("clerk@example.net", true).walk(&world.authorize(other, &[])).await.unwrap();
+    assert!(query(&walk, "code").is_some(), "{}", walk.text);
+
+    let wrong = pairs("", "").replace("callback", "elsewhere");
+    assert!(person("boss@example.net", true).walk(&wrong).await.unwrap().text.contains("AADSTS50011"));
+}
+
+#[tokio::test]
+async fn a_device_waits_for_its_person() {
+    let world = World::start(|_| ()).await;
+    let start = async || {
+        let url = format!("{}/common/oauth2/v2.0/devicecode", world.entra.url());
+        let form = [("client_id", world.client_id.as_str()), ("scope", SCOPE)];
+        let (status, body) = Browser::new().unwrap().post(&url, &form).await.unwrap();
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str::<serde_json::Value>(&body).unwrap()
+    };
+    let poll = async |device: &serde_json::Value| {
+        let grant = "urn:ietf:params:oauth:grant-type:device_code";
+        world.token("common", &[("grant_type", grant), ("device_code", text(device, "device_code"))], &[]).await
+    };
+    let link = |device: &serde_json::Value| {
+        format!("{}?otc={}", text(device, "verification_uri"), text(device, "user_code").to_lowercase())
+    };
+    let device = start().await;
+    assert!(text(&device, "message").contains(text(&device, "user_code")));
+    let (status, answer) = poll(&device).await;
+    assert_eq!(
+        (status, text(&answer, "error"), &answer["error_codes"][0]),
+        (400, "authorization_pending", &70016.into())
+    );
+    let walk = person(true).walk(&link(&device)).await.unwrap();
+    assert!(walk.text.contains("You are signed in"), "{}", walk.text);
+    let (status, answer) = poll(&device).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(world.refresh(text(&answer, "refresh_token"), &[]).await.0, 200);
+    assert_eq!(text(&poll(&device).await.1, "error"), "bad_verification_code");
+
+    world.entra.forget_consents();
+    let device = start().await;
+    assert!(person(false).walk(&link(&device)).await.unwrap().text.contains("cancelled"));
+    assert_eq!(text(&poll(&device).await.1, "error"), "authorization_declined");
+
+    let device = start().await;
+    world.entra.advance_clock(SignedDuration::from_secs(901));
+    assert_eq!(text(&poll(&device).await.1, "error"), "expired_token");
+    assert!(person(true).walk(&link(&device)).await.unwrap().text.contains("didn't work"));
+}
+
+/// What the stand-in IMAP server asks: audience, permission, mailbox.
+#[tokio::test]
+async fn a_token_opens_the_mailboxes_of_its_person_or_app() {
+    use rebond_standin::Admission::{Connected, NotConnected, Refused};
+    let world = World::start(|_| ()).await;
+    let grant = world.connect().await;
+    let token = text(&grant, "access_token").to_owned();
+    let check = |token: &str, mailbox: &str, expected| {
+        assert_eq!(world.entra.admission(token, mailbox), expected, "{mailbox}");
+        assert_eq!((world.entra.gate())(mailbox, token), expected, "{mailbox}");
+    };
+    check(&token, "Bounces@Example.org", Connected);
+    check(&token, "shared@example.org", NotConnected);
+    world.entra.change(|settings| settings.users[0].mailboxes.push("shared@example.org".into()));
+    check(&token, "shared@example.org", Connected);
+    world.entra.change(|settings| settings.users[0].licensed = false);
+    check(&token, "bounces@example.org", NotConnected);
+    check("nonsense", "bounces@example.org", Refused);
+    check(text(&grant, "id_token"), "bounces@example.org", Refused);
+
+    let walk = person(true).walk(&world.authorize("common", &[("scope", "User.Read SMTP.Send")])).await.unwrap();
+    let (_, graph) = world.redeem(&query(&walk, "code").unwrap(), &[]).await;
+    check(text(&graph, "access_token"), "shared@example.org", Refused);
+    let send = "https://outlook.office.com/SMTP.Send";
+    let walk = person(true).walk(&world.authorize("common", &[("scope", send)])).await.unwrap();
+    let (_, answer) = world.redeem(&query(&walk, "code").unwrap(), &[]).await;
+    check(text(&answer, "access_token"), "shared@example.org", Refused);
+
+    let form = [("grant_type", "client_credentials"), ("scope", "https://outlook.office365.com/.default")];
+    let (_, app) = world.token("example.org", &form, &[]).await;
+    check(text(&app, "access_token"), "bounces@example.org", Connected);
+    check(text(&app, "access_token"), "alex@example.org", NotConnected);
+    world.entra.change(|settings| settings.tenants[0].roles_granted.clear());
+    let (_, app) = world.token("example.org", &form, &[]).await;
+    check(text(&app, "access_token"), "bounces@example.org", Refused);
+
+    world.entra.advance_clock(SignedDuration::from_secs(5400));
+    check(&token, "shared@example.org", Refused);
+}

@@ -107,6 +107,7 @@ pub(super) fn clean(text: &[u8], secrets: &[Secret]) -> String {
     for secret in secrets.iter().map(ExposeSecret::expose_secret).filter(|secret| !secret.is_empty()) {
         text = text.replace(secret, "[secret]");
     }
+    let text = without_long_words(&text);
     let mut shown = String::new();
     for c in text.trim().chars().take(limits::DIAGNOSTIC_CHARS) {
         if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
@@ -116,6 +117,19 @@ pub(super) fn clean(text: &[u8], secrets: &[Secret]) -> String {
         }
     }
     shown
+}
+
+/// A server that repeats a command, cut short, shows part of a credential: no word for people is that long.
+fn without_long_words(text: &str) -> String {
+    const LONG: usize = 64;
+    let is_of_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '_' | '-' | '.');
+    let mut kept = String::with_capacity(text.len());
+    for piece in text.split_inclusive(|c| !is_of_token(c)) {
+        let word = piece.trim_end_matches(|c| !is_of_token(c));
+        kept.push_str(if word.len() > LONG { "[secret]" } else { word });
+        kept.push_str(&piece[word.len()..]);
+    }
+    kept
 }
 
 /// What was asked when a server refused.
@@ -129,12 +143,12 @@ pub(super) enum Asked<'a> {
     Command(&'static str),
 }
 
-/// What a refusal means. Response codes are of RFC 5530; the sentences are Exchange's, Dovecot's and Gmail's.
-/// `said` is cleaned text.
-pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &str, said: String) -> MailboxFault {
-    let text = said.to_ascii_lowercase();
+/// What a refusal means, by its response code (RFC 5530) and its words: the sentences are Exchange's, Dovecot's and
+/// Gmail's. `said` is kept.
+pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], said: String) -> MailboxFault {
+    let text = String::from_utf8_lossy(words).to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let code = code.split(' ').next().unwrap_or_default().to_ascii_uppercase();
+    let code = String::from_utf8_lossy(code.split(|&b| b == b' ').next().unwrap_or_default()).to_ascii_uppercase();
     let kind = if has(&["authenticated but not connected"]) {
         FaultKind::NotConnected
     } else if has(&["basic authentication is disabled", "basicauthblocked", "logondenied-basicauth"]) {
@@ -151,9 +165,11 @@ pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &str, said: String) ->
     } else if bye {
         FaultKind::Closed
     } else {
+        let missing = matches!(code.as_str(), "NONEXISTENT" | "TRYCREATE")
+            || has(&["doesn't exist", "does not exist", "not exist", "not found", "unknown mailbox", "no such"]);
         match asked {
             Asked::Login => FaultKind::LoginRefused,
-            Asked::Folder(name) if code != "NOPERM" => FaultKind::FolderMissing(name.to_owned()),
+            Asked::Folder(name) if missing => FaultKind::FolderMissing(name.to_owned()),
             Asked::Folder(_) => FaultKind::Refused("to open the folder"),
             Asked::Command(what) => FaultKind::Refused(what),
         }
@@ -176,7 +192,7 @@ mod tests {
     use super::*;
 
     fn check(asked: Asked<'_>, bye: bool, code: &str, said: &str, kind: FaultKind, passing: bool) {
-        let fault = classify(asked, bye, code, said.to_owned());
+        let fault = classify(asked, bye, code.as_bytes(), said.as_bytes(), said.to_owned());
         assert_eq!(fault.kind, kind, "{said}");
         assert_eq!(fault.is_passing(), passing, "{said}");
     }
@@ -208,12 +224,14 @@ mod tests {
         check(Asked::Folder("Büro"), false, "NONEXISTENT", "Unknown Mailbox", K::FolderMissing("Büro".into()), false);
         check(Asked::Folder("a"), false, "", "a doesn't exist.", K::FolderMissing("a".into()), false);
         check(Asked::Folder("a"), false, "NOPERM", "No", K::Refused("to open the folder"), false);
+        check(Asked::Folder("a"), false, "INUSE", "Mailbox is locked", K::Throttled, true);
+        check(Asked::Folder("a"), false, "TRYCREATE", "a", K::FolderMissing("a".into()), false);
         check(command, false, "", "Command Argument Error. 12", K::Refused("FETCH"), false);
     }
 
     #[test]
     fn backoff_times() {
-        let of = |text: &str| classify(Asked::Login, false, "", text.to_owned()).retry_after;
+        let of = |text: &str| classify(Asked::Login, false, b"", text.as_bytes(), String::new()).retry_after;
         assert_eq!(of("Suggested Backoff Time: 4832 milliseconds"), Some(Duration::from_millis(4832)));
         assert_eq!(of("Suggested Backoff Time: milliseconds"), None);
         assert_eq!(of("Suggested Backoff Time: 99999999999999999999999 ms"), None);
@@ -228,6 +246,8 @@ mod tests {
         check("user=hunter2hunter2!", "user=[secret][secret]!");
         check("a\u{1b}[31mb\rc\0d\u{202e}e", "a\\u{1b}[31mb\\u{d}c\\u{0}d\\u{202e}e");
         assert_eq!(clean(b"\xff\xfe", &secrets), "\u{fffd}\u{fffd}");
-        assert_eq!(clean(&vec![b'x'; 1 << 20], &secrets).len(), limits::DIAGNOSTIC_CHARS);
+        check(&format!("BAD AUTHENTICATE XOAUTH2 {}...", "dXNlcj1h".repeat(9)), "BAD AUTHENTICATE XOAUTH2 [secret]");
+        check(&format!("é{}é {}", "x".repeat(65), "x".repeat(64)), &format!("é[secret]é {}", "x".repeat(64)));
+        assert_eq!(clean("x ".repeat(1 << 19).as_bytes(), &secrets).len(), limits::DIAGNOSTIC_CHARS);
     }
 }

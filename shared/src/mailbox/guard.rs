@@ -172,15 +172,20 @@ mod tests {
 
     #[test]
     fn responses_end_where_they_end() {
-        check(b"* OK hello\r\n", &[12], None);
-        check(b"* 1 EXISTS\r\nR1 OK done\r\n", &[12, 24], None);
-        check(b"* 1 FETCH (BODY[] {3}\r\na\nb)\r\n+ \r\n", &[30, 34], None);
-        check(b"* 1 FETCH (BODY[] {0}\r\n UID 1)\r\n", &[32], None);
-        check(b"* LIST () \"/\" {5}\r\nfo\r\no\r\n", &[26], None);
-        check(b"* OK not a literal {9}\r\n* BYE (((\r\n", &[24, 35], None);
-        check(b"R2 NO [X] not a literal {9}\r\n", &[29], None);
-        check(b"* LIST () \"\\\"\" \"a{3}\"\r\n", &[23], None);
-        check(b"* 1 FETCH (BODY[] {30}\r\nhalf", &[], None);
+        let check = |responses: &[&[u8]], rest: &[u8]| {
+            let mut end = 0;
+            let ends: Vec<_> = responses.iter().map(|response| (end += response.len(), end).1).collect();
+            check(&[&responses.concat(), rest].concat(), &ends, None);
+        };
+        check(&[b"* OK hello\r\n"], b"");
+        check(&[b"* 1 EXISTS\r\n", b"R1 OK done\r\n"], b"* half");
+        check(&[b"* 1 FETCH (BODY[] {3}\r\na\nb)\r\n", b"+ \r\n"], b"");
+        check(&[b"* 1 FETCH (BODY[] {0}\r\n UID 1)\r\n"], b"");
+        check(&[b"* LIST () \"/\" {5}\r\nfo\r\no\r\n"], b"\r");
+        check(&[b"* OK not a literal {9}\r\n", b"* BYE (((\r\n"], b"");
+        check(&[b"R2 NO [X] not a literal {9}\r\n"], b"");
+        check(&[b"* LIST () \"\\\"\" \"a{3}\"\r\n"], b"");
+        check(&[], b"* 1 FETCH (BODY[] {30}\r\nhalf");
     }
 
     #[test]
@@ -221,5 +226,12 @@ mod tests {
     fn forms_that_no_response_has() {
         check(b"* OK bare\n", &[], Some(Broken::Form("a line that does not end in CR LF")));
         check(b"* LIST () \"/\r\n", &[], Some(Broken::Form("a quoted string that does not end")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn pieces_make_no_difference(text in "(\\* 1 FETCH |R1 OK |[(){}\"\\[\\]a1\\\\]|\\{[0-9]\\}\r\n|\r\n|\n){0,40}", piece in 1..50_usize) {
+            proptest::prop_assert_eq!(run(text.as_bytes(), piece, 20), run(text.as_bytes(), usize::MAX / 2, 20));
+        }
     }
 }

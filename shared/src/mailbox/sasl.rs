@@ -34,12 +34,14 @@ pub(super) fn first_message(login: &Login) -> Result<Secret, FaultKind> {
     Ok(Secret::from(STANDARD.encode(message.expose_secret())))
 }
 
-/// The credential of a login, as it was given.
-pub(super) fn credential(login: &Login) -> Secret {
-    match login {
+/// What must not be shown of a login: the credential as it was given, quoted, and as `first_message` has it.
+pub(super) fn secrets(login: &Login, first_message: &Secret) -> Vec<Secret> {
+    let credential = match login {
         Login::XOAuth2 { token, .. } => token.clone(),
         Login::Password { password, .. } => password.clone(),
-    }
+    };
+    let quoted = credential.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
+    vec![Secret::from(quoted), credential, first_message.clone()]
 }
 
 /// The `status` of the JSON with which a server explains a refused token, by name alone: the rest is not needed.

@@ -52,6 +52,10 @@ impl Wire {
     }
 
     async fn fill(&mut self) -> Result<(), MailboxFault> {
+        // A server that always has more to say never lets the timer below be asked.
+        if Instant::now() >= self.deadline {
+            return Err(FaultKind::Deadline.into());
+        }
         self.buffer.drain(..self.taken);
         self.taken = 0;
         if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES {
@@ -83,6 +87,12 @@ impl Wire {
     /// Whether bytes wait that were not handed out yet.
     pub fn holds_more(&self) -> bool {
         self.taken < self.buffer.len()
+    }
+
+    /// Bytes that are set aside for what comes in.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.buffer.capacity()
     }
 
     /// The naked connection, for a TLS handshake on it.

@@ -62,7 +62,10 @@ pub enum NetError {
 impl NetError {
     /// Whether the same attempt may succeed later without anybody acting.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::Connect { .. } | Self::Timeout(_))
-            || matches!(self, Self::Tls(TlsFault::Broken(_)))
+        match self {
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Timeout(_) | Self::Http { .. } => true,
+            Self::Tls(fault) => matches!(fault, TlsFault::Broken(_)),
+            Self::Refused(_) | Self::TooLong { .. } => false,
+        }
     }
 }

@@ -158,7 +158,8 @@ fn certificate_fault(error: &CertificateError, host: String) -> TlsFault {
             TlsFault::Expired { host, on }
         }
         C::NotValidYet | C::NotValidYetContext { .. } => TlsFault::NotYetValid(host),
-        C::UnknownIssuer => TlsFault::UnknownIssuer(host),
+        // BadSignature: another CA of the same name.
+        C::UnknownIssuer | C::BadSignature => TlsFault::UnknownIssuer(host),
         C::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => TlsFault::CaAsServer(host),
         other => TlsFault::Other { host, why: other.to_string() },
     }

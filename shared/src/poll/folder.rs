@@ -9,9 +9,10 @@ use crate::oauth::sha256_hex;
 use crate::report::{self, Kind, Report};
 use crate::table::{AccountItem, Cursor, Fact, Folder, Lease, Recorded, Table};
 use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{HashMap, HashSet};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::Instant;
 
 /// Messages and bytes that are recorded before the cursor moves.
@@ -25,6 +26,9 @@ const PUTS: usize = 32;
 const QUEUED: usize = 64;
 /// The arrival of a fact is between so long ago and now, whatever the server says.
 const OLDEST_ARRIVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What was recorded, by UID.
+type Done = HashMap<u32, (Kind, Recorded)>;
 
 pub(super) struct FolderRun<'a> {
     pub poller: &'a Poller,
@@ -120,18 +124,9 @@ impl FolderRun<'_> {
         key: &Folder,
         summary: &mut Summary,
     ) -> Result<Option<MailboxFault>, Stop> {
-        let (sender, mut receiver) = mpsc::channel(QUEUED);
+        let (sender, receiver) = mpsc::channel(QUEUED);
         let fetch = imap.fetch(chunk, limits::MESSAGE_BYTES, sender);
-        let record = futures::stream::poll_fn(|context| receiver.poll_recv(context))
-            .map(|message| self.record(message, &summary.run))
-            .buffer_unordered(PUTS)
-            .fold(Ok(HashMap::new()), |done: Result<HashMap<u32, (Kind, Recorded)>, PollError>, one| async move {
-                let (mut done, (uid, kind, recorded)) = (done?, one?);
-                self.progress.recorded(1);
-                done.insert(uid, (kind, recorded));
-                Ok(done)
-            });
-        let (fetched, recorded) = tokio::join!(fetch, record);
+        let (fetched, recorded) = tokio::join!(fetch, self.record_all(receiver, &summary.run));
         let recorded = recorded?;
         // What was expunged meanwhile is done with; after a fault nobody knows.
         let (missed, fault) = match fetched {
@@ -169,6 +164,26 @@ impl FolderRun<'_> {
         advance(cursor, &done);
         self.save(key, cursor, summary).await?;
         Ok(fault)
+    }
+
+    /// Records what the channel brings, a few puts at once, until it closes.
+    async fn record_all(&self, mut queue: Receiver<Fetched>, run: &str) -> Result<Done, PollError> {
+        let mut under_way = FuturesUnordered::new();
+        let (mut done, mut open) = (Done::new(), true);
+        while open || !under_way.is_empty() {
+            tokio::select! {
+                message = queue.recv(), if open && under_way.len() < PUTS => match message {
+                    Some(message) => under_way.push(self.record(message, run)),
+                    None => open = false,
+                },
+                Some(recorded) = under_way.next() => {
+                    let (uid, kind, recorded) = recorded?;
+                    done.insert(uid, (kind, recorded));
+                    self.progress.recorded(1);
+                }
+            }
+        }
+        Ok(done)
     }
 
     async fn record(&self, message: Fetched, run: &str) -> Result<(u32, Kind, Recorded), PollError> {
@@ -233,12 +248,7 @@ impl FolderRun<'_> {
     }
 
     /// Marks, moves or deletes what is durable: reports by one setting, all other mail by the other.
-    async fn settle(
-        &self,
-        imap: &mut Imap,
-        done: &[u32],
-        recorded: &HashMap<u32, (Kind, Recorded)>,
-    ) -> Result<(), MailboxFault> {
+    async fn settle(&self, imap: &mut Imap, done: &[u32], recorded: &Done) -> Result<(), MailboxFault> {
         let account = &self.item.account;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for uid in done {

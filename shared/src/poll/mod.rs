@@ -18,7 +18,7 @@ use crate::mailbox::{FaultKind, Login, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::table::{AccountItem, Busy, LastPoll, Lease, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,14 +44,14 @@ pub struct Poller {
 }
 
 /// What a poll did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// The account.
     pub account: AccountId,
     /// Correlation id of the run.
     pub run: String,
     /// Somebody else was polling it: nothing was done.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub busy: bool,
     /// Messages read.
     pub messages: u64,
@@ -68,7 +68,7 @@ pub struct Summary {
     /// Writes to the table that were asked for.
     pub table_writes: u64,
     /// The account's health after it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
 }
 

@@ -1,20 +1,19 @@
 //! Complaints: the report part of RFC 5965 §3, and complaints that come without it.
 
-use super::address;
-use super::field::{self, Fields};
-use super::text;
-use super::types::Feedback;
+use super::reading::{Reading, stated};
+use super::types::{Evidence, Feedback, Kind, Reason};
+use super::{address, field, text};
 use crate::limits;
 
 /// A feedback part, and whom the complaint is about.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Complaint {
-    pub feedback: Feedback,
-    pub recipients: Vec<String>,
+struct Complaint {
+    feedback: Feedback,
+    recipients: Vec<String>,
 }
 
 /// Reads `message/feedback-report`.
-pub(crate) fn read(body: &[u8]) -> Complaint {
+fn read(body: &[u8]) -> Complaint {
     let (fields, _) = field::split(body);
     let plain = |name: &str| fields.text(name).map(|v| text::bounded(&v, limits::DIAGNOSTIC_CHARS));
     let feedback = Feedback {
@@ -39,30 +38,74 @@ pub(crate) fn read(body: &[u8]) -> Complaint {
     Complaint { feedback, recipients }
 }
 
-/// A request to be unsubscribed that a mail client sent by `List-Unsubscribe` (RFC 2369 §3.2): an opt-out.
-pub(crate) fn is_opt_out(fields: &Fields<'_>, subject: &str, words: usize) -> bool {
-    if fields.get("x-apple-unsubscribe").is_some() {
+/// Reports the feedback part at `at`.
+pub(crate) fn report(reading: &mut Reading<'_>, at: usize) {
+    let part = reading.parts.list[at].clone();
+    let complaint = read(&part.decoded(limits::MESSAGE_BYTES));
+    let evidence = reading.part_evidence("feedback/report", at, "feedback-type");
+    let whom = if complaint.recipients.is_empty() { complained(reading) } else { complaint.recipients };
+    reading.report.arrival = complaint.feedback.arrival.clone();
+    tell(reading, whom, evidence, complaint.feedback);
+}
+
+/// Reports a complaint or an opt-out that comes without a report part. Whether the message is one.
+pub(crate) fn report_bare(reading: &mut Reading<'_>) -> bool {
+    let bare = |kind: &str| Feedback { feedback_type: kind.to_owned(), ..Feedback::default() };
+    if is_opt_out(reading) {
+        let evidence = reading.header_evidence("feedback/opt-out", "subject");
+        let from = reading.top().decoded("from").and_then(|f| address::first(&f));
+        tell(reading, from.into_iter().collect(), evidence, bare("opt-out"));
         return true;
     }
-    let to = fields.decoded("to").and_then(|t| address::first(&t)).unwrap_or_default().to_ascii_lowercase();
+    if is_complaint(reading) {
+        let evidence = reading.header_evidence("feedback/bare", "subject");
+        let whom = complained(reading);
+        tell(reading, whom, evidence, bare("abuse"));
+        return true;
+    }
+    false
+}
+
+fn tell(reading: &mut Reading<'_>, whom: Vec<String>, evidence: Evidence, feedback: Feedback) {
+    reading.report.kind = Kind::Feedback;
+    reading.report.recipients = whom.into_iter().map(|a| stated(a, None, Reason::Feedback, evidence.clone())).collect();
+    reading.report.feedback = Some(feedback);
+}
+
+/// Whom the message complained of was sent to, where it says so.
+fn complained(reading: &Reading<'_>) -> Vec<String> {
+    let fields = reading.returned.as_ref();
+    let stamped = fields.and_then(|f| f.text("x-hmxmroriginalrecipient")).and_then(|v| address::first(&v));
+    stamped.into_iter().chain(reading.mailed().iter().cloned()).take(1).collect()
+}
+
+/// A request to be unsubscribed that a mail client sent by `List-Unsubscribe` (RFC 2369 §3.2).
+fn is_opt_out(reading: &Reading<'_>) -> bool {
+    if reading.top().get("x-apple-unsubscribe").is_some() {
+        return true;
+    }
+    let says = reading.subject.trim_start().get(..11).is_some_and(|s| s.eq_ignore_ascii_case("unsubscribe"));
+    if !says || reading.signs.is_system() {
+        return false;
+    }
+    let to = reading.top().decoded("to").and_then(|t| address::first(&t)).unwrap_or_default().to_ascii_lowercase();
     let local = to.split('@').next().unwrap_or_default();
-    let to_list = ["unsub", "opt-out", "optout", "leave"].iter().any(|w| local.contains(w));
-    to_list && subject.trim().to_ascii_lowercase().starts_with("unsubscribe") && words <= 30
+    ["unsub", "opt-out", "optout", "leave"].iter().any(|w| local.contains(w)) && reading.texts().own_words() <= 30
 }
 
 /// A complaint without a report part: from a feedback address, with a subject that says so, and the
 /// message complained of attached (Microsoft's JMRP, and kin).
-pub(crate) fn is_complaint(fields: &Fields<'_>, subject: &str, attached: Option<&Fields<'_>>) -> bool {
-    let Some(attached) = attached else { return false };
-    if attached.get("x-hmxmroriginalrecipient").is_some() {
+fn is_complaint(reading: &Reading<'_>) -> bool {
+    let Some(attached) = &reading.returned else { return false };
+    if attached.get("x-hmxmroriginalrecipient").is_some() && !reading.signs.is_system() {
         return true;
     }
-    let from = fields.decoded("from").and_then(|f| address::first(&f)).unwrap_or_default().to_ascii_lowercase();
+    let from = reading.top().decoded("from").and_then(|f| address::first(&f)).unwrap_or_default().to_ascii_lowercase();
     let local = from.split('@').next().unwrap_or_default();
     let sender = ["staff", "abuse", "fbl", "feedback", "complaint", "scomp", "spam", "arf", "jmrp"]
         .iter()
         .any(|w| local.contains(w));
-    let subject = subject.to_ascii_lowercase();
+    let subject = reading.subject.to_ascii_lowercase();
     let says = [
         "complaint about",
         "abuse report",

@@ -5,6 +5,7 @@
 //! the signs of an automatic reply. Whatever is none of these is other mail.
 
 mod address;
+mod delivery;
 mod disposition;
 mod evidence;
 mod feedback;
@@ -14,11 +15,13 @@ mod key;
 mod mime;
 mod notice;
 mod original;
+mod prose;
 mod reading;
 pub mod reason;
 mod signs;
 mod status;
 mod text;
+mod texts;
 mod types;
 pub mod words;
 

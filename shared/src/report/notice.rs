@@ -344,6 +344,9 @@ fn is_recipient_label(words: &str) -> bool {
         "destinataire",
         "empfänger",
         "destinatario",
+        "delivered to",
+        "delivery to",
+        "sent to",
     ];
     LABELS.iter().any(|l| label.trim_end().ends_with(l))
 }
@@ -374,12 +377,23 @@ pub(crate) fn smtp_answer(section: &str) -> Option<Range<usize>> {
     let mut at = 0;
     while at + 3 <= bytes.len() {
         if matches!(bytes[at], b'4' | b'5') && is_reply(bytes, at) {
-            let end = paragraph_end(section, at);
+            let end = paragraph_end(section, at).min(at + said_by_queue(&section[at..]));
             return Some(at..end);
         }
         at += 1;
     }
     None
+}
+
+/// Where the queue's own words after the answer begin: that it gives up, and why it did not before.
+pub(crate) fn said_by_queue(section: &str) -> usize {
+    const TRAILERS: &[&str] = &["Giving up on ", "I'm not going to try again", "[RCPT_TO]", "[MAIL_FROM]"];
+    TRAILERS
+        .iter()
+        .filter_map(|t| memchr::memmem::find(section.as_bytes(), t.as_bytes()))
+        .filter(|at| *at > 0)
+        .min()
+        .unwrap_or(section.len())
 }
 
 /// Whether a reply code (RFC 5321 §4.2) stands at `at`, by what is around it.

@@ -17,14 +17,18 @@ pub(crate) struct Signs {
     pub stamped: bool,
     /// `Auto-Submitted` is `auto-replied` or `auto-generated` (RFC 3834 §5), or a kin of it says so.
     pub automatic: bool,
-    /// An automatic reply by its fields: `Auto-Submitted: auto-replied`, `X-Autoreply`, …
-    pub auto_reply: bool,
+    /// The field that says that this is an automatic reply: `Auto-Submitted: auto-replied`, `X-Autoreply`, …
+    pub auto_reply: Option<&'static str>,
     /// The subject is a reply or a forward by a person, or fields of a conversation stand there.
     pub conversation: bool,
+    /// Fields that a person's mail client writes.
+    pub human: bool,
     /// The message came through a mailing list.
     pub list: bool,
     /// What the subject announces.
     pub subject: Option<Notice>,
+    /// The rule that read the subject.
+    pub subject_rule: &'static str,
 }
 
 impl Signs {
@@ -34,23 +38,26 @@ impl Signs {
         let auto = fields.text("auto-submitted").unwrap_or_default().to_ascii_lowercase();
         let precedence = fields.text("precedence").unwrap_or_default().to_ascii_lowercase();
         let has = |name: &str| fields.get(name).is_some();
-        let auto_reply = auto.starts_with("auto-replied")
-            || has("x-autoreply")
-            || has("x-autorespond")
-            || has("x-autoresponder")
-            || has("x-auto-reply-from")
-            || has("x-mail-autoreply")
-            || matches!(precedence.as_str(), "auto_reply" | "auto-reply");
+        let announced = words::in_subject(subject);
+        let auto_reply = match () {
+            () if auto.starts_with("auto-replied") => Some("auto-submitted"),
+            () if matches!(precedence.as_str(), "auto_reply" | "auto-reply") => Some("precedence"),
+            () => REPLY_FIELDS.iter().copied().find(|name| has(name)),
+        };
         Signs {
             null_sender: is_null_sender(fields, &from),
             daemon: is_daemon(&from) || fields.text("sender").is_some_and(|s| is_daemon(&s)),
             robot: is_robot(&from),
             stamped: has("x-failed-recipients") || has("x-ms-exchange-message-is-ndr"),
-            automatic: auto.starts_with("auto-") || has("x-auto-response-suppress") || auto_reply,
+            automatic: auto.starts_with("auto-") || has("x-auto-response-suppress") || auto_reply.is_some(),
             auto_reply,
             conversation: is_conversation(subject),
+            human: ["in-reply-to", "references", "user-agent", "thread-index", "x-originating-ip"]
+                .iter()
+                .any(|n| has(n)),
             list: has("list-id") || has("list-post") || precedence == "list",
-            subject: words::in_subject(subject).map(|f| f.notice),
+            subject: announced.as_ref().map(|f| f.notice),
+            subject_rule: announced.map_or("", |f| f.rule),
         }
     }
 
@@ -59,6 +66,10 @@ impl Signs {
         self.daemon || self.stamped || self.null_sender
     }
 }
+
+/// Fields that only automatic replies carry.
+const REPLY_FIELDS: &[&str] =
+    &["x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply-from", "x-mail-autoreply", "x-autoreply-from"];
 
 fn is_null_sender(fields: &Fields<'_>, from: &str) -> bool {
     // The delivering server's own field is the topmost one.

@@ -21,7 +21,8 @@ pub struct LastPoll {
 /// An account as the table keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AccountItem {
-    /// The operator's settings.
+    /// The operator's settings. (`account` is an attribute of facts, by which the index lists them.)
+    #[serde(rename = "settings")]
     pub account: Account,
     /// What it can do now.
     pub health: Health,
@@ -304,6 +305,26 @@ impl Table {
             .expression_attribute_values(":health", attribute(&health)?)
             .expression_attribute_values(":expires", AttributeValue::N(token_expires.as_second().to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Forgets who connected an account: the next generation, nobody's.
+    pub async fn disconnect_account(&self, id: &AccountId, from: u64, now: Timestamp) -> Result<bool, TableError> {
+        let health = Health { state: HealthState::NotConnected, since: now, advice: None, said: None, failures: 0 };
+        let update = self
+            .update_account(id)
+            .update_expression(
+                "SET generation = :next, health = :health, next_due = :due REMOVE principal, token_expires, refreshed",
+            )
+            .condition_expression("generation = :from")
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
+            .expression_attribute_values(":health", attribute(&health)?)
+            .expression_attribute_values(":due", AttributeValue::N(NEVER.to_string()));
         match update.send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),

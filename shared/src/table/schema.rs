@@ -36,7 +36,7 @@ impl Table {
                 vec![hash(keys::ACCOUNT), range(keys::ARRIVED)],
                 ProjectionType::KeysOnly,
             ))
-            .set_stream_specification(stream.then(|| stream_specification()).flatten())
+            .set_stream_specification(stream.then(stream_specification).flatten())
             .send()
             .await;
         match made {

@@ -10,17 +10,16 @@ use axum::extract::{Path, RawQuery, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use url::Url;
-use url::form_urlencoded;
 
 use super::fault::Fault;
+use super::registration::{admit, check_redirect, find_app, unconsented, withheld};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint};
-use super::settings::{App, Audience, CONSUMERS, Platform, User, UserConsent};
-use super::state::{Code, Session, State};
-use super::{Inner, pages};
+use super::session::{self, Arrival};
+use super::settings::{App, Platform, User};
+use super::state::{Code, State};
+use super::{Inner, field, pages};
 use crate::random;
-
-const COOKIE: &str = "standin-session";
 
 /// An authorize request whose client and redirect URI were found good.
 struct Request {
@@ -69,26 +68,26 @@ pub(super) async fn authorize(
     if let Some(fault) = scripted.as_ref().and_then(Answer::fault) {
         return back(&mut state, "authorize", &request, fault);
     }
-    let session = session(&state, &headers).filter(|session| session.complete);
-    let user = session.and_then(|session| state.user(&session.oid).cloned());
-    let response = match (request.prompt.as_str(), user) {
-        ("none", None) => {
+    let arrival = session::arrive(&mut state, &headers, &tenant, "");
+    let response = match (request.prompt.as_str(), arrival) {
+        ("none", Arrival::Unknown) => {
             let text = "Session information is not sufficient for single-sign-on.";
             return back(&mut state, "authorize", &request, Fault::new("login_required", 50058, text));
         }
-        ("login" | "select_account", known) => {
-            let known = known.filter(|_| request.prompt == "select_account").map(|user| user.upn);
-            sign_in(&request, &known.unwrap_or_default(), None)
+        ("select_account", Arrival::Known(user, _)) => {
+            session::ask(&state, &request.app, &action(&request), &user.upn, &Arrival::Unknown)
         }
-        (_, Some(user)) => return proceed(&mut state, "authorize", &request, &user),
-        (_, None) => sign_in(&request, "", None),
+        (prompt, Arrival::Known(user, _)) if prompt != "login" => {
+            return proceed(&mut state, "authorize", &request, &user);
+        }
+        (_, arrival) => session::ask(&state, &request.app, &action(&request), &request.login_hint, &arrival),
     };
     note(&mut state, "authorize", &tenant, &query, "page");
     response
 }
 
-/// The sign-in form, and the second factor.
-pub(super) async fn login(
+/// The sign-in form, the second factor and the consent form.
+pub(super) async fn answer(
     Shared(inner): Shared<Arc<Inner>>,
     Path(tenant): Path<String>,
     RawQuery(query): RawQuery,
@@ -99,78 +98,43 @@ pub(super) async fn login(
     let mut state = inner.state();
     let request = match read(&state, &tenant, &query) {
         Ok(request) => request,
-        Err(refused) => return refuse(&mut state, "login", &tenant, &query, refused),
+        Err(refused) => return refuse(&mut state, "sign-in", &tenant, &query, refused),
     };
-    if field(&body, "factor").as_deref() == Some("approve") {
-        let Some((cookie, half)) =
-            cookie(&headers).and_then(|name| Some((name.clone(), state.sessions.get(&name)?.clone())))
-        else {
-            return sign_in(&request, "", None);
-        };
-        let Some(user) = state.user(&half.oid).cloned() else { return sign_in(&request, "", None) };
-        state.sessions.insert(cookie, Session { complete: true, ..half });
-        return proceed(&mut state, "login", &request, &user);
-    }
-    let login = field(&body, "login").unwrap_or_default();
-    let user = match check_person(&state, &request, &login, &field(&body, "passwd").unwrap_or_default()) {
-        Ok(user) => user,
-        Err(fault) => {
-            note(&mut state, "login", &tenant, &query, &outcome(&fault));
-            return sign_in(&request, &login, Some(&fault));
-        }
+    let arrival = session::arrive(&mut state, &headers, &tenant, &body);
+    let Arrival::Known(user, cookie) = arrival else {
+        let outcome = if let Arrival::Refused(_, fault) = &arrival { outcome(fault) } else { "page".to_owned() };
+        note(&mut state, "sign-in", &tenant, &query, &outcome);
+        return session::ask(&state, &request.app, &action(&request), &request.login_hint, &arrival);
     };
-    let cookie = random::token(32);
-    state.sessions.insert(cookie.clone(), Session { oid: user.oid.clone(), complete: !user.mfa });
-    let mut response = if user.mfa {
-        note(&mut state, "login", &tenant, &query, "page");
-        pages::second_factor(&user, &action(&request, "login"))
-    } else {
-        proceed(&mut state, "login", &request, &user)
+    let response = match field(&body, "decision").as_deref() {
+        None => proceed(&mut state, "sign-in", &request, &user),
+        Some("accept") => accept(&mut state, &request, &user, field(&body, "whole").is_some()),
+        Some(_) => back(&mut state, "consent", &request, declined()),
     };
-    if let Ok(value) = HeaderValue::from_str(&format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Lax")) {
-        response.headers_mut().append(header::SET_COOKIE, value);
-    }
-    response
+    session::with_cookie(response, cookie.as_ref())
 }
 
-/// The consent form.
-pub(super) async fn consent(
-    Shared(inner): Shared<Arc<Inner>>,
-    Path(tenant): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    let query = query.unwrap_or_default();
-    let mut state = inner.state();
-    let request = match read(&state, &tenant, &query) {
-        Ok(request) => request,
-        Err(refused) => return refuse(&mut state, "consent", &tenant, &query, refused),
-    };
-    let session = session(&state, &headers).filter(|session| session.complete);
-    let Some(user) = session.and_then(|session| state.user(&session.oid).cloned()) else {
-        return sign_in(&request, "", None);
-    };
-    if field(&body, "decision").as_deref() != Some("accept") {
-        let fault =
-            Fault::new("access_denied", 65004, "User declined to consent to access the app.").suberror("cancel");
-        return back(&mut state, "consent", &request, fault);
+/// The person accepts: for themselves, or as an administrator for everybody.
+fn accept(state: &mut State, request: &Request, user: &User, whole: bool) -> Response {
+    let refused = admit(state, &request.tenant, &request.app, user).err();
+    if let Some(fault) = refused.or_else(|| withheld(state, &request.asked, user)) {
+        return back(state, "consent", request, fault);
     }
-    if let Some(fault) = withheld(&state, &request, &user) {
-        return back(&mut state, "consent", &request, fault);
+    state.consent(&request.app.client_id, &user.oid, &request.asked);
+    if user.admin && whole {
+        state.consent_whole(&request.app.client_id, &user.tid);
     }
-    let (client_id, tid) = (request.app.client_id.clone(), user.tid.clone());
-    state.consent(&client_id, &user.oid, &request.asked);
-    if user.admin && field(&body, "whole").is_some() {
-        let tenants = state.settings.tenants.iter_mut().filter(|tenant| tenant.id == tid);
-        tenants.for_each(|tenant| tenant.admin_consented.push(client_id.clone()));
-    }
-    grant(&mut state, "consent", &request, &user)
+    grant(state, "consent", request, user)
+}
+
+/// 65004.
+pub(super) fn declined() -> Fault {
+    Fault::new("access_denied", 65004, "User declined to consent to access the app.").suberror("cancel")
 }
 
 /// A person is known: consent if it is missing, else the code.
 fn proceed(state: &mut State, endpoint: &'static str, request: &Request, user: &User) -> Response {
-    if let Err(fault) = admit(state, request, user) {
+    if let Err(fault) = admit(state, &request.tenant, &request.app, user) {
         note(state, endpoint, &request.tenant, &request.query, &outcome(&fault));
         return pages::trouble(&fault, state.now());
     }
@@ -182,12 +146,12 @@ fn proceed(state: &mut State, endpoint: &'static str, request: &Request, user: &
         let fault = Fault { error: "interaction_required".to_owned(), ..unconsented(&request.app) };
         return back(state, endpoint, request, fault);
     }
-    let response = match withheld(state, request, user) {
+    let response = match withheld(state, &request.asked, user) {
         Some(fault) => {
             let url = answer_url(&request.redirect_uri, &error_pairs(state, &fault, &request.state));
             pages::approval(&request.app, user, &fault, &url)
         }
-        None => pages::consent(&request.app, user, &request.asked, &action(request, "consent")),
+        None => pages::consent(&request.app, user, &request.asked, &action(request)),
     };
     note(state, endpoint, &request.tenant, &request.query, "page");
     response
@@ -227,15 +191,7 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
     let client_id = get("client_id").ok_or_else(|| Refused::page(missing("client_id")))?;
     let app = find_app(state, tenant, &client_id).map_err(Refused::page)?;
     let redirect_uri = get("redirect_uri").ok_or_else(|| Refused::page(missing("redirect_uri")))?;
-    let Some(registered) = app.redirect_uris.iter().find(|known| known.uri == redirect_uri) else {
-        let text = format!(
-            "The redirect URI '{redirect_uri}' specified in the request does not match the redirect URIs configured for \
-             the application '{}'. Make sure the redirect URI sent in the request matches one added to your application \
-             in the Azure portal. Navigate to https://aka.ms/redirectUriMismatchError to learn more about how to fix this.",
-            app.client_id
-        );
-        return Err(Refused::page(Fault::new("invalid_request", 50011, text)));
-    };
+    let platform = check_redirect(&app, &redirect_uri).map_err(Refused::page)?.platform;
     let Some(echo) = get("state") else {
         return Err(Refused::page(Fault::new(
             "invalid_request",
@@ -260,7 +216,6 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
     };
     let scopes = get("scope").ok_or_else(|| refuse(missing("scope")))?;
     let asked = scope::read(&scopes, &app.name, tenant).map_err(&refuse)?;
-    let platform = registered.platform;
     Ok(Request {
         tenant: tenant.to_owned(),
         platform,
@@ -276,144 +231,9 @@ fn read(state: &State, tenant: &str, query: &str) -> Result<Request, Refused> {
     })
 }
 
-/// The app of a request, if its audience allows this tenant path.
-pub(super) fn find_app(state: &State, tenant: &str, client_id: &str) -> Result<App, Fault> {
-    let directory = match tenant {
-        "common" | "organizations" | "consumers" | CONSUMERS => None,
-        _ => Some(state.tenant(tenant).ok_or_else(|| unknown_tenant(tenant))?),
-    };
-    let elsewhere = || {
-        let text = format!(
-            "Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if the \
-             application has not been installed by the administrator of the tenant or consented to by any user in the \
-             tenant. You may have sent your authentication request to the wrong tenant."
-        );
-        Fault::new("unauthorized_client", 700016, text)
-    };
-    let app = state.app(client_id).ok_or_else(elsewhere)?;
-    let named = format!("'{}'({})", app.client_id, app.name);
-    let personal = matches!(tenant, "consumers" | CONSUMERS);
-    match (app.audience, directory) {
-        (Audience::Single, Some(directory)) if directory.id != app.home => Err(elsewhere()),
-        (Audience::Single | Audience::Multi, None) if personal => {
-            let text = format!(
-                "Application {named} is configured for use by Azure Active Directory users only. Please do not use the \
-                 /consumers endpoint to serve this request."
-            );
-            Err(Fault::new("invalid_request", 9002332, text))
-        }
-        (Audience::Single, None) => {
-            let text = format!(
-                "Application {named} is not configured as a multi-tenant application. Usage of the /common endpoint is not \
-                 supported for such apps created after '10/15/2018'. Use a tenant-specific endpoint or configure the \
-                 application to be multi-tenant."
-            );
-            Err(Fault::new("invalid_request", 50194, text))
-        }
-        (Audience::Personal, _) if !personal => {
-            let text = format!(
-                "Application {named} is configured for use by Microsoft Account users only. Please use the /consumers \
-                 endpoint to serve this request."
-            );
-            Err(Fault::new("invalid_request", 9002331, text))
-        }
-        _ => Ok(app.clone()),
-    }
-}
-
-/// 90002.
-pub(super) fn unknown_tenant(tenant: &str) -> Fault {
-    let text = format!(
-        "Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the correct \
-         cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the \
-         tenant."
-    );
-    Fault::new("invalid_request", 90002, text)
-}
-
-/// 65001.
-pub(super) fn unconsented(app: &App) -> Fault {
-    let text = format!(
-        "The user or administrator has not consented to use the application with ID '{}' named '{}'. Send an interactive \
-         authorization request for this user and resource.",
-        app.client_id, app.name
-    );
-    Fault::new("invalid_grant", 65001, text).suberror("consent_required")
-}
-
-fn check_person(state: &State, request: &Request, login: &str, password: &str) -> Result<User, Fault> {
-    let Some(user) = state.user_named(login) else {
-        let text = format!(
-            "The user account {} does not exist in the {} directory. To sign into this application, the account must be \
-             added to the directory.",
-            login.trim(),
-            request.tenant
-        );
-        return Err(Fault::new("invalid_grant", 50034, text));
-    };
-    if user.password != password {
-        let text = "Error validating credentials due to invalid username or password.";
-        return Err(Fault::new("invalid_grant", 50126, text));
-    }
-    if user.disabled {
-        return Err(Fault::new("invalid_grant", 50057, "The user account is disabled."));
-    }
-    Ok(user.clone())
-}
-
-/// 50020: a person of another directory than the request's or the app's.
-fn admit(state: &State, request: &Request, user: &User) -> Result<(), Fault> {
-    let personal = user.tid == CONSUMERS;
-    let right = match request.tenant.as_str() {
-        "common" => true,
-        "organizations" => !personal,
-        "consumers" | CONSUMERS => personal,
-        named => state.tenant(named).is_some_and(|tenant| tenant.id == user.tid),
-    };
-    let right = right && (!personal || matches!(request.app.audience, Audience::MultiAndPersonal | Audience::Personal));
-    let provider = if personal { "live.com".to_owned() } else { format!("https://sts.windows.net/{}/", user.tid) };
-    if right {
-        return Ok(());
-    }
-    Err(Fault::new(
-        "invalid_request",
-        50020,
-        format!(
-            "User account '{}' from identity provider '{provider}' does not exist in tenant '{}' and cannot access the \
-             application '{}'({}) in that tenant. The account needs to be added as an external user in the tenant first. \
-             Sign out and sign in again with a different Azure Active Directory user account.",
-            user.upn, request.tenant, request.app.client_id, request.app.name
-        ),
-    ))
-}
-
-/// What the directory's policy says when this person may not consent.
-fn withheld(state: &State, request: &Request, user: &User) -> Option<Fault> {
-    if user.admin || request.asked.permissions.iter().all(|(_, name)| name == "User.Read") {
-        return None;
-    }
-    match state.tenant(&user.tid).map(|tenant| tenant.user_consent) {
-        Some(UserConsent::AdminRequired) => Some(Fault::new(
-            "access_denied",
-            90094,
-            "Admin consent is required for the permissions requested by this application.",
-        )),
-        Some(UserConsent::AdminRequiredOnRequest) => Some(Fault::new(
-            "access_denied",
-            90095,
-            "Admin consent is required. The user can send an admin consent request.",
-        )),
-        _ => None,
-    }
-}
-
-fn sign_in(request: &Request, login: &str, wrong: Option<&Fault>) -> Response {
-    let login = if login.is_empty() { &request.login_hint } else { login };
-    pages::sign_in(&request.app, &action(request, "login"), login, wrong)
-}
-
-fn action(request: &Request, form: &str) -> String {
-    format!("/{}/{form}?{}", request.tenant, request.query)
+/// Where the forms of a request go: its own query travels with them.
+fn action(request: &Request) -> String {
+    format!("/{}/sign-in?{}", request.tenant, request.query)
 }
 
 fn refuse(state: &mut State, endpoint: &'static str, tenant: &str, query: &str, refused: Refused) -> Response {
@@ -430,7 +250,7 @@ fn back(state: &mut State, endpoint: &'static str, request: &Request, fault: Fau
     refuse(state, endpoint, &request.tenant, &request.query, refused)
 }
 
-fn error_pairs(state: &State, fault: &Fault, echo: &str) -> Vec<(&'static str, String)> {
+pub(super) fn error_pairs(state: &State, fault: &Fault, echo: &str) -> Vec<(&'static str, String)> {
     let mut pairs = vec![("error", fault.error.clone()), ("error_description", fault.description(state.now()))];
     if let Some(suberror) = &fault.suberror {
         pairs.push(("error_subcode", suberror.clone()));
@@ -441,7 +261,7 @@ fn error_pairs(state: &State, fault: &Fault, echo: &str) -> Vec<(&'static str, S
 }
 
 /// The redirect URI with the answer appended to its query (RFC 6749, section 3.1.2).
-fn answer_url(uri: &str, pairs: &[(&'static str, String)]) -> String {
+pub(super) fn answer_url(uri: &str, pairs: &[(&'static str, String)]) -> String {
     match Url::parse(uri) {
         Ok(mut url) => {
             url.query_pairs_mut().extend_pairs(pairs);
@@ -451,7 +271,7 @@ fn answer_url(uri: &str, pairs: &[(&'static str, String)]) -> String {
     }
 }
 
-fn redirect(url: &str) -> Response {
+pub(super) fn redirect(url: &str) -> Response {
     let mut response = StatusCode::FOUND.into_response();
     if let Ok(value) = HeaderValue::from_str(url) {
         response.headers_mut().insert(header::LOCATION, value);
@@ -461,22 +281,7 @@ fn redirect(url: &str) -> Response {
     response
 }
 
-fn session(state: &State, headers: &HeaderMap) -> Option<Session> {
-    state.sessions.get(&cookie(headers)?).cloned()
-}
-
-fn cookie(headers: &HeaderMap) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
-}
-
-/// A field of a query or a form.
-pub(super) fn field(text: &str, name: &str) -> Option<String> {
-    form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-fn outcome(fault: &Fault) -> String {
+pub(super) fn outcome(fault: &Fault) -> String {
     format!("{} {}", fault.error, fault.code)
 }
 

@@ -1,12 +1,19 @@
 //! A stand-in for the Microsoft Entra ID v2.0 endpoints, on a port of this machine. Written from Microsoft's documents and the
 //! RFCs; it has met no code of Rebond.
 
+mod admin;
+mod assertion;
 mod authorize;
+mod client;
+mod device;
 mod fault;
+mod introspect;
 mod jwt;
 mod pages;
+mod registration;
 mod scope;
 mod script;
+mod session;
 mod settings;
 mod state;
 mod token;
@@ -25,7 +32,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use script::{Answer, Call, Endpoint, Refusal};
-pub use settings::{App, AppSecret, Audience, CONSUMERS, Platform, RedirectUri, Settings, Tenant, User, UserConsent};
+pub use settings::{
+    App, AppSecret, Audience, CONSUMERS, Certificate, Federated, Platform, RedirectUri, Settings, Tenant, User,
+    UserConsent,
+};
 
 use crate::imap::{Admission, Gate};
 use state::State;
@@ -34,7 +44,7 @@ use state::State;
 pub struct Entra {
     inner: Arc<Inner>,
     url: String,
-    server: JoinHandle<()>,
+    servers: Vec<JoinHandle<()>>,
 }
 
 pub(crate) struct Inner {
@@ -53,14 +63,22 @@ impl Entra {
     pub async fn start(settings: Settings) -> anyhow::Result<Entra> {
         let listener =
             TcpListener::bind((settings.address, settings.port)).await.context("stand-in identity provider")?;
+        let port = listener.local_addr()?.port();
         let host = if settings.address.is_loopback() { "localhost".to_owned() } else { settings.address.to_string() };
-        let url = format!("http://{host}:{}", listener.local_addr()?.port());
+        let mut listeners = vec![listener];
+        if settings.address.is_loopback() {
+            // `localhost` can mean either family; where there is no IPv6 the first is enough.
+            listeners.extend(TcpListener::bind(("::1", port)).await.ok());
+        }
+        let url = format!("http://{host}:{port}");
         let state = State {
             settings,
             url: url.clone(),
             signer: jwt::Signer::new()?,
             ahead: SignedDuration::ZERO,
             codes: Default::default(),
+            devices: Default::default(),
+            assertions: Default::default(),
             refresh: Default::default(),
             access: Default::default(),
             sessions: Default::default(),
@@ -72,12 +90,8 @@ impl Entra {
         };
         let inner = Arc::new(Inner { state: Mutex::new(state) });
         let routes = routes().with_state(Arc::clone(&inner));
-        let server = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "stand-in identity provider stopped");
-            }
-        });
-        Ok(Entra { inner, url, server })
+        let servers = listeners.into_iter().map(|listener| tokio::spawn(serve(listener, routes.clone()))).collect();
+        Ok(Entra { inner, url, servers })
     }
 
     /// `http://localhost:PORT` (the address elsewhere than on loopback): what stands in place of `https://login.microsoftonline.com`.
@@ -126,9 +140,10 @@ impl Entra {
         self.inner.state().consents.clear();
     }
 
-    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended or revoked.
+    /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended,
+    /// revoked, or for another resource than Exchange.
     pub fn introspect(&self, token: &str) -> Value {
-        token::describe(&self.inner.state(), token)
+        introspect::describe(&self.inner.state(), token)
     }
 
     /// Whether a token opens a mailbox over IMAP, as Exchange decides it.
@@ -145,7 +160,13 @@ impl Entra {
 
 impl Drop for Entra {
     fn drop(&mut self) {
-        self.server.abort();
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn serve(listener: TcpListener, routes: Router) {
+    if let Err(error) = axum::serve(listener, routes).await {
+        tracing::error!(%error, "stand-in identity provider stopped");
     }
 }
 
@@ -154,10 +175,13 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
         .route("/{tenant}/discovery/v2.0/keys", get(keys))
         .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::authorize))
-        .route("/{tenant}/login", post(authorize::login))
-        .route("/{tenant}/consent", post(authorize::consent))
+        .route("/{tenant}/sign-in", post(authorize::answer))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
-        .route("/introspect", post(token::introspect))
+        .route("/{tenant}/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/v2.0/adminconsent", get(admin::consent).post(admin::consent))
+        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::start))
+        .route("/devicelogin", get(device::page).post(device::page))
+        .route("/introspect", get(introspect::introspect).post(introspect::introspect))
 }
 
 /// The wrong audience or permission is refused at the door; the right token for a mailbox that is not this person's
@@ -200,25 +224,27 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
         named => match state.tenant(named) {
             Some(tenant) => tenant.id.clone(),
             None => {
-                let fault = authorize::unknown_tenant(named);
+                let fault = registration::unknown_tenant(named);
                 return (StatusCode::BAD_REQUEST, Json(fault.json(state.now(), &state.url))).into_response();
             }
         },
     };
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
     let url = &state.url;
     Json(json!({
         "issuer": format!("{url}/{issuer}/v2.0"),
         "authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{url}/{tenant}/oauth2/v2.0/token"),
+        "device_authorization_endpoint": format!("{url}/{tenant}/oauth2/v2.0/devicecode"),
         "jwks_uri": format!("{url}/{tenant}/discovery/v2.0/keys"),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", device],
         "code_challenge_methods_supported": ["S256"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
     }))
     .into_response()
 }
@@ -241,4 +267,9 @@ fn note(state: &mut State, endpoint: &'static str, tenant: &str) {
         scope: String::new(),
         outcome: "ok".to_owned(),
     });
+}
+
+/// A field of a query or a form.
+fn field(text: &str, name: &str) -> Option<String> {
+    url::form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }

@@ -24,7 +24,9 @@ button,.button{font:inherit;padding:.5rem 1.25rem;border-radius:.25rem;border:1p
 button.main{background:var(--act);border-color:var(--act);color:#fff}
 :focus-visible{outline:3px solid var(--act);outline-offset:2px}
 .wrong{color:#b3261e;font-weight:600}@media(prefers-color-scheme:dark){.wrong{color:#ff8a80}}
-li{margin:.5rem 0}code{font-size:.85rem;word-break:break-all;color:var(--soft)}dl{font-size:.85rem;color:var(--soft)}dt{font-weight:600}dd{margin:0 0 .5rem;word-break:break-all}
+li{margin:.5rem 0}main{overflow-wrap:anywhere}code{font-size:.85rem;color:var(--soft)}ul{padding-left:1.25rem}
+.choice{display:flex;gap:.6rem;align-items:baseline;margin-top:1rem}.choice label{margin:0;font-weight:400}
+.hint{color:var(--soft);font-size:.9rem}dl{font-size:.85rem;color:var(--soft)}dt{font-weight:600}dd{margin:0 0 .5rem}
 ";
 
 fn page(status: StatusCode, title: &str, body: Markup) -> Response {
@@ -47,12 +49,14 @@ fn page(status: StatusCode, title: &str, body: Markup) -> Response {
     let mut response = (status, Html(markup.into_string())).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
 
 /// The sign-in form. `action` carries the authorize request on.
-pub(crate) fn sign_in(app: &App, action: &str, login: &str, wrong: Option<&Fault>) -> Response {
+pub(crate) fn sign_in(app: &App, action: &str, login: &str, wrong: Option<&Fault>, hint: &str) -> Response {
     let focus_password = !login.is_empty();
     page(
         StatusCode::OK,
@@ -67,6 +71,7 @@ pub(crate) fn sign_in(app: &App, action: &str, login: &str, wrong: Option<&Fault
                 input #passwd name="passwd" type="password" autocomplete="current-password" required autofocus[focus_password];
                 div.buttons { button.main type="submit" { "Sign in" } }
             }
+            @if !hint.is_empty() { p.hint { (hint) } }
         },
     )
 }
@@ -103,7 +108,10 @@ pub(crate) fn consent(app: &App, user: &User, asked: &Asked, action: &str) -> Re
             }
             form method="post" action=(action) {
                 @if user.admin {
-                    p { input #whole type="checkbox" name="whole" value="yes"; " " label for="whole" style="display:inline" { "Consent on behalf of your organisation" } }
+                    div.choice {
+                        input #whole type="checkbox" name="whole" value="yes";
+                        label for="whole" { "Consent on behalf of your organisation" }
+                    }
                 }
                 div.buttons {
                     button type="submit" name="decision" value="cancel" { "Cancel" }
@@ -112,6 +120,50 @@ pub(crate) fn consent(app: &App, user: &User, asked: &Asked, action: &str) -> Re
             }
         },
     )
+}
+
+/// The form of admin consent: for everybody in the directory.
+pub(crate) fn consent_whole(app: &App, user: &User, asked: &Asked, action: &str) -> Response {
+    page(
+        StatusCode::OK,
+        "Permissions requested for your organisation",
+        html! {
+            p { "If you accept, " strong { (app.name) } " gets these permissions for everybody in your organisation:" }
+            ul {
+                @for (audience, name) in &asked.permissions { li { (meaning(name)) br; code { (audience) "/" (name) } } }
+                @for role in &app.roles { li { "Without a signed-in person" br; code { (role) } } }
+            }
+            p { "Signed in as " strong { (user.upn) } "." }
+            form method="post" action=(action) {
+                div.buttons {
+                    button type="submit" name="decision" value="cancel" { "Cancel" }
+                    button.main type="submit" name="decision" value="accept" { "Accept" }
+                }
+            }
+        },
+    )
+}
+
+/// Where the code of a device is typed.
+pub(crate) fn device_code(wrong: Option<&str>) -> Response {
+    page(
+        StatusCode::OK,
+        "Enter code",
+        html! {
+            p { "Enter the code that your device or app shows. Do not enter codes from sources you do not trust." }
+            @if let Some(wrong) = wrong { p.wrong role="alert" { (wrong) } }
+            form method="post" action="/devicelogin" {
+                label for="otc" { "Code" }
+                input #otc name="otc" type="text" autocomplete="off" required autofocus;
+                div.buttons { button.main type="submit" { "Next" } }
+            }
+        },
+    )
+}
+
+/// The end of a flow that goes back to no app.
+pub(crate) fn done(title: &str, text: &str) -> Response {
+    page(StatusCode::OK, title, html! { p { (text) } })
 }
 
 /// "Need admin approval": the person may only go back.

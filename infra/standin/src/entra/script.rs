@@ -161,7 +161,7 @@ pub(crate) fn broken_off() -> Response {
 /// One call, as it can be shown: nothing secret in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// `authorize`, `login`, `consent`, `token`, `keys`, `discovery` or `introspect`.
+    /// `authorize`, `sign-in`, `consent`, `token`, `keys`, `discovery` or `introspect`.
     pub endpoint: &'static str,
     /// The tenant of the path.
     pub tenant: String,

@@ -31,8 +31,14 @@ pub struct Settings {
     /// Each refresh token works once; a second use revokes its whole family (RFC 9700, section 2.2.2).
     /// Entra does not do this; other providers do, and it makes a lost race visible.
     pub strict_rotation: bool,
-    /// What introspection says in `email` for the tokens of a sign-in name, where that is another mailbox
-    /// (a delegate who opens a shared mailbox).
+    /// Outside issuers and their RSA public keys (DER of RSAPublicKey), in place of fetching their key sets.
+    pub issuers: BTreeMap<String, Vec<Vec<u8>>>,
+    /// A client assertion whose `jti` was seen is refused. Entra documents no such refusal.
+    pub refuse_replayed_assertions: bool,
+    /// A line beneath the sign-in form, for a demo; empty for none.
+    pub sign_in_hint: String,
+    /// What introspection says in `email` for the tokens of a sign-in name (or of an app, by client id), where
+    /// that is another mailbox: a delegate who opens a shared one. Without it: the sign-in name, or an app's first mailbox.
     pub introspect_as: BTreeMap<String, String>,
 }
 
@@ -47,6 +53,8 @@ pub struct Tenant {
     pub user_consent: UserConsent,
     /// Client ids that an administrator consented to for the whole directory, with all their scopes.
     pub admin_consented: Vec<String>,
+    /// Client ids whose application permissions an administrator granted here.
+    pub roles_granted: Vec<String>,
 }
 
 /// A directory's policy on consent by people who are no administrators.
@@ -73,12 +81,37 @@ pub struct App {
     pub audience: Audience,
     /// Client secrets.
     pub secrets: Vec<AppSecret>,
+    /// Certificates, by their public keys.
+    pub certificates: Vec<Certificate>,
+    /// Federated credentials: outside issuers whose tokens prove who the app is.
+    pub federated: Vec<Federated>,
     /// Redirect URIs, compared byte by byte.
     pub redirect_uris: Vec<RedirectUri>,
-    /// Application permissions with an administrator's consent, such as `IMAP.AccessAsApp`.
+    /// Application permissions it declares, such as `IMAP.AccessAsApp`; effective where an administrator granted them
+    /// ([`Tenant::roles_granted`]).
     pub roles: Vec<String>,
     /// Mailboxes that `Add-MailboxPermission` opened to its service principal.
     pub mailboxes: Vec<String>,
+}
+
+/// A certificate registered for an app.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// base64url of the SHA-256 of the certificate in DER: what an assertion's header says in `x5t#S256`.
+    pub thumbprint: String,
+    /// The RSA public key: DER of RSAPublicKey (RFC 8017, appendix A.1.1).
+    pub public_key: Vec<u8>,
+}
+
+/// A federated credential: what an outside token must say. All three are compared with regard to case.
+#[derive(Clone, Debug)]
+pub struct Federated {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`, by default `api://AzureADTokenExchange`.
+    pub audience: String,
 }
 
 /// "Supported account types" of a registration.
@@ -186,6 +219,8 @@ impl Settings {
                 value: "St8~demo.secret-Value_0123456789abcdefXYZ".to_owned(),
                 expires: None,
             }],
+            certificates: Vec::new(),
+            federated: Vec::new(),
             redirect_uris: vec![RedirectUri { uri: redirect_uri.to_owned(), platform: Platform::Web }],
             roles: vec!["IMAP.AccessAsApp".to_owned()],
             mailboxes: vec!["bounces@example.org".to_owned()],
@@ -198,6 +233,7 @@ impl Settings {
                 domains: vec!["example.org".to_owned()],
                 user_consent: UserConsent::Allowed,
                 admin_consented: Vec::new(),
+                roles_granted: vec!["0d3c1f52-7a64-4b1e-8c90-5e2f6a7b8c91".to_owned()],
             }],
             apps: vec![app],
             users: vec![
@@ -209,6 +245,9 @@ impl Settings {
             code_seconds: 600,
             refresh_idle_seconds: 90 * 86_400,
             strict_rotation: false,
+            issuers: BTreeMap::new(),
+            refuse_replayed_assertions: false,
+            sign_in_hint: "For the demo: bounces@example.org, password “correct horse”.".to_owned(),
             introspect_as: BTreeMap::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::device::Device;
 use super::fault::Fault;
 use super::jwt::Signer;
 use super::scope::Asked;
@@ -19,8 +20,12 @@ pub(crate) struct State {
     /// How far the stand-in's clock is ahead of the real one.
     pub ahead: SignedDuration,
     pub codes: HashMap<String, Code>,
+    /// Device code → what it waits for.
+    pub devices: HashMap<String, Device>,
     pub refresh: HashMap<String, Refresh>,
     pub access: HashMap<String, Access>,
+    /// (client id, `jti`) of the client assertions seen.
+    pub assertions: HashSet<(String, String)>,
     /// Session cookie → who signed in.
     pub sessions: HashMap<String, Session>,
     /// (client id, object id) → permissions as `audience/name`.
@@ -129,6 +134,18 @@ impl State {
         given.extend(asked.permissions.iter().map(|(audience, name)| format!("{audience}/{name}")));
     }
 
+    /// An administrator's consent for a whole directory.
+    pub(crate) fn consent_whole(&mut self, client_id: &str, tid: &str) {
+        let tenants = self.settings.tenants.iter_mut().filter(|tenant| tenant.id == tid);
+        tenants.for_each(|tenant| tenant.admin_consented.push(client_id.to_owned()));
+    }
+
+    /// The app's own permissions become effective in a directory.
+    pub(crate) fn grant_roles(&mut self, client_id: &str, tid: &str) {
+        let tenants = self.settings.tenants.iter_mut().filter(|tenant| tenant.id == tid);
+        tenants.for_each(|tenant| tenant.roles_granted.push(client_id.to_owned()));
+    }
+
     /// Whether a grant of this person, made at `granted`, was revoked since.
     pub(crate) fn revoked(&self, family: &str, oid: &str, granted: Timestamp) -> Option<Timestamp> {
         let from = self.valid_from.get(oid).copied().filter(|from| granted < *from);
@@ -174,7 +191,8 @@ impl State {
     /// A new access token for the app itself.
     pub(crate) fn app_access(&mut self, app: &App, tid: &str, audience: &str) -> Result<(String, u64), Fault> {
         let offered = super::scope::resource(audience).map_or(&[][..], |resource| resource.roles);
-        let roles: Vec<&String> = app.roles.iter().filter(|role| offered.contains(&role.as_str())).collect();
+        let granted = self.tenant(tid).is_some_and(|tenant| tenant.roles_granted.contains(&app.client_id));
+        let roles: Vec<&String> = app.roles.iter().filter(|role| granted && offered.contains(&role.as_str())).collect();
         let oid = pairwise("service-principal", &app.client_id);
         let mut claims = json!({"oid": oid, "sub": oid, "idtyp": "app"});
         if !roles.is_empty() {

@@ -285,9 +285,9 @@ mod tests {
 
     #[test]
     fn statuses() {
-        use Status::*;
-        check(b"* OK ready\r\n", Ok(Answer::Said { status: Ok, text: said("", "ready") }));
-        check(b"* ok [UIDNEXT 9] x\r\n", Ok(Answer::Said { status: Ok, text: said("UIDNEXT 9", "x") }));
+        use Status::{Bad, Bye, No, PreAuth};
+        check(b"* OK ready\r\n", Ok(Answer::Said { status: Status::Ok, text: said("", "ready") }));
+        check(b"* ok [UIDNEXT 9] x\r\n", Ok(Answer::Said { status: Status::Ok, text: said("UIDNEXT 9", "x") }));
         check(b"* BYE\r\n", Ok(Answer::Said { status: Bye, text: said("", "") }));
         check(b"* PREAUTH hi\r\n", Ok(Answer::Said { status: PreAuth, text: said("", "hi") }));
         check(b"R7 NO [X y] no\r\n", Ok(Answer::Done { tag: 7, status: No, text: said("X y", "no") }));
@@ -326,7 +326,7 @@ mod tests {
         check(b"UID 9", Fetch { uid: Some(9), ..bare() });
         check(b"uid 9 rfc822.size 44", Fetch { uid: Some(9), size: Some(44), ..bare() });
         check(b"RFC822.SIZE 5000000000", Fetch { size: Some(5_000_000_000), ..bare() });
-        check(b"FLAGS (\\Seen (a \"b)\" {2}\r\n))) UID 1 ", Fetch { uid: Some(1), ..bare() });
+        check(b"FLAGS (\\Seen (a \"b)\" {2}\r\n)))) UID 1 ", Fetch { uid: Some(1), ..bare() });
         check(b"MODSEQ (1) X-NEW \"a\\\")\" UID 1", Fetch { uid: Some(1), ..bare() });
         check(b"BODY[] {4}\r\n)\r\n( UID 1", Fetch { uid: Some(1), body: Body::Bytes(b")\r\n("), ..bare() });
         check(b"BODY[]<0> \"abc\"", Fetch { body: Body::Bytes(b"abc"), ..bare() });

@@ -61,7 +61,12 @@ pub(super) fn sets(uids: &[u32], bytes: usize) -> Vec<(usize, String)> {
     let mut at = 0;
     while at < uids.len() {
         let first = uids[at];
-        let run = uids[at..].iter().zip(first..).take_while(|(uid, next)| **uid == *next).count().max(1);
+        let run = uids[at..]
+            .iter()
+            .zip(u64::from(first)..)
+            .take_while(|(uid, next)| u64::from(**uid) == *next)
+            .count()
+            .max(1);
         let part = if run == 1 { first.to_string() } else { format!("{first}:{}", uids[at + run - 1]) };
         match sets.last_mut() {
             Some((count, set)) if set.len() + 1 + part.len() <= bytes => {

@@ -1,6 +1,6 @@
 //! Messages, in ranges bounded by bytes, the next range asked for before the last one has come.
 
-use super::super::fault::{Asked, clean};
+use super::super::fault::Asked;
 use super::super::{FaultKind, MailboxFault};
 use super::answer::{self, Answer, Body, Fetch, Status, arrival};
 use super::command::{SET_BYTES, sets};
@@ -33,21 +33,47 @@ pub struct Missed {
     pub refused: Option<String>,
 }
 
+/// Messages to ask for with one command.
+struct Ask {
+    wanted: Vec<Listed>,
+    set: String,
+    turn: Turn,
+}
+
+/// The how-manieth time these messages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    /// What did not come, together, after the server took note of what is gone.
+    Again,
+    /// Each on its own, after their range was refused.
+    Alone,
+}
+
 /// A `UID FETCH` under way.
 struct Range {
     tag: u32,
     wanted: Vec<Listed>,
-    came: Vec<bool>,
-    /// It holds one message that its whole range was refused for.
-    alone: bool,
+    came: Vec<Came>,
+    turn: Turn,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    NotYet,
+    /// NIL in its place: it is gone (RFC 2180 §4.1.3; Dovecot), or cannot be read.
+    Nil,
+    Whole,
 }
 
 /// Ranges under way at once: one that comes and one that the server may prepare.
 const PIPELINE: usize = 2;
+/// What is asked, for messages.
+const COMMAND: &str = "UID FETCH";
 
 struct Fetching {
     /// What is not asked for yet.
-    ahead: VecDeque<(Vec<Listed>, String, bool)>,
+    ahead: VecDeque<Ask>,
     open: VecDeque<Range>,
     missed: Vec<Missed>,
     max_bytes_each: usize,
@@ -88,11 +114,11 @@ impl Imap {
 
     async fn ask_ahead(&mut self, fetching: &mut Fetching) -> Result<(), MailboxFault> {
         while fetching.open.len() < PIPELINE && !fetching.stopped {
-            let Some((wanted, set, alone)) = fetching.ahead.pop_front() else { break };
+            let Some(Ask { wanted, set, turn }) = fetching.ahead.pop_front() else { break };
             // By parts for every message: a size that the server estimated cannot then break our bound.
             let max = fetching.max_bytes_each;
             let tag = self.send(&format!("UID FETCH {set} (UID INTERNALDATE BODY.PEEK[]<0.{max}>)")).await?;
-            fetching.open.push_back(Range { tag, came: vec![false; wanted.len()], wanted, alone });
+            fetching.open.push_back(Range { tag, came: vec![Came::NotYet; wanted.len()], wanted, turn });
         }
         Ok(())
     }
@@ -115,23 +141,23 @@ impl Imap {
 
     /// Reads one response; the message in it, when it is one that was asked for.
     async fn next_message(&mut self, fetching: &mut Fetching) -> Result<Option<Fetched>, MailboxFault> {
-        let asked = Asked::Command("UID FETCH");
         let answer = answer::parse(self.wire.read().await?).map_err(FaultKind::Protocol)?;
         match answer {
             Answer::Fetch(Fetch { body: Body::Absent, .. }) => fetching.count_unasked()?,
             Answer::Fetch(fetch) => return fetching.take(&fetch),
             Answer::Done { tag, status, text } => {
                 let range = fetching.close(tag)?;
-                match status {
-                    Status::Ok => fetching.settle_gone(range),
-                    _ => {
-                        let expunged = text.code.eq_ignore_ascii_case(b"EXPUNGEISSUED");
-                        let fault = refusal(&self.secrets, asked, false, &text);
-                        fetching.settle_refused(range, expunged, status, fault)?;
-                    }
+                if status == Status::Ok {
+                    fetching.settle_ended(range);
+                } else {
+                    let expunged = text.code.eq_ignore_ascii_case(b"EXPUNGEISSUED");
+                    let fault = refusal(&self.secrets, Asked::Command(COMMAND), false, &text);
+                    fetching.settle_refused(range, expunged, status, fault)?;
                 }
             }
-            Answer::Said { status: Status::Bye, text } => return Err(refusal(&self.secrets, asked, true, &text)),
+            Answer::Said { status: Status::Bye, text } => {
+                return Err(refusal(&self.secrets, Asked::Command(COMMAND), true, &text));
+            }
             Answer::Continue(_) => return Err(FaultKind::Protocol("it asks for more than the command had").into()),
             _ => fetching.count_unasked()?,
         }
@@ -155,14 +181,17 @@ impl Fetching {
         let Some((listed, came)) = found else {
             return Err(FaultKind::Protocol("a message came that was not asked for").into());
         };
-        if std::mem::replace(came, true) {
+        let Body::Bytes(bytes) = fetch.body else {
+            if *came == Came::NotYet {
+                *came = Came::Nil;
+            }
+            self.count_unasked()?;
+            return Ok(None);
+        };
+        if std::mem::replace(came, Came::Whole) == Came::Whole {
             self.count_unasked()?;
             return Ok(None);
         }
-        let Body::Bytes(bytes) = fetch.body else {
-            self.missed.push(Missed { uid, refused: Some("NIL in place of the message".to_owned()) });
-            return Ok(None);
-        };
         let cut = bytes.len() >= self.max_bytes_each && listed.size as usize != bytes.len();
         let arrival = fetch.arrival.and_then(arrival).or(listed.arrival);
         Ok(Some(Fetched { uid, size: listed.size, arrival, bytes: bytes.to_vec(), cut }))
@@ -173,9 +202,17 @@ impl Fetching {
         at.and_then(|at| self.open.remove(at)).ok_or(FaultKind::Protocol("an answer to a command that was not sent"))
     }
 
-    /// A range that ended well: what did not come is gone (RFC 9051 §6.4.9: UIDs that do not exist are ignored).
-    fn settle_gone(&mut self, range: Range) {
-        self.missed.extend(range.left().map(|message| Missed { uid: message.uid, refused: None }));
+    /// A range that ended well. What did not come, or came as NIL, is asked for once more: gone, it will not be named
+    /// then (RFC 9051 §6.4.9: UIDs that do not exist are ignored); unreadable, it will be NIL again.
+    fn settle_ended(&mut self, range: Range) {
+        if range.turn == Turn::First {
+            self.ahead.extend(asks(&range.left(), Turn::Again));
+            return;
+        }
+        for (message, came) in range.wanted.iter().zip(&range.came).filter(|(_, came)| **came != Came::Whole) {
+            let refused = (*came == Came::Nil).then(|| "NIL in place of the message".to_owned());
+            self.missed.push(Missed { uid: message.uid, refused });
+        }
     }
 
     /// A range that was refused. One unreadable message must not stand before all others for ever: what has not come
@@ -187,31 +224,32 @@ impl Fetching {
         status: Status,
         fault: MailboxFault,
     ) -> Result<(), MailboxFault> {
-        if expunged {
-            self.settle_gone(range);
-            return Ok(());
-        }
-        if status == Status::Bad || fault.kind != FaultKind::Refused("UID FETCH") {
+        if !expunged && (status == Status::Bad || fault.kind != FaultKind::Refused(COMMAND)) {
             return Err(fault);
         }
-        if range.alone {
-            let said = fault.said.unwrap_or_else(|| clean(b"NO", &[]));
-            self.missed.extend(range.left().map(|message| Missed { uid: message.uid, refused: Some(said.clone()) }));
-        } else {
-            self.ahead.extend(range.left().map(|message| (vec![message], message.uid.to_string(), true)));
+        let left = range.left();
+        match range.turn {
+            // RFC 5530: somebody else removed messages; the next answer knows which.
+            Turn::First if expunged => self.ahead.extend(asks(&left, Turn::Again)),
+            Turn::First | Turn::Again => self.ahead.extend(left.iter().flat_map(|one| asks(&[*one], Turn::Alone))),
+            Turn::Alone => {
+                let said = (!expunged).then(|| fault.said.unwrap_or_else(|| "NO".to_owned()));
+                self.missed.extend(left.iter().map(|message| Missed { uid: message.uid, refused: said.clone() }));
+            }
         }
         Ok(())
     }
 }
 
 impl Range {
-    fn left(&self) -> impl Iterator<Item = Listed> {
-        self.wanted.iter().zip(&self.came).filter(|(_, came)| !**came).map(|(message, _)| *message)
+    /// What has not come whole, ascending.
+    fn left(&self) -> Vec<Listed> {
+        self.wanted.iter().zip(&self.came).filter(|(_, came)| **came != Came::Whole).map(|(one, _)| *one).collect()
     }
 }
 
 /// Ranges of at most [`limits::FETCH_RANGE_BYTES`] and [`limits::FETCH_RANGE_MESSAGES`], with the sets that name them.
-fn ranges(wanted: &[Listed], max_bytes_each: usize) -> VecDeque<(Vec<Listed>, String, bool)> {
+fn ranges(wanted: &[Listed], max_bytes_each: usize) -> VecDeque<Ask> {
     let mut wanted = wanted.to_vec();
     wanted.sort_unstable_by_key(|message| message.uid);
     wanted.dedup_by_key(|message| message.uid);
@@ -224,16 +262,23 @@ fn ranges(wanted: &[Listed], max_bytes_each: usize) -> VecDeque<(Vec<Listed>, St
             bytes <= limits::FETCH_RANGE_BYTES
         });
         // A message on its own goes, whatever its size.
-        let (mut range, after) = rest.split_at(fits.count().max(1));
+        let (range, after) = rest.split_at(fits.count().max(1));
         rest = after;
-        let uids: Vec<u32> = range.iter().map(|message| message.uid).collect();
-        for (count, set) in sets(&uids, SET_BYTES) {
-            let (part, after) = range.split_at(count);
-            range = after;
-            ranges.push_back((part.to_vec(), set, false));
-        }
+        ranges.extend(asks(range, Turn::First));
     }
     ranges
+}
+
+/// One range, ascending, as commands of which none is too long a line.
+fn asks(mut range: &[Listed], turn: Turn) -> Vec<Ask> {
+    let uids: Vec<u32> = range.iter().map(|message| message.uid).collect();
+    let mut asks = vec![];
+    for (count, set) in sets(&uids, SET_BYTES) {
+        let (part, after) = range.split_at(count);
+        range = after;
+        asks.push(Ask { wanted: part.to_vec(), set, turn });
+    }
+    asks
 }
 
 #[cfg(test)]
@@ -242,7 +287,7 @@ mod tests {
 
     fn check(sizes: &[u32], max: usize, expected: &[&str]) {
         let wanted: Vec<_> = (1..).zip(sizes).map(|(uid, &size)| Listed { uid, size, arrival: None }).collect();
-        let sets: Vec<_> = ranges(&wanted, max).into_iter().map(|(_, set, _)| set).collect();
+        let sets: Vec<_> = ranges(&wanted, max).into_iter().map(|ask| ask.set).collect();
         assert_eq!(sets, expected);
     }
 

@@ -60,13 +60,16 @@ impl Imap {
     async fn list(&mut self, set: &str, listed: &mut Vec<Listed>) -> Result<(), MailboxFault> {
         let tag = self.send(&format!("UID FETCH {set} (UID RFC822.SIZE INTERNALDATE)")).await?;
         self.finish(tag, Asked::Command("UID FETCH"), |answer| {
-            let Answer::Fetch(Fetch { uid: Some(uid), size: Some(size), arrival: date, .. }) = answer else {
+            let Answer::Fetch(Fetch { uid: Some(uid @ 1..), size, arrival: date, .. }) = answer else {
                 return Ok(false);
             };
-            if *uid > 0 {
-                let size = u32::try_from(*size).unwrap_or(u32::MAX);
-                listed.push(Listed { uid: *uid, size, arrival: date.and_then(arrival) });
+            if size.is_none() && date.is_none() {
+                // Somebody changed a flag.
+                return Ok(false);
             }
+            // A size that the server does not know must not hide the message.
+            let size = size.and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX);
+            listed.push(Listed { uid: *uid, size, arrival: date.and_then(arrival) });
             if listed.len() >= 2 * limits::LISTED_MESSAGES {
                 *listed = lowest(std::mem::take(listed));
             }

@@ -26,7 +26,7 @@ impl Imap {
     ) -> Result<Self, MailboxFault> {
         check_clear_text(server.encryption, here, login)?;
         let first_message = sasl::first_message(login)?;
-        let secrets = vec![sasl::credential(login), first_message.clone()];
+        let secrets = sasl::secrets(login, &first_message);
         let io: Box<dyn Io> = match server.encryption {
             Encryption::Tls => Box::new(tls.wrap(io, &server.host).await?),
             Encryption::Starttls | Encryption::None => io,
@@ -40,7 +40,7 @@ impl Imap {
         Ok(imap)
     }
 
-    async fn greet(&mut self, encryption: Encryption) -> Result<(), MailboxFault> {
+    pub(super) async fn greet(&mut self, encryption: Encryption) -> Result<(), MailboxFault> {
         let greeting = answer::parse(self.wire.read().await?).map_err(FaultKind::Protocol)?;
         match greeting {
             Answer::Said { status: Status::Ok, text } => {
@@ -99,7 +99,7 @@ impl Imap {
         Ok(heard)
     }
 
-    async fn log_in(&mut self, login: &Login, first_message: &Secret) -> Result<(), MailboxFault> {
+    pub(super) async fn log_in(&mut self, login: &Login, first_message: &Secret) -> Result<(), MailboxFault> {
         let capabilities = self.capabilities().await?;
         // What a server can do changes with the login.
         self.capabilities = None;

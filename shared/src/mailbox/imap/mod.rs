@@ -187,5 +187,5 @@ fn refusal(secrets: &[Secret], asked: Asked<'_>, bye: bool, text: &answer::Text<
     let words = clean(text.words, secrets);
     // The code belongs to what was said: Dovecot's says more than its words.
     let said = if code.is_empty() { words } else { format!("[{code}] {words}") };
-    classify(asked, bye, &code, said)
+    classify(asked, bye, text.code, text.words, said)
 }

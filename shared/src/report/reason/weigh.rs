@@ -4,7 +4,7 @@ use super::code::{self, House, Meaning, Weight};
 use super::tables::{RULES, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
 use crate::report::Action;
-use crate::report::words::token::{self, Kind};
+use crate::report::words::token::{self, Kind, Token};
 use std::ops::Range;
 
 /// What one text holds.
@@ -152,43 +152,62 @@ impl Reading {
         if text.is_empty() {
             return reading;
         }
-        TABLE.scan(text, |hit| {
-            let weak = RULES[hit.rule as usize].rank == 2;
-            let best = if weak { &mut reading.weak } else { &mut reading.strong };
-            let key = |rule: u16| (RULES[rule as usize].rank, RULES[rule as usize].table);
-            if best.as_ref().is_none_or(|held| key(hit.rule) < key(held.rule)) {
-                *best = Some(Match { rule: hit.rule, span: hit.start..hit.end });
-            }
-        });
-        reading.read_codes(text);
+        let (mut strong, mut weak) = (None, None);
+        let mut codes = Codes::default();
+        TABLE.scan_beside(
+            text,
+            |hit| {
+                let rule = &RULES[hit.rule as usize];
+                let best = if rule.rank == 2 { &mut weak } else { &mut strong };
+                let key = (rule.rank, rule.table);
+                if best.as_ref().is_none_or(|(held, _)| key < *held) {
+                    *best = Some((key, Match { rule: hit.rule, span: hit.start..hit.end }));
+                }
+            },
+            |token| codes.read(text, token),
+        );
+        reading.strong = strong.map(|(_, hit)| hit);
+        reading.weak = weak.map(|(_, hit)| hit);
+        reading.status = codes.status;
+        reading.reply = codes.reply;
         reading
     }
+}
 
-    /// The reply code, and the enhanced code: that beside the reply before others, a detailed one before a bare one.
-    fn read_codes(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut best = 0;
-        let mut beside = None;
-        token::cut(text, |token| match token.kind {
+/// Codes on the way through a text.
+#[derive(Default)]
+struct Codes {
+    status: Option<Range<usize>>,
+    reply: Option<(u16, Range<usize>)>,
+    /// End of the last reply code.
+    beside: Option<usize>,
+    /// How good `status` is.
+    worth: u8,
+}
+
+impl Codes {
+    /// The first reply code; the enhanced code beside a reply before others, a detailed one before a bare one.
+    fn read(&mut self, text: &str, token: Token) {
+        let span = token.start..token.end;
+        match token.kind {
             Kind::Number => {
-                if let Some(reply) = reply_code(bytes, token.start, token.end) {
-                    beside = Some(token.end);
+                if let Some(reply) = reply_code(text.as_bytes(), token.start, token.end) {
+                    self.beside = Some(token.end);
                     if self.reply.is_none() {
-                        self.reply = Some((reply, token.start..token.end));
+                        self.reply = Some((reply, span));
                     }
                 }
             }
-            Kind::Code if bytes[token.start] != b'2' => {
-                let near = beside.is_some_and(|end| token.start - end <= 3);
-                let bare = text[token.start..token.end].ends_with(".0.0");
-                let worth = if bare { 1 } else { 2 + u8::from(near) };
-                if worth > best {
-                    best = worth;
-                    self.status = Some(token.start..token.end);
+            Kind::Code if !text[span.clone()].starts_with('2') => {
+                let near = self.beside.is_some_and(|end| token.start - end <= 3);
+                let worth = if text[span.clone()].ends_with(".0.0") { 1 } else { 2 + u8::from(near) };
+                if worth > self.worth {
+                    self.worth = worth;
+                    self.status = Some(span);
                 }
             }
             _ => {}
-        });
+        }
     }
 }
 
@@ -198,14 +217,8 @@ fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     if !matches!(digits[0], b'4' | b'5') || digits[1] > b'5' {
         return None;
     }
-    let before = start == 0
-        || matches!(
-            bytes[start - 1],
-            b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-'
-        );
-    let after = bytes.get(end).is_none_or(|byte| {
-        matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')')
-    });
+    let before = start == 0 || matches!(bytes[start - 1], b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-');
+    let after = bytes.get(end).is_none_or(|byte| matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')'));
     let measured = [" bytes", " kb", " mb", " sec", " min", " hour", " mes", " day", " Bytes", " KB", " MB"];
     let counted = measured.iter().any(|unit| bytes[end..].starts_with(unit.as_bytes()));
     if !before || !after || counted {

@@ -1,67 +1,64 @@
 //! The matcher: one pass over a text finds every phrase of a table.
 //!
-//! Two layers, both laid out at build time as static arrays (see `build.rs`): a double-array trie turns a word into the
-//! set of *items* it satisfies (itself, a stem such as `unbekannt*`, a named set such as `{box}`), and a tree of items
-//! with gaps turns a run of words into rules. The places in the tree that are alive after a word are a short list
-//! (never more than [`ALIVE`]), so the cost is linear in the text whatever it holds.
+//! Two layers, both laid out at build time as static arrays (see `build/automaton.rs`): a double-array trie gives a
+//! word its *class* (the words that stand at the same places in the same phrases), and a graph of groups of places,
+//! with gaps, turns a run of classes into rules. What is alive after a word is a short list (never more than
+//! [`ALIVE`]), so the cost is linear in the text whatever it holds.
 
 use super::token::{self, Kind, Token};
 
-/// Places in the tree that are followed at once. A genuine text keeps about ten; a hostile one loses the oldest.
-const ALIVE: usize = 64;
+/// Groups that are followed at once. A genuine text keeps about ten; a hostile one loses the oldest.
+const ALIVE: usize = 32;
 
 /// A compiled table of rules.
 #[derive(Debug)]
 pub struct Automaton {
     /// Double-array trie over the bytes of folded words: `(base, check)`.
     pub trie: &'static [(u32, u32)],
-    /// For each trie node: set of items if the word ends here, set of items if it goes on.
-    pub sets_at: &'static [(u16, u16)],
-    /// Where each set begins in `items`; set 0 is empty, set 1 are the words that say nothing.
-    pub sets: &'static [u32],
-    /// Items, set after set.
-    pub items: &'static [u16],
-    /// Node that an item leads to from the root, or 0.
+    /// For each trie node: class if the word ends here, class if it goes on. Class 0 stands in no phrase, class 1
+    /// says nothing and parts none.
+    pub class_at: &'static [(u16, u16)],
+    /// Group that a class leads to from the start of any phrase, or 0.
     pub roots: &'static [u16],
-    /// Nodes of the tree of phrases.
-    pub nodes: &'static [Node],
-    /// Edges, node after node, sorted by item.
+    /// Groups of places in phrases.
+    pub groups: &'static [Group],
+    /// Edges, group after group, sorted by class.
     pub edges: &'static [Edge],
-    /// Rules that end at a node, node after node.
+    /// Rules that end at a group, group after group.
     pub accepts: &'static [u16],
-    /// Item of the start of the text, of its end, of an address, and of "not".
+    /// Classes of what is no word.
     pub special: Special,
 }
 
-/// Items that are no words.
+/// Classes of what is no word.
 #[derive(Debug)]
 pub struct Special {
     /// `^`: before the first word.
     pub start: u16,
     /// `$`: after the last word.
     pub end: u16,
-    /// Set of `@`.
+    /// `@`.
     pub address: u16,
-    /// Set of "not".
+    /// "not".
     pub not: u16,
 }
 
-/// A place in the tree of phrases.
+/// Places in phrases that are reached together.
 #[derive(Debug, Clone, Copy)]
-pub struct Node {
+pub struct Group {
     /// First edge.
     pub edges: u32,
     /// First rule that ends here.
     pub accepts: u32,
-    /// Words that may stand between this and the next item of any edge.
+    /// Words that may stand between this and the next word of any phrase.
     pub gap: u8,
 }
 
-/// The next item of a phrase.
+/// The next word of a phrase.
 #[derive(Debug, Clone, Copy)]
 pub struct Edge {
-    /// What the next word must be.
-    pub item: u16,
+    /// Its class.
+    pub class: u16,
     /// Words that may stand before it.
     pub gap: u8,
     /// Where it leads.
@@ -79,41 +76,69 @@ pub struct Hit {
     pub end: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Place {
-    node: u16,
+    group: u16,
     age: u8,
     start: usize,
+}
+
+/// A short list that needs no allocation.
+#[derive(Default)]
+struct Places {
+    list: [Place; ALIVE],
+    count: usize,
+}
+
+impl Places {
+    fn push(&mut self, place: Place) {
+        if self.count == ALIVE {
+            self.list.copy_within(1.., 0);
+            self.count -= 1;
+        }
+        self.list[self.count] = place;
+        self.count += 1;
+    }
+
+    fn alive_mut(&mut self) -> &mut [Place] {
+        &mut self.list[..self.count]
+    }
 }
 
 impl Automaton {
     /// Hands every match in `text` to `take`, in the order in which they end.
     pub fn scan(&self, text: &str, take: impl FnMut(Hit)) {
-        let mut run = Run { table: self, places: Vec::with_capacity(ALIVE), fresh: Vec::with_capacity(ALIVE), take };
+        self.scan_beside(text, take, |_| {});
+    }
+
+    /// The same, and every token to `beside`, for who reads codes in the same pass.
+    pub fn scan_beside(&self, text: &str, take: impl FnMut(Hit), mut beside: impl FnMut(Token)) {
+        let mut run = Run { table: self, places: Places::default(), fresh: Places::default(), take };
         run.step(self.special.start, 0, 0);
         run.settle(true);
         let mut last = 0;
         token::cut(text, |token| {
             last = token.end;
+            beside(token);
             run.read(text, token);
         });
         run.end(last);
     }
 
-    /// The set of items that a word satisfies.
+    /// The class of a word.
     fn look_up(&self, word: &str) -> u16 {
         let mut node = 0usize;
         for &byte in word.as_bytes() {
             if byte < 0x80 {
                 match self.next(node, byte.to_ascii_lowercase()) {
                     Some(next) => node = next,
-                    None => return self.sets_at[node].1,
+                    None => return self.class_at[node].1,
                 }
             } else {
                 return self.look_up_wide(word, node);
             }
         }
-        self.sets_at[node].0
+        self.class_at[node].0
     }
 
     /// The rest of a word that has letters beyond ASCII; walks it again from its first such letter.
@@ -132,10 +157,10 @@ impl Automaton {
                 }
             });
             if node.is_none() {
-                return self.sets_at[last].1;
+                return self.class_at[last].1;
             }
         }
-        self.sets_at[last].0
+        self.class_at[last].0
     }
 
     fn next(&self, node: usize, byte: u8) -> Option<usize> {
@@ -146,19 +171,14 @@ impl Automaton {
         }
     }
 
-    fn set(&self, set: u16) -> &'static [u16] {
-        let set = set as usize;
-        &self.items[self.sets[set] as usize..self.sets[set + 1] as usize]
+    fn edges_of(&self, group: u16) -> &'static [Edge] {
+        let group = group as usize;
+        &self.edges[self.groups[group].edges as usize..self.groups[group + 1].edges as usize]
     }
 
-    fn edges_of(&self, node: u16) -> &'static [Edge] {
-        let node = node as usize;
-        &self.edges[self.nodes[node].edges as usize..self.nodes[node + 1].edges as usize]
-    }
-
-    fn accepts_of(&self, node: u16) -> &'static [u16] {
-        let node = node as usize;
-        &self.accepts[self.nodes[node].accepts as usize..self.nodes[node + 1].accepts as usize]
+    fn accepts_of(&self, group: u16) -> &'static [u16] {
+        let group = group as usize;
+        &self.accepts[self.groups[group].accepts as usize..self.groups[group + 1].accepts as usize]
     }
 }
 
@@ -167,90 +187,89 @@ const SILENT: u16 = 1;
 
 struct Run<'t, F: FnMut(Hit)> {
     table: &'t Automaton,
-    places: Vec<Place>,
-    fresh: Vec<Place>,
+    places: Places,
+    fresh: Places,
     take: F,
 }
 
 impl<F: FnMut(Hit)> Run<'_, F> {
     fn read(&mut self, text: &str, token: Token) {
-        let set = match token.kind {
+        let class = match token.kind {
             Kind::Stop => {
-                self.places.clear();
+                self.places.count = 0;
                 return;
             }
             Kind::Address => self.table.special.address,
             Kind::Not => self.table.special.not,
             _ => self.table.look_up(&text[token.start..token.end]),
         };
-        if set == SILENT {
+        if class == SILENT {
             return;
         }
-        for &item in self.table.set(set) {
-            self.step(item, token.start, token.end);
+        if class != 0 {
+            self.step(class, token.start, token.end);
         }
         // Addresses, numbers and codes part no phrase, but may be a part of one.
         self.settle(matches!(token.kind, Kind::Address | Kind::Number | Kind::Code));
     }
 
-    /// Every place goes on by this item, and a phrase may begin with it.
-    fn step(&mut self, item: u16, start: usize, end: usize) {
-        let root = self.table.roots[item as usize];
+    /// Every place goes on by this class, and a phrase may begin with it.
+    fn step(&mut self, class: u16, start: usize, end: usize) {
+        let root = self.table.roots[class as usize];
         if root != 0 {
             self.arrive(root, start, end);
         }
-        for index in 0..self.places.len() {
-            let place = self.places[index];
-            let edges = self.table.edges_of(place.node);
-            let from = edges.partition_point(|edge| edge.item < item);
-            for edge in edges[from..].iter().take_while(|edge| edge.item == item) {
+        for index in 0..self.places.count {
+            let place = self.places.list[index];
+            let edges = self.table.edges_of(place.group);
+            let from = edges.partition_point(|edge| edge.class < class);
+            for edge in edges[from..].iter().take_while(|edge| edge.class == class) {
                 if place.age <= edge.gap {
-                    self.arrive(edge.to, place.start.min(start), end);
+                    self.arrive(edge.to, place.start, end);
                 }
             }
         }
     }
 
-    fn arrive(&mut self, node: u16, start: usize, end: usize) {
-        for &rule in self.table.accepts_of(node) {
+    fn arrive(&mut self, group: u16, start: usize, end: usize) {
+        for &rule in self.table.accepts_of(group) {
             (self.take)(Hit { rule, start, end });
         }
-        if !self.table.edges_of(node).is_empty() {
-            self.fresh.push(Place { node, age: 0, start });
+        if !self.table.edges_of(group).is_empty() {
+            self.fresh.push(Place { group, age: 0, start });
         }
     }
 
     /// The end of a word: places grow older, those too old die, new ones join.
     fn settle(&mut self, transparent: bool) {
-        let nodes = self.table.nodes;
-        if !transparent {
-            for place in &mut self.places {
-                place.age = place.age.saturating_add(1);
-            }
-            self.places.retain(|place| place.age <= nodes[place.node as usize].gap);
+        if !transparent && self.places.count > 0 {
+            self.grow_older();
         }
-        for index in 0..self.fresh.len() {
-            let place = self.fresh[index];
-            // The younger of two at one node can do all that the older can.
-            self.places.retain(|other| other.node != place.node);
-            if self.places.len() == ALIVE {
-                self.places.remove(0);
+        for index in 0..self.fresh.count {
+            let place = self.fresh.list[index];
+            // The younger of two in one group can do all that the older can.
+            match self.places.alive_mut().iter_mut().find(|other| other.group == place.group) {
+                Some(older) => *older = place,
+                None => self.places.push(place),
             }
-            self.places.push(place);
         }
-        self.fresh.clear();
+        self.fresh.count = 0;
+    }
+
+    fn grow_older(&mut self) {
+        let mut kept = 0;
+        for index in 0..self.places.count {
+            let mut place = self.places.list[index];
+            place.age = place.age.saturating_add(1);
+            if place.age <= self.table.groups[place.group as usize].gap {
+                self.places.list[kept] = place;
+                kept += 1;
+            }
+        }
+        self.places.count = kept;
     }
 
     fn end(&mut self, at: usize) {
-        let item = self.table.special.end;
-        for index in 0..self.places.len() {
-            let place = self.places[index];
-            for edge in self.table.edges_of(place.node).iter().filter(|edge| edge.item == item && place.age <= edge.gap)
-            {
-                for &rule in self.table.accepts_of(edge.to) {
-                    (self.take)(Hit { rule, start: place.start, end: at });
-                }
-            }
-        }
+        self.step(self.table.special.end, at, at);
     }
 }

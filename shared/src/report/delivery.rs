@@ -1,0 +1,216 @@
+//! Delivery status notifications (RFC 3464): the outcome of each recipient.
+
+use super::evidence::{Passage, Witness};
+use super::field::Field;
+use super::reading::Reading;
+use super::reason::{Clue, Verdict};
+use super::status::{self, Recipient, Status};
+use super::texts::Sense;
+use super::types::{Action, Evidence, Kind, Outcome, Reason};
+use super::{address, text};
+use crate::limits;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// Reads the delivery status part at `at`. Whether it told of any recipient.
+pub(crate) fn report(reading: &mut Reading<'_>, at: usize) -> bool {
+    let part = reading.parts.list[at].clone();
+    let decoded = part.decoded(limits::MESSAGE_BYTES);
+    let said = status::read(&decoded);
+    if said.recipients.is_empty() {
+        reading.note("status-unreadable");
+        return false;
+    }
+    let path = reading.parts.path(at);
+    let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded };
+    let mut seen = HashSet::new();
+    let outcomes: Vec<_> = said
+        .recipients
+        .iter()
+        .filter_map(|r| delivery.outcome(r))
+        .filter(|o| seen.insert((o.address.to_lowercase(), o.status.clone())))
+        .collect();
+    if outcomes.is_empty() {
+        reading.note("status-unreadable");
+        return false;
+    }
+    if said.cut {
+        reading.note("recipients-cut");
+    }
+    reading.report.kind = kind_of(&outcomes);
+    reading.report.recipients = outcomes;
+    reading.report.reporting_mta = said.reporting_mta;
+    reading.report.arrival = said.arrival;
+    true
+}
+
+/// A report is what its worst outcome is.
+fn kind_of(outcomes: &[Outcome]) -> Kind {
+    let any = |wanted: Action| outcomes.iter().any(|o| o.action == Some(wanted));
+    if any(Action::Failed) {
+        Kind::Bounce
+    } else if any(Action::Delayed) {
+        Kind::Delayed
+    } else {
+        Kind::Delivered
+    }
+}
+
+struct Delivery<'r, 'm> {
+    reading: &'r Reading<'m>,
+    said: &'r Status<'r>,
+    path: &'r str,
+    decoded: &'r Cow<'r, [u8]>,
+}
+
+impl Delivery<'_, '_> {
+    fn passage<'f>(&self, field: &Field<'f>) -> Passage<'f> {
+        Passage::new(self.path.to_owned(), self.reading.offset_in(self.decoded, field.value), field.raw())
+    }
+
+    /// The Diagnostic-Code without its type.
+    fn diagnostic<'f>(&self, field: &Field<'f>) -> Passage<'f> {
+        let raw = field.raw();
+        let said = status::diagnostic_text(&raw);
+        let skip = said.as_ptr() as usize - raw.as_ptr() as usize;
+        let length = said.len();
+        let at = self.reading.offset_in(self.decoded, field.value) + skip;
+        let words = match raw {
+            Cow::Borrowed(raw) => Cow::Borrowed(&raw[skip..skip + length]),
+            Cow::Owned(raw) => Cow::Owned(raw[skip..skip + length].to_owned()),
+        };
+        Passage::new(self.path.to_owned(), at, words)
+    }
+
+    fn outcome(&self, recipient: &Recipient<'_>) -> Option<Outcome> {
+        let (address, target) = self.mailed_address(recipient)?;
+        let action = self.action(recipient);
+        let mut witness = Witness {
+            remote: recipient.diagnostic.as_ref().map(|f| self.diagnostic(f)),
+            local: None,
+            status: recipient.status_field.as_ref().map(|f| self.passage(f)),
+            named: recipient.opening.as_ref().map(|f| self.passage(f)),
+        };
+        let clue = Clue {
+            status: recipient.status.as_deref(),
+            action: Some(action),
+            address: &address,
+            remote_mta: recipient.remote_mta.as_deref(),
+            reporting_mta: self.said.reporting_mta.as_deref(),
+            delayed: action == Action::Delayed,
+            ..Clue::default()
+        };
+        let good = matches!(action, Action::Delivered | Action::Relayed | Action::Expanded);
+        let (mut verdict, mut evidence) = witness.weigh(&clue);
+        if good {
+            evidence =
+                witness.named.as_ref().map(|p| p.evidence("action/delivered", 0..p.text.len())).unwrap_or_default();
+        } else if says_little(&verdict) {
+            let who = [Some(address.as_str()), target.as_deref(), recipient.last.as_deref()];
+            (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
+        }
+        let bad = action == Action::Failed;
+        Some(Outcome {
+            original_address: recipient.original.clone().filter(|o| !o.eq_ignore_ascii_case(&address)),
+            final_address: target,
+            action: Some(action),
+            status: verdict.status.or_else(|| recipient.status.clone()),
+            reply_code: verdict.reply_code,
+            reason: if good { Reason::Delivered } else { verdict.reason },
+            hard: verdict.hard && bad,
+            permanent: verdict.permanent && bad,
+            diagnostic: witness
+                .remote
+                .as_ref()
+                .map(|p| text::bounded(&p.text, limits::DIAGNOSTIC_CHARS))
+                .filter(|d| !d.is_empty()),
+            remote_mta: recipient.remote_mta.clone(),
+            evidence,
+            address,
+        })
+    }
+
+    /// The machine-readable fields said little: what the text for people says of this recipient.
+    fn ask_the_texts<'t>(
+        &'t self,
+        witness: &mut Witness<'t>,
+        clue: &Clue<'_>,
+        who: &[Option<&str>],
+        mut verdict: Verdict,
+        mut evidence: Evidence,
+    ) -> (Verdict, Evidence) {
+        let who: Vec<&str> = who.iter().flatten().copied().filter(|a| !a.is_empty()).collect();
+        for local in self.reading.texts().about(&who) {
+            if witness.remote.is_none()
+                && let Some(answer) = super::notice::smtp_answer(&local.raw)
+            {
+                let Cow::Borrowed(raw) = local.raw else { continue };
+                let (start, part) = (answer.start, local.part.clone());
+                witness.remote = Some(Passage::new(part, local.base + start, Cow::Borrowed(&raw[answer])));
+            }
+            witness.local = Some(local);
+            let (other, proof) = witness.weigh(clue);
+            if is_clearer(&other, &verdict) {
+                (verdict, evidence) = (other, proof);
+            }
+            if !says_little(&verdict) {
+                break;
+            }
+        }
+        (verdict, evidence)
+    }
+
+    fn action(&self, recipient: &Recipient<'_>) -> Action {
+        let class = recipient.status.as_deref().and_then(|s| s.bytes().next());
+        match recipient.action {
+            // OpenSMTPD calls a final expiry delayed: only the text says that it is over.
+            Some(Action::Delayed) if self.reading.texts().sense() == Some(Sense::Failure) => Action::Failed,
+            Some(action) => action,
+            None if class == Some(b'2') => Action::Delivered,
+            None if class == Some(b'4') && self.reading.texts().sense() == Some(Sense::Delay) => Action::Delayed,
+            None => Action::Failed,
+        }
+    }
+
+    /// The address that was mailed, and the target behind it where that is another.
+    fn mailed_address(&self, recipient: &Recipient<'_>) -> Option<(String, Option<String>)> {
+        let named = [&recipient.original, &recipient.last, &recipient.actual];
+        let mut good = named.iter().filter_map(|a| a.as_deref()).filter(|a| address::is_address(a));
+        let Some(first) = good.next() else {
+            // A local part alone is completed from the returned message.
+            let local = named.iter().find_map(|a| a.as_deref())?;
+            let mailed = self.reading.mailed();
+            let matching = mailed.iter().find(|m| m.split('@').next().is_some_and(|l| l.eq_ignore_ascii_case(local)));
+            let whole = matching.or(if mailed.len() == 1 { mailed.first() } else { None });
+            return Some((whole.cloned().unwrap_or_else(|| local.to_owned()), None));
+        };
+        // xtext that nobody decoded (RFC 3461 §4) is believed where something else agrees.
+        let decoded = address::from_xtext(first).filter(|decoded| {
+            good.any(|a| a.eq_ignore_ascii_case(decoded)) || self.reading.mailed().contains(&decoded.to_lowercase())
+        });
+        let first = decoded.unwrap_or_else(|| first.to_owned());
+        let actual = recipient.actual.as_ref().or(recipient.last.as_ref());
+        let target = actual.filter(|a| !a.eq_ignore_ascii_case(&first)).cloned();
+        Some((first, target))
+    }
+}
+
+/// A verdict that more words may better.
+fn says_little(verdict: &Verdict) -> bool {
+    is_vague(verdict.reason) || verdict.status.as_deref().is_none_or(|s| s.ends_with(".0.0"))
+}
+
+fn is_clearer(other: &Verdict, held: &Verdict) -> bool {
+    let rank = |v: &Verdict| match v.reason {
+        Reason::Undefined => 0,
+        Reason::OnHold => 1,
+        _ => 2,
+    };
+    let specific = |v: &Verdict| v.status.as_deref().is_some_and(|s| !s.ends_with(".0.0"));
+    rank(other) > rank(held) || rank(other) == rank(held) && specific(other) && !specific(held)
+}
+
+/// A reason that is no answer.
+pub(crate) fn is_vague(reason: Reason) -> bool {
+    matches!(reason, Reason::Undefined | Reason::OnHold)
+}

@@ -1,0 +1,171 @@
+//! The texts of a message that speak to people, without the returned message in them.
+
+use super::evidence::{Passage, Witness};
+use super::mime::Parts;
+use super::notice::{self, Company, Named};
+use super::types::Original;
+use super::words::{self, Found, Notice};
+use super::{original, text};
+use crate::limits;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Texts that are looked at in one message: alternatives, and a footer that a gateway added.
+const TEXTS: usize = 4;
+
+/// What the texts say a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sense {
+    Failure,
+    Delay,
+    Success,
+}
+
+/// One text, and where its notice ends.
+#[derive(Debug)]
+pub(crate) struct Text<'m> {
+    part: String,
+    /// Where the text begins in the message; 0 where it had to be decoded.
+    base: usize,
+    text: Cow<'m, str>,
+    end: usize,
+}
+
+impl Text<'_> {
+    /// The text up to the returned message.
+    pub fn notice(&self) -> &str {
+        &self.text[..self.end]
+    }
+
+    /// The words at `span`.
+    pub fn passage(&self, span: Range<usize>) -> Passage<'_> {
+        Passage::new(self.part.clone(), self.base + span.start, Cow::Borrowed(&self.text[span]))
+    }
+
+    /// A section as a witness: what it quotes of an SMTP answer, and all that it says.
+    pub fn witness(&self, section: Range<usize>) -> Witness<'_> {
+        let raw = &self.text[section.clone()];
+        let within = |span: Range<usize>| self.passage(section.start + span.start..section.start + span.end);
+        let said = text::prefix(raw, notice::said_by_queue(raw).min(limits::DIAGNOSTIC_CHARS * 4)).len();
+        Witness {
+            remote: notice::smtp_answer(raw).map(within),
+            local: Some(within(0..said)),
+            status: None,
+            named: Some(within(0..raw.find('\n').unwrap_or(raw.len()))),
+        }
+    }
+}
+
+/// Every text of a message.
+#[derive(Debug, Default)]
+pub(crate) struct Texts<'m> {
+    pub list: Vec<Text<'m>>,
+    /// What the first text that announces anything announces, in order.
+    pub announced: Vec<Found>,
+    announcer: usize,
+    /// The message that a text returns, and whom it was sent to.
+    pub original: Option<(Original, Vec<String>)>,
+}
+
+impl<'m> Texts<'m> {
+    /// The texts of `message`, whose parts are `parts`.
+    pub fn of(message: &'m [u8], parts: &Parts<'m>) -> Self {
+        let mut texts = Texts::default();
+        for at in parts.texts().take(TEXTS) {
+            let text = parts.list[at].text();
+            let end = notice::returned_at(&text);
+            let base = match &text {
+                Cow::Borrowed(t) => t.as_ptr() as usize - message.as_ptr() as usize,
+                Cow::Owned(_) => 0,
+            };
+            if texts.original.is_none() && end < text.len() {
+                let fields = original::fields_in(&text.as_bytes()[end..]);
+                if !fields.is_empty() {
+                    texts.original = Some((original::read(&fields), original::mailed(&fields)));
+                }
+            }
+            if texts.announced.is_empty() {
+                texts.announced = words::in_body(&text[..end]);
+                texts.announcer = texts.list.len();
+            }
+            texts.list.push(Text { part: parts.path(at), base, text, end });
+        }
+        texts
+    }
+
+    /// Whether a text announces that.
+    pub fn announces(&self, wanted: Notice) -> bool {
+        self.announced.iter().any(|f| f.notice == wanted)
+    }
+
+    /// The words of an announcement.
+    pub fn announcement(&self, wanted: Notice) -> Option<super::types::Evidence> {
+        let found = self.announced.iter().find(|f| f.notice == wanted)?;
+        let passage = self.list.get(self.announcer)?.passage(found.span.clone());
+        Some(passage.evidence(found.rule, 0..passage.text.len()))
+    }
+
+    /// What the texts say the message is, where they say it. A warning that also says what may go
+    /// wrong is a warning; a failure that tells of the attempts before it is a failure.
+    pub fn sense(&self) -> Option<Sense> {
+        self.announced.iter().find_map(|f| match f.notice {
+            Notice::Failure => Some(Sense::Failure),
+            Notice::Delay => Some(Sense::Delay),
+            Notice::Success => Some(Sense::Success),
+            _ => None,
+        })
+    }
+
+    /// Whether a text quotes an SMTP answer.
+    pub fn answered(&self) -> bool {
+        self.list.iter().any(|t| notice::smtp_answer(t.notice()).is_some())
+    }
+
+    /// Recipients named in the texts, each with its text. One text alone: alternatives say the same twice.
+    pub fn recipients(&self, company: &Company<'_>) -> Vec<(usize, Named)> {
+        let mut best: Vec<(usize, Named)> = Vec::new();
+        for (i, text) in self.list.iter().enumerate() {
+            let found = notice::recipients(text.notice(), company);
+            let rank = |named: Option<&Named>| named.map_or(0, |n| n.rank);
+            if rank(found.first()) > rank(best.first().map(|b| &b.1)) {
+                best = found.into_iter().map(|n| (i, n)).collect();
+            }
+        }
+        best
+    }
+
+    /// What the texts say about a recipient known by any of these addresses; then all they say.
+    pub fn about(&self, who: &[&str]) -> Vec<Passage<'_>> {
+        let mut passages = Vec::new();
+        for text in self.list.iter().filter(|t| !t.notice().trim().is_empty()) {
+            let notice = text.notice();
+            let lower = notice.to_ascii_lowercase();
+            let at = who.iter().find_map(|a| lower.find(&a.to_ascii_lowercase()));
+            let line = at.map(|at| notice[..at].rfind('\n').map_or(0, |n| n + 1));
+            for start in line.into_iter().chain(std::iter::once(0)) {
+                let raw = text::prefix(&notice[start..], limits::DIAGNOSTIC_CHARS * 4);
+                passages.push(text.passage(start..start + raw.len()));
+            }
+        }
+        passages
+    }
+
+    /// Words of the person who wrote the message: those before whatever is forwarded or quoted.
+    pub fn own_words(&self) -> usize {
+        let Some(text) = self.list.first() else { return 0 };
+        let mut words = 0;
+        for line in text.text.lines().take(200) {
+            let line = line.trim();
+            if line.starts_with('>') || line.starts_with("--") || line.starts_with("__") || line.starts_with("==") {
+                break;
+            }
+            let label = line.split_once(':').is_some_and(|(name, _)| name.len() < 12 && !name.contains(' '));
+            let forwarded = line.ends_with(':') && line.to_ascii_lowercase().contains("forward");
+            if label && line.contains('@') || forwarded {
+                break; // `From: …`, `Von: …`, `Begin forwarded message:`
+            }
+            words += line.split_whitespace().count();
+        }
+        words
+    }
+}
