@@ -1,5 +1,6 @@
 //! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
 
+use crate::identity::Sts;
 use crate::queue::Sqs;
 use crate::table::Table;
 use crate::vault::SecretsManager;
@@ -48,6 +49,11 @@ impl Deployment {
     /// The vault.
     pub fn vault(&self) -> SecretsManager {
         SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.config), &self.stack)
+    }
+
+    /// Who this function is, by its role.
+    pub fn identity(&self) -> Sts {
+        Sts::new(aws_sdk_sts::Client::new(&self.config))
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

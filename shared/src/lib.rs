@@ -8,10 +8,14 @@
 
 pub mod account;
 pub mod advice;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod connection;
 #[cfg(feature = "aws")]
 pub mod deployment;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
+#[cfg(feature = "aws")]
+pub mod identity;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;

@@ -41,3 +41,5 @@ pub const RESCAN_UIDS: u32 = 100;
 pub const HTTP_ANSWER_BYTES: usize = 64 << 10;
 /// Query string of a request to us.
 pub const QUERY_BYTES: usize = 16 << 10;
+/// A file with a token that says who this process is.
+pub const TOKEN_FILE_BYTES: u64 = 64 << 10;

@@ -7,7 +7,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use jiff::{SignedDuration, Timestamp};
-use rebond::account::{Account, AccountId, App, Authentication, Credential, Encryption, Protocol, Server, Since};
+use rebond::account::{Account, AccountId, App, Authentication, Encryption, Protocol, Server, Since};
 use rebond::oauth::Invitation;
 use rebond::secret::Secret;
 use rebond::table::{AccountItem, Table};
@@ -96,15 +96,8 @@ impl Stack {
 
     /// What the operator did before: the app with its secret, the account, and the key that the template makes.
     async fn fill(&self, redirect_uri: &str, client_id: String, client_secret: &str) -> Result<()> {
-        let app = App {
-            id: "entra".parse()?,
-            cloud: rebond::account::Cloud::Global,
-            tenant: "example.org".parse()?,
-            client_id,
-            redirect_uri: redirect_uri.to_owned(),
-            credential: Credential::ClientSecret,
-            authority: Some(self.entra.url().to_owned()),
-        };
+        let app = App::entra("entra".parse()?, "example.org".parse()?, client_id, redirect_uri);
+        let app = App { authority: Some(self.entra.url().to_owned()), ..app };
         app.check()?;
         let account = Account {
             id: account_id()?,

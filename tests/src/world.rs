@@ -8,8 +8,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{
-    Account, AccountId, AfterReading, App, Authentication, Cloud, Credential, Encryption, Protocol, Purpose, Server,
-    Since,
+    Account, AccountId, AfterReading, App, Authentication, Encryption, Protocol, Purpose, Server, Since,
 };
 use rebond::grant::Clock;
 use rebond::net::{Reach, Tls};
@@ -318,15 +317,8 @@ pub fn authorization_id(callback: &str) -> String {
 
 fn app(settings: &rebond_standin::Settings, redirect_uri: String) -> Result<App> {
     let registered = settings.apps.first().context("the stand-in's app")?;
-    Ok(App {
-        id: "stand-in".parse()?,
-        cloud: Cloud::Global,
-        tenant: registered.home.parse()?,
-        client_id: registered.client_id.clone(),
-        redirect_uri,
-        credential: Credential::ClientSecret,
-        authority: None,
-    })
+    let tenant = registered.home.parse()?;
+    Ok(App::entra("stand-in".parse()?, tenant, registered.client_id.clone(), redirect_uri))
 }
 
 fn write_settings(dir: &Path, ca: &str, port: u16) -> Result<()> {

@@ -145,6 +145,7 @@ fn invariant_2_aws_crates_are_named_in_their_rooms_alone() {
         "shared/src/table/",
         "shared/src/vault/",
         "shared/src/queue/",
+        "shared/src/identity/",
         "shared/src/deployment",
         "functions/bounce-poll/src/lib.rs", // the shape of an SQS event, which is the function's own input
     ];

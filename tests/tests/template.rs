@@ -39,7 +39,7 @@ fn short(resource: &Value) -> String {
         assert_eq!(target[1], "Arn");
         return target[0].as_str().unwrap().to_owned();
     }
-    if let Some(target) = resource["Ref"].as_str() {
+    if let Some(target) = resource["Ref"].as_str().or(resource.as_str()) {
         return target.to_owned();
     }
     let text = resource["Fn::Sub"].as_str().unwrap_or_else(|| panic!("neither a resource nor a name: {resource}"));
@@ -47,12 +47,17 @@ fn short(resource: &Value) -> String {
     text.replace("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:", "")
 }
 
+/// Every statement of a role, as it stands when all conditions of the template are true.
+fn statements(role: &Value) -> Vec<&Value> {
+    let policies = role["Properties"]["Policies"].as_array().unwrap();
+    let all = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+    all.map(|statement| statement["Fn::If"].get(1).unwrap_or(statement)).collect()
+}
+
 /// Every (action, resource) that a role allows.
 fn rights(role: &Value) -> BTreeSet<(String, String)> {
-    let policies = role["Properties"]["Policies"].as_array().unwrap();
-    let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
     let mut rights = BTreeSet::new();
-    for statement in statements {
+    for statement in statements(role) {
         assert_eq!(statement["Effect"], "Allow");
         for action in list(&statement["Action"]) {
             for resource in list(&statement["Resource"]) {
@@ -78,8 +83,11 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
         &[
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:UpdateItem", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
             ("secretsmanager:GetSecretValue", "SigningKey"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("sts:GetWebIdentityToken", "*"),
+            ("secretsmanager:GetSecretValue", "AppSecrets"),
             ("secretsmanager:CreateSecret", "secret:{stack}/grant/*"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
             ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
@@ -93,6 +101,8 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("dynamodb:UpdateItem", "Table"),
             ("dynamodb:Query", "Table/index/due"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("sts:GetWebIdentityToken", "*"),
+            ("secretsmanager:GetSecretValue", "AppSecrets"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
             ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
         ],
@@ -108,6 +118,8 @@ const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:UpdateItem", "Table"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("sts:GetWebIdentityToken", "*"),
+            ("secretsmanager:GetSecretValue", "AppSecrets"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
             ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
@@ -138,11 +150,33 @@ fn no_role_names_a_managed_policy_or_every_resource() {
         assert_eq!(role["Properties"].get("ManagedPolicyArns"), None, "{name}");
         for (action, resource) in rights(role) {
             assert!(!action.contains('*'), "{name}: {action}");
+            if action == "sts:GetWebIdentityToken" {
+                // It knows no resource; what it is for is in the conditions, which the next test reads.
+                continue;
+            }
             let prefix = resource.strip_suffix("/*").unwrap_or(&resource);
             assert!(!prefix.contains('*') && !prefix.is_empty(), "{name}: {action} on {resource}");
         }
     }
     assert_eq!(of_type("AWS::IAM::Policy").count() + of_type("AWS::IAM::ManagedPolicy").count(), 0);
+}
+
+/// A role may say who it is to the identity provider, for some minutes, and to nobody else.
+#[test]
+fn who_a_function_is_is_told_to_the_identity_provider_alone() {
+    let mut found = 0;
+    for (name, role) in of_type("AWS::IAM::Role") {
+        for statement in statements(role).into_iter().filter(|one| one["Action"] == "sts:GetWebIdentityToken") {
+            found += 1;
+            let expected = serde_json::json!({
+                "ForAllValues:StringEquals": {"sts:IdentityTokenAudience": rebond::oauth::entra::EXCHANGE_AUDIENCE},
+                "StringEquals": {"sts:SigningAlgorithm": "RS256"},
+                "NumericLessThanEquals": {"sts:DurationSeconds": 300},
+            });
+            assert_eq!(statement["Condition"], expected, "{name}");
+        }
+    }
+    assert_eq!(found, 3, "the functions that prove an app");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use rebond::advice::{self, Language};
 use rebond::page::{self, Page};
-use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, TableError};
+use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, Sought, TableError};
 
 impl OauthCallback {
     pub(super) async fn show_result(
@@ -15,9 +15,17 @@ impl OauthCallback {
     ) -> Result<Response<String>, TableError> {
         let id = page::query(request, "id").filter(|id| id.len() == 64).unwrap_or_default();
         let Some((authorization, _)) = self.known(request, &id, "").await? else { return Ok(unknown(language)) };
-        let item = self.table.account(&authorization.account).await?;
-        let redirect_uri = match item.as_ref().and_then(|item| item.account.app()) {
-            Some(app) => self.table.app(app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
+        let table = &self.connector.table;
+        let (item, app) = match &authorization.sought {
+            Sought::Account { account, .. } => {
+                let item = table.account(account).await?;
+                let app = item.as_ref().and_then(|item| item.account.app()).cloned();
+                (item, app)
+            }
+            Sought::Consent { app } => (None, Some(app.clone())),
+        };
+        let redirect_uri = match app {
+            Some(app) => table.app(&app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
             None => String::new(),
         };
         Ok(result_page(&authorization, item.as_ref(), &redirect_uri, language))
@@ -30,8 +38,11 @@ fn result_page(
     redirect_uri: &str,
     language: Language,
 ) -> Response<String> {
-    let account = authorization.account.as_str();
-    let words = Words::of(language);
+    let words = Words::of(language, &authorization.sought);
+    let (account, named) = match &authorization.sought {
+        Sought::Account { account, .. } => (account.as_str(), account.to_string()),
+        Sought::Consent { app } => ("", app.to_string()),
+    };
     let Some(outcome) = &authorization.outcome else {
         let page = Page {
             language,
@@ -52,7 +63,7 @@ fn result_page(
         good: outcome.connected,
         title: if outcome.connected { words.connected } else { words.not_connected },
         sentence: None,
-        facts: facts(outcome, account, item, &words),
+        facts: facts(outcome, named, item, &words),
         advice: outcome.advice.as_deref().and_then(advice::by_id),
         account,
         redirect_uri,
@@ -64,11 +75,11 @@ fn result_page(
 
 fn facts<'a>(
     outcome: &AuthorizationOutcome,
-    account: &str,
+    named: String,
     item: Option<&AccountItem>,
     words: &Words<'a>,
 ) -> Vec<(&'a str, String)> {
-    let mut facts = vec![(words.account, account.to_owned())];
+    let mut facts = vec![(words.account, named)];
     if let Some(item) = item {
         facts.push((words.mailbox, item.account.mailbox.clone()));
     }
@@ -91,7 +102,36 @@ struct Words<'a> {
 }
 
 impl Words<'static> {
-    fn of(language: Language) -> Self {
+    fn of(language: Language, sought: &Sought) -> Self {
+        let own = Self::of_account(language);
+        match (sought, language) {
+            (Sought::Account { .. }, _) => own,
+            (Sought::Consent { .. }, Language::English) => Self {
+                connected: "Consent is given for your organisation",
+                not_connected: "Consent was not given",
+                working: "Your consent is being noted",
+                next: "Mailboxes that need nobody to sign in are read within a few minutes; the others can be connected \
+                       now. You may close this page.",
+                nothing_kept: "Nothing was changed here. The link can be used again.",
+                account: "App",
+                signed_in: "Directory",
+                ..own
+            },
+            (Sought::Consent { .. }, Language::French) => Self {
+                connected: "Le consentement est donné pour votre organisation",
+                not_connected: "Le consentement n’a pas été donné",
+                working: "Votre consentement est en cours d’enregistrement",
+                next: "Les boîtes qui n’ont besoin de personne seront lues dans quelques minutes ; les autres peuvent \
+                       être connectées dès maintenant. Vous pouvez fermer cette page.",
+                nothing_kept: "Rien n’a changé ici. Le lien peut resservir.",
+                account: "Application",
+                signed_in: "Annuaire",
+                ..own
+            },
+        }
+    }
+
+    fn of_account(language: Language) -> Self {
         match language {
             Language::English => Self {
                 connected: "The mailbox is connected",

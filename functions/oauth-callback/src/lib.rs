@@ -3,35 +3,21 @@
 //! The state is marked used, once, with its result; the code is redeemed; who signed in is checked; the mailbox is
 //! opened with the token; only then the grant is kept, vault first, then table. A repeated answer finds the result.
 
-mod connect;
 mod done;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
 use rebond::advice::Language;
-use rebond::grant::{Clock, Grants};
-use rebond::net::{Reach, Tls};
+use rebond::connection::{Answer, Connector};
 use rebond::oauth::Pending;
 use rebond::page;
-use rebond::table::{Authorization, AuthorizationOutcome, Claim, Table, TableError};
-use rebond::vault::Vault;
-use std::sync::Arc;
+use rebond::table::{Authorization, AuthorizationOutcome, Claim, Sought, TableError};
 
 /// What the function needs.
 #[derive(Clone)]
 pub struct OauthCallback {
-    /// State.
-    pub table: Table,
-    /// The signing key.
-    pub vault: Arc<dyn Vault>,
-    /// The token endpoint, and where grants are kept.
-    pub grants: Grants,
-    /// Which servers may be reached.
-    pub reach: Reach,
-    /// Whom TLS trusts.
-    pub tls: Tls,
-    /// The time.
-    pub clock: Clock,
+    /// What makes a connection of an answer.
+    pub connector: Connector,
 }
 
 impl OauthCallback {
@@ -54,10 +40,17 @@ impl OauthCallback {
         let Some((authorization, pending)) = self.known(request, &id, &state).await? else {
             return Ok(unknown(language));
         };
-        if self.table.claim_authorization(&id, (self.clock)()).await? == Claim::Yours {
-            let outcome = self.connect(request, &authorization, &pending).await;
-            log(&authorization, &outcome);
-            self.table.end_authorization(&id, &outcome).await?;
+        let Connector { table, clock, .. } = &self.connector;
+        if table.claim_authorization(&id, clock()).await? == Claim::Yours {
+            let answer = Answer::read(|name| page::query(request, name));
+            let outcome = match &authorization.sought {
+                Sought::Account { account, generation } => {
+                    self.connector.by_code(account, *generation, &answer, &pending).await
+                }
+                Sought::Consent { app } => self.connector.by_admin(app, &answer).await,
+            };
+            log(&authorization.sought, &outcome);
+            table.end_authorization(&id, &outcome).await?;
         }
         // 303: a reload asks for the result, not for the code again.
         Ok(page::redirect(StatusCode::SEE_OTHER, &format!("/oauth/done?id={id}"), None))
@@ -74,7 +67,7 @@ impl OauthCallback {
         let cookie = [true, false].iter().find_map(|https| page::cookie(request, &Pending::cookie_name(id, *https)));
         let Some(cookie) = cookie else { return Ok(None) };
         let pending = Pending::from_browser(state, &cookie);
-        let found = self.table.authorization(id, (self.clock)()).await?;
+        let found = self.connector.table.authorization(id, (self.connector.clock)()).await?;
         Ok(found.filter(|found| found.cookie_hash == pending.cookie_hash()).map(|found| (found, pending)))
     }
 }
@@ -91,10 +84,16 @@ fn unknown(language: Language) -> Response<String> {
     page::refusal(StatusCode::BAD_REQUEST, language, sentence)
 }
 
-fn log(authorization: &Authorization, outcome: &AuthorizationOutcome) {
-    let (account, advice) = (&authorization.account, outcome.advice.as_deref().unwrap_or_default());
-    match outcome.connected {
-        true => tracing::info!(account = %account, "mailbox connected"),
-        false => tracing::warn!(account = %account, advice, said = outcome.said.as_deref(), "mailbox not connected"),
+fn log(sought: &Sought, outcome: &AuthorizationOutcome) {
+    let (advice, said) = (outcome.advice.as_deref().unwrap_or_default(), outcome.said.as_deref());
+    match (sought, outcome.connected) {
+        (Sought::Account { account, .. }, true) => tracing::info!(account = %account, "mailbox connected"),
+        (Sought::Account { account, .. }, false) => {
+            tracing::warn!(account = %account, advice, said, "mailbox not connected");
+        }
+        (Sought::Consent { app }, true) => {
+            tracing::info!(app = %app, directory = outcome.who.as_deref(), "an administrator has consented");
+        }
+        (Sought::Consent { app }, false) => tracing::warn!(app = %app, advice, said, "no administrator's consent"),
     }
 }

@@ -1,6 +1,7 @@
 //! Wires [`rebond_oauth_callback`] to Lambda.
 
 use lambda_http::{Error, Request, run, service_fn};
+use rebond::connection::Connector;
 use rebond::deployment::{self, Deployment};
 use rebond::grant::{Clock, Grants};
 use rebond::net::Http;
@@ -18,7 +19,8 @@ async fn main() -> Result<(), Error> {
     let clock: Clock = Arc::new(jiff::Timestamp::now);
     let http = Http::new(&reach, &tls)?;
     let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
-    let callback = &OauthCallback { table, vault, grants, reach, tls, clock };
+    let grants = grants.with_identity(Arc::new(stack.identity()));
+    let callback = &OauthCallback { connector: Connector { table, vault, grants, reach, tls, clock } };
     run(service_fn(
         move |request: Request| async move { Ok::<_, Error>(callback.handle(&request.into_parts().0).await) },
     ))

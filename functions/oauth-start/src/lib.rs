@@ -1,13 +1,14 @@
-//! `GET /oauth/start/{account}`: a signed invitation becomes a redirect to the provider.
+//! `GET /oauth/start/{account}`: a signed invitation becomes a redirect to the provider. With `consent` in place of
+//! `invitation` the path names an app, and an administrator is asked to consent for a whole directory.
 
 use http::request::Parts;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use rebond::account::{AccountId, App};
+use rebond::account::{AccountId, App, AppId};
 use rebond::advice::Language;
-use rebond::oauth::{Invitation, InvitationError, Pending, authorization_url};
+use rebond::oauth::{Invitation, InvitationError, Pending, admin_consent_url, authorization_url};
 use rebond::page;
-use rebond::table::{Authorization, Table, TableError};
+use rebond::table::{Authorization, Sought, Table, TableError};
 use rebond::vault::{Vault, VaultError, signing_key};
 use std::sync::Arc;
 
@@ -45,8 +46,15 @@ impl OauthStart {
     pub async fn handle(&self, request: &Parts, now: Timestamp, random: &[u8; 64]) -> Response<String> {
         let language = page::language(request);
         let account = request.uri.path().rsplit('/').next().unwrap_or_default().to_owned();
-        let invitation = page::query(request, "invitation").unwrap_or_default();
-        match self.start(&account, &invitation, now, random).await {
+        let pending = Pending::new(random);
+        let started = match page::query(request, "consent") {
+            Some(consent) => self.ask_for_consent(&account, &consent, now, &pending).await,
+            None => {
+                let invitation = page::query(request, "invitation").unwrap_or_default();
+                self.start(&account, &invitation, now, &pending).await
+            }
+        };
+        match started {
             Ok(answer) => answer,
             Err(Refused::Link(error)) => {
                 tracing::info!(account = account.chars().take(63).collect::<String>(), error = %error, "invitation refused");
@@ -65,32 +73,44 @@ impl OauthStart {
         account: &str,
         invitation: &str,
         now: Timestamp,
-        random: &[u8; 64],
+        pending: &Pending,
     ) -> Result<Response<String>, Refused> {
         let forged = Refused::Link(InvitationError::Forged);
         let Ok(id) = account.parse::<AccountId>() else { return Err(forged) };
         let Some(item) = self.table.account(&id).await? else { return Err(forged) };
         let key = signing_key(&*self.vault).await?;
         Invitation::verify(invitation, &key, &id, item.generation, now).map_err(Refused::Link)?;
-        let Some(app_id) = item.account.app() else {
-            return Err(Refused::Settings(format!("{id} is opened with a password: there is nothing to connect")));
+        let Some(app_id) = item.account.app().filter(|_| item.account.needs_person()) else {
+            return Err(Refused::Settings(format!("{id} is opened without anybody: there is nothing to connect")));
         };
         let app = self.table.app(app_id).await?;
         let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {app_id}")))?;
-        let pending = Pending::new(random);
-        let to = authorization_url(&app, item.account.protocol, &item.account.mailbox, &pending, &key);
+        let to = authorization_url(&app, item.account.protocol, &item.account.mailbox, pending, &key);
         let to = to.map_err(|error| Refused::Settings(error.to_string()))?;
-        let authorization = Authorization {
-            account: id.clone(),
-            generation: item.generation,
-            cookie_hash: pending.cookie_hash(),
-            expires: now.as_second() + Authorization::LIFE_SECONDS,
-            used: false,
-            outcome: None,
-        };
-        self.table.start_authorization(&pending.id(), &authorization).await?;
+        let sought = Sought::Account { account: id.clone(), generation: item.generation };
+        self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;
         tracing::info!(account = %id, app = %app.id, "connection started");
-        Ok(page::redirect(StatusCode::FOUND, to.as_str(), Some(&set_cookie(&pending, &app))))
+        Ok(page::redirect(StatusCode::FOUND, to.as_str(), Some(&set_cookie(pending, &app))))
+    }
+
+    async fn ask_for_consent(
+        &self,
+        app: &str,
+        consent: &str,
+        now: Timestamp,
+        pending: &Pending,
+    ) -> Result<Response<String>, Refused> {
+        let forged = Refused::Link(InvitationError::Forged);
+        let Ok(id) = app.parse::<AppId>() else { return Err(forged) };
+        let key = signing_key(&*self.vault).await?;
+        Invitation::verify_consent(consent, &key, &id, now).map_err(Refused::Link)?;
+        let app = self.table.app(&id).await?;
+        let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {id}")))?;
+        let to = admin_consent_url(&app, pending.state()).map_err(|error| Refused::Settings(error.to_string()))?;
+        let sought = Sought::Consent { app: id };
+        self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;
+        tracing::info!(app = %app.id, "consent asked for");
+        Ok(page::redirect(StatusCode::FOUND, to.as_str(), Some(&set_cookie(pending, &app))))
     }
 }
 

@@ -23,6 +23,7 @@ async fn main() -> Result<(), Error> {
     let clock: Clock = Arc::new(jiff::Timestamp::now);
     let http = Http::new(&deployment::reach()?, &deployment::tls()?)?;
     let grants = Grants::new(table.clone(), Arc::new(stack.vault()), http, clock);
+    let grants = grants.with_identity(Arc::new(stack.identity()));
     let refresh = &TokenRefresh { table, grants };
     run(service_fn(move |event: LambdaEvent<Event>| async move {
         let (account, now) = (event.payload.account, jiff::Timestamp::now());

@@ -5,11 +5,11 @@ use crate::{secret_input, terminal};
 use anyhow::bail;
 use clap::{Args, Subcommand, ValueEnum};
 use rebond::account::{
-    Account, AccountId, AfterReading, AppId, Authentication, Encryption, Health, HealthState, Protocol, Purpose,
+    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Health, HealthState, Protocol, Purpose,
     Server, Since,
 };
 use rebond::advice::{self, Language};
-use rebond::oauth::entra;
+use rebond::oauth::provider;
 use rebond::table::AccountItem;
 use rebond::vault::Name;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub enum AccountCommand {
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
     },
+    /// Open it another way: by OAuth, by the app itself, or with a password. Id, cursors and facts stay
+    Set(SetArgs),
     /// Forget who connected it and delete our copy of the grant; settings, cursors and facts stay
     Disconnect {
         /// Which account
@@ -60,6 +62,7 @@ pub enum AccountCommand {
 
 const ADD_EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365
+  rebond account add bounces --mailbox bounces@example.com --app m365 --app-only
   rebond account add bounces --mailbox bounces@example.com --app m365 --reports move=Processed --sends-as example.com
   rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
   rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
@@ -76,6 +79,9 @@ pub struct AddArgs {
     /// Open it by OAuth with this app
     #[arg(long)]
     app: Option<AppId>,
+    /// The app opens it for itself (its own permissions, which an administrator grants); nobody signs in
+    #[arg(long, requires = "app")]
+    app_only: bool,
     /// Open it with a password, which is read from --secret-file, standard input or the terminal
     #[arg(long)]
     password: bool,
@@ -85,7 +91,7 @@ pub struct AddArgs {
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
-    /// IMAP server, as host or host:port [default: the one of the app's cloud]
+    /// IMAP server, as host or host:port [default: the one of the app's provider]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
     /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
@@ -117,6 +123,36 @@ pub struct AddArgs {
     disabled: bool,
 }
 
+/// Another way in.
+#[derive(Debug, Args)]
+#[group(id = "new-way-in", required = true, multiple = false, args = ["app", "password"])]
+pub struct SetArgs {
+    /// Which account
+    id: AccountId,
+    /// Open it by OAuth with this app
+    #[arg(long)]
+    app: Option<AppId>,
+    /// The app opens it for itself; nobody signs in
+    #[arg(long, requires = "app")]
+    app_only: bool,
+    /// Open it with a password, which is read from --secret-file, standard input or the terminal
+    #[arg(long)]
+    password: bool,
+    /// File with the password; - is standard input
+    #[arg(long, value_name = "FILE", requires = "password")]
+    secret_file: Option<PathBuf>,
+    /// The name to log in with, where it is not the mailbox
+    #[arg(long, value_name = "NAME", requires = "password")]
+    user: Option<String>,
+    /// Another IMAP server, as host or host:port [default: as it is; the one of the app's provider when it had a
+    /// password]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    server: Option<String>,
+    /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
+    #[arg(long, value_enum, requires = "server")]
+    encryption: Option<EncryptionArg>,
+}
+
 /// Encryption on the command line.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum EncryptionArg {
@@ -145,6 +181,7 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
         AccountCommand::List { json } => list(&place, json).await?,
         AccountCommand::Show { id, json } => show(&place, &id, json).await?,
         AccountCommand::Password { id, secret_file } => password(&place, &id, secret_file).await?,
+        AccountCommand::Set(args) => set(&place, args).await?,
         AccountCommand::Disconnect { id } => disconnect(&place, &id).await?,
         AccountCommand::Remove { id, facts } => remove(&place, &id, facts).await?,
     }
@@ -161,11 +198,9 @@ pub async fn find(place: &Place, id: &AccountId) -> anyhow::Result<AccountItem> 
 
 async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     let now = jiff::Timestamp::now();
-    let server = server(place, &args).await?;
-    let authentication = match args.app {
-        Some(app) => Authentication::OauthUser { app },
-        None => Authentication::Password { user: args.user.unwrap_or_else(|| args.mailbox.clone()) },
-    };
+    let app = find_app(place, args.app.as_ref()).await?;
+    let server = server(app.as_ref(), args.server.as_deref(), args.encryption)?;
+    let authentication = way_in(app.as_ref(), args.app_only, args.user, &args.mailbox)?;
     let account = Account {
         id: args.id,
         label: args.label,
@@ -183,7 +218,7 @@ async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
         sends_as: args.sends_as,
     };
     account.check()?;
-    let (id, oauth) = (account.id.clone(), account.app().is_some());
+    let (id, oauth, waits) = (account.id.clone(), account.app().is_some(), account.needs_person());
     if place.table().account(&id).await?.is_some() {
         bail!("there is an account {id} already");
     }
@@ -193,27 +228,80 @@ async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     if !place.table().add_account(&AccountItem::new(account, now)).await? {
         bail!("somebody added an account {id} at this moment");
     }
-    match oauth {
+    match waits {
         true => println!("Account {id} is added. Next: rebond connect {id}"),
         false => println!("Account {id} is added. Next: rebond poll {id}"),
     }
     Ok(())
 }
 
-async fn server(place: &Place, args: &AddArgs) -> anyhow::Result<Server> {
-    let app = match &args.app {
-        None => None,
-        Some(id) => match place.table().app(id).await? {
-            Some(app) => Some(app),
-            None => bail!("there is no app {id}: see `rebond app list`"),
-        },
-    };
-    let host = match (&args.server, app) {
-        (Some(server), _) => server.clone(),
-        (None, Some(app)) => entra::hosts(app.cloud).mail.to_owned(),
+async fn find_app(place: &Place, id: Option<&AppId>) -> anyhow::Result<Option<App>> {
+    let Some(id) = id else { return Ok(None) };
+    match place.table().app(id).await? {
+        Some(app) => Ok(Some(app)),
+        None => bail!("there is no app {id}: see `rebond app list`"),
+    }
+}
+
+fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str) -> anyhow::Result<Authentication> {
+    Ok(match app {
+        Some(app) if app_only => {
+            app.check_app_only()?;
+            Authentication::OauthApp { app: app.id.clone() }
+        }
+        Some(app) => Authentication::OauthUser { app: app.id.clone() },
+        None => Authentication::Password { user: user.unwrap_or_else(|| mailbox.to_owned()) },
+    })
+}
+
+fn server(app: Option<&App>, server: Option<&str>, encryption: Option<EncryptionArg>) -> anyhow::Result<Server> {
+    let host = match (server, app.map(provider::mail_host)) {
+        (Some(server), _) => server,
+        (None, Some(Some(host))) => host,
+        (None, Some(None)) => bail!("--server is needed: this provider does not say where mail is"),
         (None, None) => bail!("--server is needed for an account with a password"),
     };
-    Ok(Server::parse(&host, args.encryption.map(Encryption::from))?)
+    Ok(Server::parse(host, encryption.map(Encryption::from))?)
+}
+
+async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
+    let item = find(place, &args.id).await?;
+    let (id, before) = (&args.id, &item.account);
+    let app = find_app(place, args.app.as_ref()).await?;
+    let server = match (&args.server, &app) {
+        // Where the mailbox stays, an app of the same provider finds it where it was.
+        (None, Some(_)) if before.app().is_some() => before.server.clone(),
+        (None, None) => before.server.clone(),
+        (given, app) => server(app.as_ref(), given.as_deref(), args.encryption)?,
+    };
+    let authentication = way_in(app.as_ref(), args.app_only, args.user, &before.mailbox)?;
+    let account = Account { server, authentication, ..before.clone() };
+    account.check()?;
+    if account.app().is_none() {
+        store_password(place, id, args.secret_file).await?;
+    }
+    if !place.table().replace_way_in(&account, item.generation, jiff::Timestamp::now()).await? {
+        bail!("somebody connected or renewed {id} at this moment: try again");
+    }
+    // Of the old way nothing stays. The table no longer names it, so a crash here leaves no more than a spare secret.
+    place.vault().remove(&Name::Grant(id.clone())).await?;
+    if account.app().is_some() {
+        place.vault().remove(&Name::Password(id.clone())).await?;
+    }
+    println!("{id} is opened by {} from now on; its cursors and facts stay.", opened_by(&account));
+    match account.needs_person() {
+        true => println!("Next: rebond connect {id}"),
+        false => println!("Next: rebond poll {id}"),
+    }
+    Ok(())
+}
+
+fn opened_by(account: &Account) -> String {
+    match &account.authentication {
+        Authentication::Password { user } => format!("password of {user}"),
+        Authentication::OauthUser { app } => format!("OAuth with app {app}"),
+        Authentication::OauthApp { app } => format!("app {app} itself"),
+    }
 }
 
 async fn store_password(place: &Place, id: &AccountId, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -276,13 +364,7 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
         ("label", account.label.clone().unwrap_or_default()),
         ("mailbox", account.mailbox.clone()),
         ("server", format!("{}:{} ({})", server.host, server.port, word(&server.encryption))),
-        (
-            "opened by",
-            match &account.authentication {
-                Authentication::Password { user } => format!("password of {user}"),
-                Authentication::OauthUser { app } => format!("OAuth with app {app}"),
-            },
-        ),
+        ("opened by", opened_by(account)),
         ("connected as", item.principal.as_ref().map(|who| who.name.clone()).unwrap_or_default()),
         ("folders", account.folders.join(", ")),
         ("first poll", String::from(account.since)),
@@ -337,8 +419,14 @@ fn after(after: &AfterReading) -> String {
 
 async fn disconnect(place: &Place, id: &AccountId) -> anyhow::Result<()> {
     let item = find(place, id).await?;
-    if item.account.app().is_none() {
-        bail!("{id} is opened with a password: `rebond account password {id}` replaces it");
+    match &item.account.authentication {
+        Authentication::Password { .. } => {
+            bail!("{id} is opened with a password: `rebond account password {id}` replaces it")
+        }
+        Authentication::OauthApp { app } => {
+            bail!("{id} is opened by app {app} itself: nobody is connected to it, and no grant is kept")
+        }
+        Authentication::OauthUser { .. } => {}
     }
     place.table().disconnect_account(id, item.generation, jiff::Timestamp::now()).await?;
     place.vault().remove(&Name::Grant(id.clone())).await?;

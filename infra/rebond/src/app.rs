@@ -1,14 +1,12 @@
 //! `rebond app`: registrations at the identity provider.
 
+use crate::credential::{self, CredentialArgs};
 use crate::place::{Place, Where};
-use crate::secret_input;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use rebond::account::{App, AppId, Cloud, Credential, Tenant};
-use rebond::oauth::entra;
-use rebond::secret::ExposeSecret;
+use rebond::account::{App, AppId, Cloud, Credential, OpenIdProvider, Tenant};
+use rebond::oauth::{entra, open_id};
 use rebond::vault::Name;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// What to do with apps.
@@ -23,13 +21,17 @@ pub enum AppCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Replace the client secret
+    /// Replace the client secret, or the certificate with its key
     Secret {
         /// Which app
         id: AppId,
-        /// File with the secret's value; - is standard input; asked for where it is left out
-        #[arg(long, value_name = "FILE")]
-        secret_file: Option<PathBuf>,
+        #[command(flatten)]
+        credential: CredentialArgs,
+    },
+    /// Print a link by which an administrator consents to the app for a whole directory
+    Consent {
+        /// Which app
+        id: AppId,
     },
     /// Remove a registration and its secret
     Remove {
@@ -40,6 +42,9 @@ pub enum AppCommand {
 
 const ADD_EXAMPLES: &str = "Examples:
   rebond app add m365 --tenant example.com --client-id 00000000-0000-4000-8000-000000000000
+  rebond app add m365 --tenant example.com --client-id … --certificate app.pem --secret-file app.key
+  rebond app add m365 --tenant example.com --client-id … --federated --stack rebond --redirect-uri …
+  rebond app add gmail --provider google --client-id … --secret-file secret.txt
   rebond app add m365 --tenant example.com --client-id … --secret-file secret.txt \\
       --redirect-uri https://abc123.execute-api.eu-west-1.amazonaws.com/oauth/callback --stack rebond
 
@@ -56,11 +61,17 @@ Register at the Microsoft Entra admin centre (App registrations, New registratio
 pub struct AddArgs {
     /// A name for it here: a-z, 0-9 and -
     id: AppId,
-    /// Directory (tenant) ID, a verified domain, organizations, common or consumers
+    /// Where it is registered: entra, google, or the https URL of any OpenID Connect provider
+    #[arg(long, default_value = "entra", value_name = "PROVIDER")]
+    provider: String,
+    /// What to ask another provider for beside who signs in; may be given several times
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    /// At Entra: directory (tenant) ID, a verified domain, organizations, common or consumers
     #[arg(long)]
-    tenant: Tenant,
+    tenant: Option<Tenant>,
     /// Application (client) ID
-    #[arg(long, value_name = "GUID")]
+    #[arg(long, value_name = "ID")]
     client_id: String,
     /// The redirect URI as it is registered, byte by byte [default: this machine's own]
     #[arg(long, value_name = "URI")]
@@ -68,9 +79,8 @@ pub struct AddArgs {
     /// The Microsoft cloud it is registered in
     #[arg(long, value_enum, default_value_t = CloudArg::Global)]
     cloud: CloudArg,
-    /// File with the client secret's value; - is standard input; asked for where it is left out
-    #[arg(long, value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    credential: CredentialArgs,
     /// Another login host that speaks as Entra does, such as a stand-in: http://localhost:PORT
     #[arg(long, value_name = "URL", hide = true)]
     authority: Option<String>,
@@ -104,13 +114,19 @@ pub async fn run(at: &Where, command: AppCommand) -> anyhow::Result<ExitCode> {
     match command {
         AppCommand::Add(args) => add(at, *args).await?,
         AppCommand::List { json } => list(&at.open().await?, json).await?,
-        AppCommand::Secret { id, secret_file } => {
+        AppCommand::Secret { id, credential } => {
             let place = at.open().await?;
-            if place.table().app(&id).await?.is_none() {
-                bail!("there is no app {id}: see `rebond app list`");
-            }
-            store_secret(&place, &id, secret_file).await?;
-            println!("The secret of {id} is replaced; it is used from the next renewal on.");
+            let given = credential.read()?;
+            let app = given.set(find(&place, &id).await?);
+            app.check()?;
+            given.store(&place, &id).await?;
+            place.table().replace_app(&app).await?;
+            given.tidy(&place, &id).await?;
+            println!("The credential of {id} is replaced; it is used from the next renewal on.");
+        }
+        AppCommand::Consent { id } => {
+            let place = at.open().await?;
+            crate::connect::ask_for_consent(&place, &find(&place, &id).await?).await?;
         }
         AppCommand::Remove { id } => remove(&at.open().await?, &id).await?,
     }
@@ -123,43 +139,65 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
         (None, None) => format!("http://{}/oauth/callback", at.settings()?.listen),
         (None, Some(_)) => bail!("--redirect-uri is needed: it is the output RedirectUri of the stack"),
     };
-    let app = App {
-        id: args.id,
-        cloud: args.cloud.into(),
-        tenant: args.tenant,
-        client_id: args.client_id,
-        redirect_uri,
-        credential: Credential::ClientSecret,
-        authority: args.authority,
+    let tenant = match args.tenant {
+        Some(tenant) => tenant,
+        None if args.provider == "entra" => {
+            bail!("--tenant is needed: the directory (tenant) ID of the mailboxes, or a verified domain")
+        }
+        None => Tenant::Common,
     };
-    app.check()?;
     let place = at.open().await?;
+    let given = args.credential.read()?;
+    let app = App {
+        cloud: args.cloud.into(),
+        authority: args.authority,
+        provider: discover(&place, &args.provider, &args.scopes).await?,
+        ..App::entra(args.id, tenant, args.client_id, redirect_uri)
+    };
+    let app = given.set(app);
+    app.check()?;
     if place.table().app(&app.id).await?.is_some() {
         bail!("there is an app {} already: `rebond app secret {}` replaces its secret", app.id, app.id);
     }
     // The vault first: an app whose secret is missing would be listed and not work.
-    store_secret(&place, &app.id, args.secret_file).await?;
+    given.store(&place, &app.id).await?;
     if !place.table().add_app(&app).await? {
         bail!("somebody added an app {} at this moment", app.id);
     }
-    println!(
-        "App {} is stored. At Entra ({}) its registration must have, under",
-        app.id,
-        entra::hosts(app.cloud).portal
-    );
-    println!("Authentication, platform Web, exactly this redirect URI:\n\n    {}\n", app.redirect_uri);
+    let portal = match &app.provider {
+        Some(provider) => provider.issuer.as_str(),
+        None => entra::hosts(app.cloud).portal,
+    };
+    println!("App {} is stored. At {portal} its registration must have,", app.id);
+    println!("under Authentication, platform Web, exactly this redirect URI:\n\n    {}\n", app.redirect_uri);
+    if app.credential == Credential::Federated {
+        credential::tell_federated(&place).await?;
+    }
     println!("Next: rebond account add NAME --mailbox ADDRESS --app {}", app.id);
     Ok(())
 }
 
-async fn store_secret(place: &Place, id: &AppId, file: Option<PathBuf>) -> anyhow::Result<()> {
-    let secret = secret_input::read("Client secret (its Value)", file.as_deref())?;
-    App::check_client_secret(secret.expose_secret())?;
-    place
-        .vault()
-        .put(&Name::App(id.clone()), uuid::Builder::from_random_bytes(crate::machine::random()?).into_uuid(), &secret)
-        .await?;
-    Ok(())
+/// An app, or the sentence that it is not there.
+pub(crate) async fn find(place: &Place, id: &AppId) -> anyhow::Result<App> {
+    match place.table().app(id).await? {
+        Some(app) => Ok(app),
+        None => bail!("there is no app {id}: see `rebond app list`"),
+    }
+}
+
+/// What another provider than Entra says of itself.
+async fn discover(place: &Place, word: &str, scopes: &[String]) -> anyhow::Result<Option<OpenIdProvider>> {
+    if word == "entra" {
+        return Ok(None);
+    }
+    let issuer = open_id::issuer(word)?;
+    let url = open_id::discovery_url(&issuer);
+    let request = http::Request::get(&url).body(Vec::new()).with_context(|| url.clone())?;
+    let answer = place.http()?.send(request).await?;
+    if answer.status() != http::StatusCode::OK {
+        bail!("{url} answered with HTTP {}: is this the issuer's own URL?", answer.status().as_u16());
+    }
+    Ok(Some(open_id::read_discovery(&issuer, answer.body(), scopes)?))
 }
 
 async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
@@ -174,9 +212,11 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         println!("There is no app yet: see `rebond app add --help`.");
         return Ok(());
     }
-    let mut table = crate::terminal::table(&["app", "tenant", "client id", "redirect URI"]);
+    let mut table = crate::terminal::table(&["app", "tenant", "client id", "proves itself by", "redirect URI"]);
     for app in apps {
-        table.add_row([app.id.to_string(), app.tenant.to_string(), app.client_id, app.redirect_uri]);
+        let by = credential::describe(&app);
+        let tenant = app.provider.map_or_else(|| app.tenant.to_string(), |provider| provider.issuer);
+        table.add_row([app.id.to_string(), tenant, app.client_id, by, app.redirect_uri]);
     }
     println!("{table}");
     Ok(())

@@ -8,8 +8,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{
-    Account, AccountId, AfterReading, App, Authentication, Cloud, Credential, Encryption, HealthState, Protocol,
-    Purpose, Server, Since,
+    Account, AccountId, AfterReading, App, Authentication, Encryption, HealthState, Protocol, Purpose, Server, Since,
 };
 use rebond::net::Reach;
 use rebond::poll::Summary;
@@ -74,15 +73,8 @@ impl Stage {
         let dir = tempfile::tempdir()?;
         let reach = Reach::public().with_loopback();
         let machine = Machine::with(dir.path(), Durability::Normal, reach, Some(imap.ca_pem().as_bytes())).await?;
-        let app = App {
-            id: "stand-in".parse()?,
-            cloud: Cloud::Global,
-            tenant: tenant.parse()?,
-            client_id: registered.client_id.clone(),
-            redirect_uri,
-            credential: Credential::ClientSecret,
-            authority: Some(entra.url().to_owned()),
-        };
+        let app = App::entra("stand-in".parse()?, tenant.parse()?, registered.client_id.clone(), redirect_uri);
+        let app = App { authority: Some(entra.url().to_owned()), ..app };
         let secret = registered.secrets.first().context("the stand-in's secret")?.value.clone();
         machine.vault.put(&Name::App(app.id.clone()), uuid::Uuid::nil(), &secret.into()).await?;
         machine.table.add_app(&app).await?;

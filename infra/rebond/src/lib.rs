@@ -5,6 +5,7 @@
 mod account;
 mod app;
 pub mod connect;
+mod credential;
 mod demo;
 pub mod embedded;
 pub mod machine;
@@ -54,11 +55,8 @@ enum Command {
     /// Mailboxes
     #[command(subcommand)]
     Account(account::AccountCommand),
-    /// Print the link that connects an account
-    Connect {
-        /// Which account
-        account: AccountId,
-    },
+    /// Connect an account: by a link (the default), by a code on another device, or by an administrator's consent
+    Connect(connect::ConnectArgs),
     /// Read one mailbox now
     Poll {
         /// Which account
@@ -84,7 +82,7 @@ pub async fn run() -> ExitCode {
         Command::Serve => serve::run(&cli.at).await,
         Command::App(command) => app::run(&cli.at, command).await,
         Command::Account(command) => account::run(&cli.at, command).await,
-        Command::Connect { account } => connect::run(&cli.at, &account).await,
+        Command::Connect(args) => connect::run(&cli.at, &args).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
         Command::Reports(args) => reports::run(&cli.at, &args).await,

@@ -2,7 +2,9 @@
 
 use crate::embedded::{self, Durability};
 use anyhow::{Context, bail};
+use rebond::connection::Connector;
 use rebond::grant::{Clock, Grants};
+use rebond::identity::TokenFile;
 use rebond::net::{Http, Reach, Tls};
 use rebond::poll::Poller;
 use rebond::secret::Secret;
@@ -31,6 +33,9 @@ pub struct Settings {
     pub durability: Durability,
     /// Accounts polled at once.
     pub polls_at_once: usize,
+    /// A file that somebody keeps fresh with a token that says who this process is: what apps with a federated
+    /// credential prove themselves with.
+    pub federated_token_file: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -41,6 +46,7 @@ impl Default for Settings {
             extra_ca: None,
             durability: Durability::Full,
             polls_at_once: 4,
+            federated_token_file: None,
         }
     }
 }
@@ -82,7 +88,11 @@ impl Machine {
             None => None,
         };
         let reach = Reach::parse(&settings.reach).context("reach")?;
-        Self::with(dir, settings.durability, reach, extra_ca.as_deref()).await
+        let machine = Self::with(dir, settings.durability, reach, extra_ca.as_deref()).await?;
+        Ok(match &settings.federated_token_file {
+            Some(file) => Self { grants: machine.grants.with_identity(Arc::new(TokenFile::new(file))), ..machine },
+            None => machine,
+        })
     }
 
     /// The same with reach and authorities given: for the demo.
@@ -129,7 +139,12 @@ impl Machine {
 
     /// The flow of `oauth-callback`.
     pub fn oauth_callback(&self) -> OauthCallback {
-        OauthCallback {
+        OauthCallback { connector: self.connector() }
+    }
+
+    /// What makes a connection of a provider's answer.
+    pub fn connector(&self) -> Connector {
+        Connector {
             table: self.table.clone(),
             vault: Arc::clone(&self.vault),
             grants: self.grants.clone(),

@@ -1,12 +1,11 @@
 //! Apps and accounts: what the operator named, checked at the edge so that nothing below re-checks it.
 
+mod app;
 mod health;
 mod id;
 mod settings;
 
+pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, InvalidId};
-pub use settings::{
-    Account, AfterReading, App, Authentication, Cloud, Credential, Encryption, Invalid, Protocol, Purpose, Server,
-    Since, Tenant,
-};
+pub use settings::{Account, AfterReading, Authentication, Encryption, Invalid, Protocol, Purpose, Server, Since};

@@ -1,4 +1,4 @@
-//! What an app and an account are made of, with the checks and the defaults.
+//! What an account is made of, with the checks and the defaults.
 
 use super::{AccountId, AppId};
 use serde::{Deserialize, Serialize};
@@ -8,164 +8,8 @@ use serde::{Deserialize, Serialize};
 #[error("{0}")]
 pub struct Invalid(pub String);
 
-fn invalid<T>(sentence: impl Into<String>) -> Result<T, Invalid> {
+pub(super) fn invalid<T>(sentence: impl Into<String>) -> Result<T, Invalid> {
     Err(Invalid(sentence.into()))
-}
-
-/// A Microsoft cloud; its hosts are data in [`crate::oauth::entra`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Cloud {
-    /// Worldwide, and GCC.
-    Global,
-    /// GCC High, of the government of the United States.
-    GccHigh,
-    /// The Department of Defense of the United States.
-    Dod,
-    /// Operated by 21Vianet in China.
-    China,
-}
-
-/// Who may sign in: a GUID, a verified domain, or one of Entra's three words.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Tenant {
-    /// The directory's id.
-    Id(uuid::Uuid),
-    /// A verified domain of the directory.
-    Domain(String),
-    /// Work accounts of any directory.
-    Organizations,
-    /// Work and personal accounts.
-    Common,
-    /// Personal accounts.
-    Consumers,
-}
-
-impl TryFrom<String> for Tenant {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        match text.as_str() {
-            "organizations" => return Ok(Self::Organizations),
-            "common" => return Ok(Self::Common),
-            "consumers" => return Ok(Self::Consumers),
-            _ => {}
-        }
-        if let Ok(id) = text.parse() {
-            return Ok(Self::Id(id));
-        }
-        match idna::domain_to_ascii_strict(&text) {
-            Ok(domain) if domain.contains('.') => Ok(Self::Domain(domain)),
-            _ => invalid(format!(
-                "{text:?} is no tenant: give the directory (tenant) ID, a verified domain, organizations, common or consumers"
-            )),
-        }
-    }
-}
-
-impl std::str::FromStr for Tenant {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl From<Tenant> for String {
-    fn from(tenant: Tenant) -> Self {
-        tenant.to_string()
-    }
-}
-
-impl std::fmt::Display for Tenant {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Id(id) => write!(f, "{id}"),
-            Self::Domain(domain) => f.write_str(domain),
-            Self::Organizations => f.write_str("organizations"),
-            Self::Common => f.write_str("common"),
-            Self::Consumers => f.write_str("consumers"),
-        }
-    }
-}
-
-/// How an app proves itself to the provider. The secret itself is in the vault, under the app's id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Credential {
-    /// A client secret's value.
-    ClientSecret,
-}
-
-/// A registration at an identity provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct App {
-    /// Its name here.
-    pub id: AppId,
-    /// Which Microsoft cloud it is registered in.
-    pub cloud: Cloud,
-    /// Whose accounts may sign in.
-    pub tenant: Tenant,
-    /// "Application (client) ID".
-    pub client_id: String,
-    /// Compared byte by byte by Entra (AADSTS50011), so it is kept as it was typed.
-    pub redirect_uri: String,
-    /// How it proves itself.
-    pub credential: Credential,
-    /// Another login host than the cloud's own: the stand-in on one machine, or a provider like Entra.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authority: Option<String>,
-}
-
-impl App {
-    /// Checks what Entra would refuse later, and says it in the operator's words.
-    pub fn check(&self) -> Result<(), Invalid> {
-        if self.client_id.parse::<uuid::Uuid>().is_err() && self.authority.is_none() {
-            return invalid(format!(
-                "client id {:?} is no GUID: copy \"Application (client) ID\" from the registration's Overview",
-                self.client_id
-            ));
-        }
-        let Ok(uri) = url::Url::parse(&self.redirect_uri) else {
-            return invalid(format!("redirect URI {:?} is no URL", self.redirect_uri));
-        };
-        let loopback = matches!(uri.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        if uri.scheme() != "https" && !(uri.scheme() == "http" && loopback) {
-            return invalid(format!(
-                "redirect URI {} must be https: Entra accepts http for localhost alone",
-                self.redirect_uri
-            ));
-        }
-        if uri.query().is_some() || uri.fragment().is_some() {
-            return invalid("the redirect URI must have no query and no fragment");
-        }
-        if uri.path().ends_with("/nativeclient") {
-            return invalid(
-                "…/nativeclient belongs to the platform \"Mobile and desktop\": the code would land on a page nobody owns. \
-                 Register this deployment's own /oauth/callback under the platform Web",
-            );
-        }
-        if !matches!(uri.path(), "/oauth/callback" | "/nl/jsp/oauth.jsp") {
-            return invalid(format!(
-                "redirect URI {} must end in /oauth/callback (or /nl/jsp/oauth.jsp): that is where the answer is read",
-                self.redirect_uri
-            ));
-        }
-        Ok(())
-    }
-
-    /// Checks a client secret: a GUID is almost surely the secret's *ID*, which Entra answers with AADSTS7000215.
-    pub fn check_client_secret(secret: &str) -> Result<(), Invalid> {
-        if secret.trim().is_empty() {
-            return invalid("the client secret is empty");
-        }
-        if secret.trim().parse::<uuid::Uuid>().is_ok() {
-            return invalid(
-                "this is a GUID: it is the secret's ID, not its value. Under \"Certificates & secrets\" copy the column \
-                 \"Value\" (it is shown only once, when the secret is made)",
-            );
-        }
-        Ok(())
-    }
 }
 
 /// How a mailbox is read.
@@ -263,6 +107,11 @@ pub enum Authentication {
     },
     /// A person consented; the grant is in the vault.
     OauthUser {
+        /// Which registration.
+        app: AppId,
+    },
+    /// The app opens it for itself: no grant and no person (client credentials, RFC 6749 §4.4).
+    OauthApp {
         /// Which registration.
         app: AppId,
     },
@@ -399,7 +248,7 @@ impl Account {
 
     /// Checks the settings against each other.
     pub fn check(&self) -> Result<(), Invalid> {
-        let oauth = matches!(self.authentication, Authentication::OauthUser { .. });
+        let oauth = self.app().is_some();
         if self.server.encryption == Encryption::None {
             if oauth {
                 return invalid(format!(
@@ -449,8 +298,13 @@ impl Account {
     /// The app of an OAuth account.
     pub fn app(&self) -> Option<&AppId> {
         match &self.authentication {
-            Authentication::OauthUser { app } => Some(app),
+            Authentication::OauthUser { app } | Authentication::OauthApp { app } => Some(app),
             Authentication::Password { .. } => None,
         }
+    }
+
+    /// Whether somebody must sign in before it can be read.
+    pub fn needs_person(&self) -> bool {
+        matches!(self.authentication, Authentication::OauthUser { .. })
     }
 }

@@ -19,6 +19,15 @@ pub enum GrantFault {
     /// The app's client secret is not in the vault.
     #[error("there is no client secret for app {0}: store it with `rebond app secret {0}`")]
     NoSecret(AppId),
+    /// The certificate's private key is not in the vault, or is none that can sign.
+    #[error("there is no usable private key for app {0}: store it with `rebond app secret {0} --certificate FILE`")]
+    BadKey(AppId),
+    /// This process cannot say who it is.
+    #[error(transparent)]
+    Identity(#[from] crate::identity::IdentityError),
+    /// The app's own token opens no mailbox: an administrator has not granted it that.
+    #[error("the app's token carries no {0}: an administrator has not granted it")]
+    NoPermission(&'static str),
     /// The app's settings make no request.
     #[error(transparent)]
     Settings(#[from] crate::account::Invalid),
@@ -66,6 +75,8 @@ impl GrantFault {
     pub fn health(&self) -> (HealthState, &'static str) {
         match self {
             Self::NotConnected => (HealthState::NotConnected, "sign-in-again"),
+            Self::BadKey(_) | Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
+            Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),
             Self::NoSecret(_) => (HealthState::Misconfigured, "client-secret-missing"),
             Self::Refused(refusal) => {

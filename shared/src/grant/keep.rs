@@ -1,7 +1,7 @@
 //! Keeping a grant: what stands in the vault, and which generation is true.
 
 use super::{GrantFault, Grants, Warm};
-use crate::account::{AccountId, App};
+use crate::account::{AccountId, App, Authentication};
 use crate::oauth::{Principal, Tokens};
 use crate::secret::{ExposeSecret, Secret};
 use crate::table::AccountItem;
@@ -73,6 +73,9 @@ impl Grants {
     /// A token for the mailbox, good for at least five minutes more: the stored one, or a new one.
     pub async fn access_token(&self, item: &AccountItem) -> Result<Secret, GrantFault> {
         let id = &item.account.id;
+        if let Authentication::OauthApp { app } = &item.account.authentication {
+            return self.app_token(&self.app(app).await?, false).await;
+        }
         if item.principal.is_none() {
             return Err(GrantFault::NotConnected);
         }
@@ -91,6 +94,9 @@ impl Grants {
     /// One flight across all processes; who loses reads the winner's token.
     pub async fn renew(&self, item: &AccountItem) -> Result<Secret, GrantFault> {
         let (id, old) = (&item.account.id, item.generation);
+        if let Authentication::OauthApp { app } = &item.account.authentication {
+            return self.app_token(&self.app(app).await?, true).await;
+        }
         let app = self.app(item.account.app().ok_or(GrantFault::NotConnected)?).await?;
         let waited = tokio::time::Instant::now() + WAIT;
         loop {

@@ -5,17 +5,24 @@
 //! so two writers of one generation cannot both win; the table's generation says which version is true. A crash
 //! between the vault and the table leaves the next generation's version behind, and whoever comes next adopts it.
 
+mod app_only;
+mod device;
 mod fault;
 mod keep;
+mod proof;
 mod token;
 
+pub use device::DeviceCode;
 pub use fault::GrantFault;
+pub use proof::private_key;
 
 use crate::account::{App, AppId};
+use crate::identity::Identity;
 use crate::net::Http;
 use crate::secret::Secret;
 use crate::table::Table;
-use crate::vault::{Name, Vault, Version};
+use crate::vault::Vault;
+use app_only::AppTokens;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -32,6 +39,10 @@ pub struct Grants {
     clock: Clock,
     /// Access tokens by account and generation, so that a warm function does not ask the vault at each poll.
     warm: Arc<Mutex<HashMap<String, Warm>>>,
+    /// Tokens of apps themselves; they are nowhere else.
+    app_tokens: AppTokens,
+    /// Who this process is, for apps with a federated credential.
+    identity: Option<Arc<dyn Identity>>,
 }
 
 #[derive(Clone)]
@@ -44,17 +55,17 @@ struct Warm {
 impl Grants {
     /// Grants in this table and vault, renewed over this HTTP client.
     pub fn new(table: Table, vault: Arc<dyn Vault>, http: Http, clock: Clock) -> Self {
-        Self { table, vault, http, clock, warm: Arc::default() }
+        Self { table, vault, http, clock, warm: Arc::default(), app_tokens: AppTokens::default(), identity: None }
+    }
+
+    /// The same for a process that can say who it is.
+    #[must_use]
+    pub fn with_identity(self, identity: Arc<dyn Identity>) -> Self {
+        Self { identity: Some(identity), ..self }
     }
 
     /// An app by its id.
     pub async fn app(&self, id: &AppId) -> Result<App, GrantFault> {
         self.table.app(id).await?.ok_or_else(|| GrantFault::NoApp(id.clone()))
-    }
-
-    /// What an app proves itself with.
-    async fn client_secret(&self, app: &App) -> Result<Secret, GrantFault> {
-        let secret = self.vault.get(&Name::App(app.id.clone()), Version::Current).await?;
-        secret.ok_or_else(|| GrantFault::NoSecret(app.id.clone()))
     }
 }

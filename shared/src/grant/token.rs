@@ -3,7 +3,7 @@
 use super::{GrantFault, Grants};
 use crate::account::{App, Protocol};
 use crate::net::{Http, NetError};
-use crate::oauth::{Refusal, TokenResponse, Tokens, accept, endpoint, entra};
+use crate::oauth::{Refusal, TokenResponse, Tokens, accept, endpoint, entra, provider};
 use crate::secret::{ExposeSecret, Secret};
 use futures::future::BoxFuture;
 use http::header::RETRY_AFTER;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 /// What the HTTP function says instead of an answer.
 #[derive(Debug, thiserror::Error)]
-enum Unanswered {
+pub(super) enum Unanswered {
     #[error(transparent)]
     Net(#[from] NetError),
     #[error("HTTP {status}")]
@@ -23,14 +23,19 @@ enum Unanswered {
 }
 
 /// Our HTTP function as `oauth2` calls it. 429 and 5xx are the server's trouble whatever their body says.
-struct Exchange<'a> {
+pub(super) struct Exchange<'a> {
     http: &'a Http,
     status: AtomicU16,
 }
 
 impl<'a> Exchange<'a> {
-    fn new(http: &'a Http) -> Self {
+    pub(super) fn new(http: &'a Http) -> Self {
         Self { http, status: AtomicU16::new(0) }
+    }
+
+    /// HTTP status of the last answer.
+    pub(super) fn status(&self) -> u16 {
+        self.status.load(Ordering::Relaxed)
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
@@ -57,46 +62,72 @@ impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
 impl Grants {
     /// Redeems an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
     pub async fn redeem(&self, app: &App, code: &Secret, verifier: &Secret) -> Result<Tokens, GrantFault> {
-        let endpoint = endpoint(app, Some(&self.client_secret(app).await?))?;
+        let proof = self.proof(app).await?;
+        let endpoint = endpoint(app, proof.secret())?;
         let exchange = Exchange::new(&self.http);
-        let answer = endpoint
+        let mut request = endpoint
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
-            .request_async(&exchange)
-            .await;
-        self.take(answer, exchange.status.into_inner())
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
+        for (name, value) in proof.parameters() {
+            request = request.add_extra_param(name, value);
+        }
+        let answer = request.request_async(&exchange).await;
+        self.take(answer, exchange.status())
     }
 
     /// Renews with a refresh token (RFC 6749 §6). The scopes name the resource: one refresh token opens several.
     pub(super) async fn renew_once(&self, app: &App, refresh_token: &Secret) -> Result<Tokens, GrantFault> {
-        let endpoint = endpoint(app, Some(&self.client_secret(app).await?))?;
+        let proof = self.proof(app).await?;
+        let endpoint = endpoint(app, proof.secret())?;
         let exchange = Exchange::new(&self.http);
-        let answer = endpoint
-            .exchange_refresh_token(&RefreshToken::new(refresh_token.expose_secret().to_owned()))
-            .add_scopes(entra::scopes(app.cloud, Protocol::Imap).into_iter().map(Scope::new))
-            .request_async(&exchange)
-            .await;
-        self.take(answer, exchange.status.into_inner())
+        let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+        let mut request = endpoint
+            .exchange_refresh_token(&refresh_token)
+            .add_scopes(provider::scopes(app, Protocol::Imap).into_iter().map(Scope::new));
+        for (name, value) in proof.parameters() {
+            request = request.add_extra_param(name, value);
+        }
+        let answer = request.request_async(&exchange).await;
+        self.take(answer, exchange.status())
     }
 
-    fn take(
+    /// A token of the app itself (RFC 6749 §4.4).
+    pub(super) async fn app_only(&self, app: &App) -> Result<Tokens, GrantFault> {
+        let proof = self.proof(app).await?;
+        let endpoint = endpoint(app, proof.secret())?;
+        let exchange = Exchange::new(&self.http);
+        let mut request = endpoint.exchange_client_credentials().add_scope(Scope::new(entra::app_scope(app.cloud)));
+        for (name, value) in proof.parameters() {
+            request = request.add_extra_param(name, value);
+        }
+        let answer = request.request_async(&exchange).await;
+        self.take(answer, exchange.status())
+    }
+
+    pub(super) fn take(
         &self,
         answer: Result<TokenResponse, RequestTokenError<Unanswered, Refusal>>,
         status: u16,
     ) -> Result<Tokens, GrantFault> {
         match answer {
             Ok(answer) => Ok(accept(&answer, (self.clock)())),
-            Err(RequestTokenError::ServerResponse(refusal)) => Err(GrantFault::Refused(refusal.bounded())),
-            Err(RequestTokenError::Request(Unanswered::Net(error))) => Err(GrantFault::Unreachable(error)),
-            Err(RequestTokenError::Request(Unanswered::Busy { status, retry_after })) => {
-                Err(GrantFault::Busy { status, retry_after })
+            Err(error) => Err(self.explain(error, status)),
+        }
+    }
+
+    pub(super) fn explain(&self, error: RequestTokenError<Unanswered, Refusal>, status: u16) -> GrantFault {
+        match error {
+            RequestTokenError::ServerResponse(refusal) => GrantFault::Refused(refusal.bounded()),
+            RequestTokenError::Request(Unanswered::Net(error)) => GrantFault::Unreachable(error),
+            RequestTokenError::Request(Unanswered::Busy { status, retry_after }) => {
+                GrantFault::Busy { status, retry_after }
             }
             // A 200 that carries a refusal all the same; the body itself is never kept: it may hold tokens.
-            Err(RequestTokenError::Parse(_, body)) => match serde_json::from_slice::<Refusal>(&body) {
-                Ok(refusal) if !refusal.error.is_empty() => Err(GrantFault::Refused(refusal.bounded())),
-                _ => Err(GrantFault::Nonsense { status }),
+            RequestTokenError::Parse(_, body) => match serde_json::from_slice::<Refusal>(&body) {
+                Ok(refusal) if !refusal.error.is_empty() => GrantFault::Refused(refusal.bounded()),
+                _ => GrantFault::Nonsense { status },
             },
-            Err(RequestTokenError::Other(_)) => Err(GrantFault::Nonsense { status }),
+            RequestTokenError::Other(_) => GrantFault::Nonsense { status },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636), by the crate `oauth2`.
 
-use super::{Pending, Refusal, SigningKey, TokenResponse, entra};
-use crate::account::{App, Invalid, Protocol};
+use super::{Pending, Refusal, SigningKey, TokenResponse, entra, provider};
+use crate::account::{App, Invalid, Protocol, Tenant};
 use crate::secret::{ExposeSecret, Secret};
 use oauth2::basic::{BasicErrorResponseType, BasicTokenType};
 use oauth2::{
@@ -24,13 +24,17 @@ pub type Endpoint = Client<
     EndpointSet,
 >;
 
-/// The endpoints of an app. The secret goes into the request body: Entra takes it there in every flow.
+/// The endpoints of an app. The secret goes into the request body: Entra takes it there in every flow. A provider that
+/// takes it in the header alone gets it there (RFC 6749 §2.3.1).
 pub fn endpoint(app: &App, secret: Option<&Secret>) -> Result<Endpoint, Invalid> {
     let wrong = |what: &str, error: url::ParseError| Invalid(format!("app {}: {what}: {error}", app.id));
     let client = Client::new(ClientId::new(app.client_id.clone()))
-        .set_auth_type(AuthType::RequestBody)
-        .set_auth_uri(AuthUrl::new(entra::url(app, "oauth2/v2.0/authorize")).map_err(|e| wrong("login host", e))?)
-        .set_token_uri(TokenUrl::new(entra::url(app, "oauth2/v2.0/token")).map_err(|e| wrong("login host", e))?)
+        .set_auth_type(match app.provider.as_ref().is_some_and(|provider| provider.basic) {
+            true => AuthType::BasicAuth,
+            false => AuthType::RequestBody,
+        })
+        .set_auth_uri(AuthUrl::new(provider::authorization_endpoint(app)).map_err(|e| wrong("login host", e))?)
+        .set_token_uri(TokenUrl::new(provider::token_endpoint(app)).map_err(|e| wrong("login host", e))?)
         .set_redirect_uri(RedirectUrl::new(app.redirect_uri.clone()).map_err(|e| wrong("redirect URI", e))?);
     Ok(match secret {
         Some(secret) => client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
@@ -38,8 +42,7 @@ pub fn endpoint(app: &App, secret: Option<&Secret>) -> Result<Endpoint, Invalid>
     })
 }
 
-/// Where the browser is sent: `response_type=code`, `response_mode=query`, S256, state, nonce, and the mailbox as
-/// a hint of who should sign in. `select_account` lets a person who is signed in as themselves choose the other.
+/// Where the browser is sent: `response_type=code`, S256, state, nonce, and the mailbox as a hint of who should sign in.
 pub fn authorization_url(
     app: &App,
     protocol: Protocol,
@@ -48,14 +51,33 @@ pub fn authorization_url(
     key: &SigningKey,
 ) -> Result<url::Url, Invalid> {
     let verifier = PkceCodeVerifier::new(pending.verifier(key).expose_secret().to_owned());
-    let (url, _) = endpoint(app, None)?
+    let endpoint = endpoint(app, None)?;
+    let mut request = endpoint
         .authorize_url(|| CsrfToken::new(pending.state().to_owned()))
-        .add_scopes(entra::scopes(app.cloud, protocol).into_iter().map(Scope::new))
+        .add_scopes(provider::scopes(app, protocol).into_iter().map(Scope::new))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-        .add_extra_param("response_mode", "query")
         .add_extra_param("nonce", pending.nonce(key))
-        .add_extra_param("login_hint", login_hint)
-        .add_extra_param("prompt", "select_account")
-        .url();
-    Ok(url)
+        .add_extra_param("login_hint", login_hint);
+    for (name, value) in provider::extra(app) {
+        request = request.add_extra_param(name, value);
+    }
+    Ok(request.url().0)
+}
+
+/// Where an administrator consents to all that the registration declares of the mail resource, for their whole directory
+/// (Microsoft, "Admin consent on the Microsoft identity platform"; `common` is not allowed there).
+pub fn admin_consent_url(app: &App, state: &str) -> Result<url::Url, Invalid> {
+    app.check_admin_consent()?;
+    let tenant = if app.tenant == Tenant::Common { Tenant::Organizations } else { app.tenant.clone() };
+    let app = App { tenant, ..app.clone() };
+    let url = url::Url::parse_with_params(
+        &entra::url(&app, "v2.0/adminconsent"),
+        [
+            ("client_id", app.client_id.as_str()),
+            ("redirect_uri", &app.redirect_uri),
+            ("state", state),
+            ("scope", &entra::app_scope(app.cloud)),
+        ],
+    );
+    url.map_err(|error| Invalid(format!("app {}: login host: {error}", app.id)))
 }

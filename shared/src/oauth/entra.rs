@@ -4,6 +4,8 @@
 //! OAuth". The scope of a person's token is named after the host the mail protocols of that cloud live on.
 
 use crate::account::{App, Cloud, Protocol, Tenant};
+use crate::secret::{ExposeSecret, Secret};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 /// What differs between clouds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub struct CloudHosts {
     pub mail: &'static str,
     /// The resource that a person's mail scopes belong to.
     pub scope: &'static str,
+    /// The resource that the app's own mail permissions belong to.
+    pub app_scope: &'static str,
 }
 
 /// The hosts of a cloud.
@@ -26,32 +30,40 @@ pub const fn hosts(cloud: Cloud) -> CloudHosts {
             portal: "https://entra.microsoft.com",
             mail: "outlook.office365.com",
             scope: "https://outlook.office.com",
+            app_scope: "https://outlook.office365.com",
         },
         Cloud::GccHigh => CloudHosts {
             login: "https://login.microsoftonline.us",
             portal: "https://portal.azure.us",
             mail: "outlook.office365.us",
             scope: "https://outlook.office365.us",
+            app_scope: "https://outlook.office365.us",
         },
         Cloud::Dod => CloudHosts {
             login: "https://login.microsoftonline.us",
             portal: "https://portal.azure.us",
             mail: "outlook-dod.office365.us",
             scope: "https://outlook-dod.office365.us",
+            app_scope: "https://outlook-dod.office365.us",
         },
         Cloud::China => CloudHosts {
             login: "https://login.partner.microsoftonline.cn",
             portal: "https://portal.azure.cn",
             mail: "partner.outlook.cn",
             scope: "https://partner.outlook.cn",
+            app_scope: "https://partner.outlook.cn",
         },
     }
 }
 
+/// The login host of an app, without a slash at its end.
+pub fn authority(app: &App) -> &str {
+    app.authority.as_deref().unwrap_or(hosts(app.cloud).login).trim_end_matches('/')
+}
+
 /// Where `path` (as `oauth2/v2.0/token`) of an app's tenant is.
 pub fn url(app: &App, path: &str) -> String {
-    let authority = app.authority.as_deref().unwrap_or(hosts(app.cloud).login).trim_end_matches('/');
-    format!("{authority}/{}/{path}", app.tenant)
+    format!("{}/{}/{path}", authority(app), app.tenant)
 }
 
 /// The scopes asked of a person: who they are, a refresh token, and the protocol's own permission.
@@ -65,8 +77,36 @@ pub fn scopes(cloud: Cloud, protocol: Protocol) -> Vec<String> {
     scopes
 }
 
-/// The tenant that personal accounts live in.
-pub const CONSUMERS_TENANT: uuid::Uuid = uuid::Uuid::from_u128(0x9188040d_6c67_4c5b_b112_36a304b66dad);
+/// The scope of the app's own token: everything an administrator granted it at the resource
+/// (Microsoft, "OAuth 2.0 client credentials flow").
+pub fn app_scope(cloud: Cloud) -> String {
+    format!("{}/.default", hosts(cloud).app_scope)
+}
+
+/// The application permission that a protocol needs.
+pub fn app_role(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Imap => "IMAP.AccessAsApp",
+    }
+}
+
+/// Whether an app's own token says that it lacks the permission for a protocol. Exchange alone decides: this only
+/// explains a refusal, and a token that cannot be read says nothing.
+pub fn lacks_role(token: &Secret, protocol: Protocol) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        #[serde(default)]
+        roles: Vec<String>,
+    }
+    let part = token.expose_secret().split('.').nth(1);
+    let claims = part.and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
+    claims.is_some_and(|claims| !claims.roles.iter().any(|role| role == app_role(protocol)))
+}
+
+/// The audience of a token that proves an app from outside ("Workload identity federation"; it is the default of a
+/// federated credential in every cloud).
+pub const EXCHANGE_AUDIENCE: &str = "api://AzureADTokenExchange";
 
 /// Whether somebody of directory `tid` is whom the app was registered for. `domain` cannot be compared with a
 /// GUID without asking; there the token endpoint of that very domain vouches for it.
@@ -74,7 +114,7 @@ pub fn admits(tenant: &Tenant, tid: uuid::Uuid) -> bool {
     match tenant {
         Tenant::Id(id) => *id == tid,
         Tenant::Domain(_) | Tenant::Common => true,
-        Tenant::Organizations => tid != CONSUMERS_TENANT,
-        Tenant::Consumers => tid == CONSUMERS_TENANT,
+        Tenant::Organizations => tid != Tenant::CONSUMERS_ID,
+        Tenant::Consumers => tid == Tenant::CONSUMERS_ID,
     }
 }

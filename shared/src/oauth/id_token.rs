@@ -11,15 +11,22 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A person (or robot) in a directory.
+/// A person (or robot) in a directory. The two ids together are who it is; the name is for people to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Principal {
-    /// The directory.
-    pub tid: Uuid,
-    /// The object in it.
-    pub oid: Uuid,
-    /// How they call themselves; for people to read, never to decide by.
+    /// The directory: `tid` at Entra, the issuer elsewhere.
+    pub directory: String,
+    /// Who it is in the directory: `oid` at Entra, `sub` elsewhere.
+    pub subject: String,
+    /// How they call themselves; never to decide by.
     pub name: String,
+}
+
+impl Principal {
+    /// Whether it is the same person, whatever they call themselves now.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.directory, &self.subject) == (&other.directory, &other.subject)
+    }
 }
 
 /// An ID token that does not prove who signed in.
@@ -39,42 +46,86 @@ pub enum IdTokenError {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    aud: String,
+    sub: Option<String>,
+    aud: Audience,
+    azp: Option<String>,
     exp: i64,
     nonce: Option<String>,
-    tid: Uuid,
-    oid: Uuid,
+    tid: Option<Uuid>,
+    oid: Option<Uuid>,
     preferred_username: Option<String>,
     email: Option<String>,
 }
 
-/// Reads and checks an ID token.
-pub fn verify_id_token(token: &Secret, app: &App, nonce: &str, now: Timestamp) -> Result<Principal, IdTokenError> {
+/// One or several (RFC 7519 §4.1.3).
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Claims {
+    /// OpenID Connect Core §3.1.3.7, items 3 to 5.
+    fn is_for(&self, client_id: &str) -> bool {
+        let among = match &self.aud {
+            Audience::One(aud) => aud == client_id,
+            Audience::Several(several) => several.iter().any(|aud| aud == client_id),
+        };
+        among && self.azp.as_deref().is_none_or(|azp| azp == client_id)
+    }
+}
+
+/// Reads and checks an ID token. A flow without a browser of its own has no nonce (RFC 8628): there the device code,
+/// which never left this process, ties the answer to the question.
+pub fn verify_id_token(
+    token: &Secret,
+    app: &App,
+    nonce: Option<&str>,
+    now: Timestamp,
+) -> Result<Principal, IdTokenError> {
     let claims = claims(token.expose_secret()).ok_or(IdTokenError::Unreadable)?;
-    if claims.aud != app.client_id {
+    if !claims.is_for(&app.client_id) {
         return Err(IdTokenError::NotOurs("aud"));
     }
-    if claims.nonce.as_deref() != Some(nonce) {
+    if nonce.is_some() && claims.nonce.as_deref() != nonce {
         return Err(IdTokenError::NotOurs("nonce"));
     }
     // Five minutes for clocks that differ.
-    if claims.exp + 300 < now.as_second() {
+    if claims.exp.saturating_add(300) < now.as_second() {
         return Err(IdTokenError::NotOurs("exp"));
     }
-    // The issuer names the directory of the person, whatever word stood in the endpoint's URL.
-    let own = App { tenant: Tenant::Id(claims.tid), ..app.clone() };
+    let (directory, subject) = match &app.provider {
+        Some(provider) => open_id_person(&claims, &provider.issuer)?,
+        None => entra_person(&claims, app)?,
+    };
+    let name = claims.preferred_username.or(claims.email).unwrap_or_default();
+    let name = name.chars().filter(|c| !c.is_control()).take(320).collect();
+    Ok(Principal { directory, subject, name })
+}
+
+/// The issuer names the directory of the person, whatever word stood in the endpoint's URL.
+fn entra_person(claims: &Claims, app: &App) -> Result<(String, String), IdTokenError> {
+    let (tid, oid) = claims.tid.zip(claims.oid).ok_or(IdTokenError::Unreadable)?;
+    let own = App { tenant: Tenant::Id(tid), ..app.clone() };
     if claims.iss != entra::url(&own, "v2.0") {
         return Err(IdTokenError::NotOurs("iss"));
     }
-    if !entra::admits(&app.tenant, claims.tid) {
-        return Err(IdTokenError::OtherTenant(claims.tid));
+    match entra::admits(&app.tenant, tid) {
+        true => Ok((tid.to_string(), oid.to_string())),
+        false => Err(IdTokenError::OtherTenant(tid)),
     }
-    let name = claims.preferred_username.or(claims.email).unwrap_or_default();
-    Ok(Principal {
-        tid: claims.tid,
-        oid: claims.oid,
-        name: name.chars().filter(|c| !c.is_control()).take(320).collect(),
-    })
+}
+
+/// Google has two names for itself ("OpenID Connect", Validating an ID token).
+fn open_id_person(claims: &Claims, issuer: &str) -> Result<(String, String), IdTokenError> {
+    let google = issuer == "https://accounts.google.com" && claims.iss == "accounts.google.com";
+    if claims.iss != issuer && !google {
+        return Err(IdTokenError::NotOurs("iss"));
+    }
+    // OpenID Connect Core §2: at most 255 ASCII characters.
+    let subject = claims.sub.clone().filter(|sub| !sub.is_empty() && sub.len() <= 255);
+    Ok((issuer.to_owned(), subject.ok_or(IdTokenError::Unreadable)?))
 }
 
 fn claims(token: &str) -> Option<Claims> {
@@ -86,21 +137,15 @@ fn claims(token: &str) -> Option<Claims> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::account::{Cloud, Credential};
+    use crate::account::OpenIdProvider;
 
     const TID: &str = "11111111-1111-4111-8111-111111111111";
     const OID: &str = "22222222-2222-4222-8222-222222222222";
 
     fn app(tenant: &str) -> App {
-        App {
-            id: "m365".parse().unwrap(),
-            cloud: Cloud::Global,
-            tenant: tenant.parse().unwrap(),
-            client_id: "33333333-3333-4333-8333-333333333333".into(),
-            redirect_uri: "https://example.com/oauth/callback".into(),
-            credential: Credential::ClientSecret,
-            authority: None,
-        }
+        let client_id = "33333333-3333-4333-8333-333333333333";
+        let redirect_uri = "https://example.com/oauth/callback";
+        App::entra("m365".parse().unwrap(), tenant.parse().unwrap(), client_id, redirect_uri)
     }
 
     fn token(changes: &[(&str, serde_json::Value)]) -> Secret {
@@ -119,10 +164,10 @@ mod tests {
     fn each_claim_is_checked() {
         let now = Timestamp::from_second(1_000).unwrap();
         let check = |tenant: &str, changes: &[(&str, serde_json::Value)]| {
-            verify_id_token(&token(changes), &app(tenant), "n", now)
+            verify_id_token(&token(changes), &app(tenant), Some("n"), now)
         };
         for tenant in ["common", "organizations", TID, "example.com"] {
-            assert_eq!(check(tenant, &[]).unwrap().oid.to_string(), OID, "{tenant}");
+            assert_eq!(check(tenant, &[]).unwrap().subject, OID, "{tenant}");
         }
         assert_eq!(check("common", &[("aud", "x".into())]), Err(IdTokenError::NotOurs("aud")));
         assert_eq!(check("common", &[("nonce", "m".into())]), Err(IdTokenError::NotOurs("nonce")));
@@ -132,6 +177,40 @@ mod tests {
         assert!(matches!(check("consumers", &[]), Err(IdTokenError::OtherTenant(_))));
         assert!(matches!(check(OID, &[]), Err(IdTokenError::OtherTenant(_))));
         assert_eq!(check("common", &[("tid", "x".into())]), Err(IdTokenError::Unreadable));
-        assert_eq!(verify_id_token(&"nonsense".into(), &app("common"), "n", now), Err(IdTokenError::Unreadable));
+        assert_eq!(verify_id_token(&"nonsense".into(), &app("common"), Some("n"), now), Err(IdTokenError::Unreadable));
+        assert!(verify_id_token(&token(&[("nonce", serde_json::Value::Null)]), &app("common"), None, now).is_ok());
+    }
+
+    #[test]
+    fn another_provider_names_people_by_issuer_and_sub() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let check = |issuer: &str, changes: &[(&str, serde_json::Value)]| {
+            let provider = OpenIdProvider {
+                issuer: issuer.into(),
+                authorization_endpoint: String::new(),
+                token_endpoint: String::new(),
+                device_authorization_endpoint: None,
+                basic: false,
+                scopes: vec![],
+                extra: vec![],
+            };
+            let app = App { provider: Some(provider), ..app("common") };
+            let mut all = vec![("iss", issuer.into()), ("sub", "7".into()), ("tid", serde_json::Value::Null)];
+            all.extend_from_slice(changes);
+            verify_id_token(&token(&all), &app, Some("n"), now)
+        };
+        let own = "https://id.example.com";
+        let who = check(own, &[]).unwrap();
+        assert_eq!((who.directory.as_str(), who.subject.as_str()), (own, "7"));
+        let ours = app("common").client_id;
+        assert!(check(own, &[("aud", serde_json::json!([ours, "other"])), ("azp", ours.clone().into())]).is_ok());
+        assert_eq!(
+            check(own, &[("aud", serde_json::json!([ours, "other"])), ("azp", "other".into())]),
+            Err(IdTokenError::NotOurs("aud"))
+        );
+        assert_eq!(check(own, &[("iss", "https://evil.example".into())]), Err(IdTokenError::NotOurs("iss")));
+        assert_eq!(check(own, &[("iss", "id.example.com".into())]), Err(IdTokenError::NotOurs("iss")));
+        assert_eq!(check(own, &[("sub", "".into())]), Err(IdTokenError::Unreadable));
+        assert!(check("https://accounts.google.com", &[("iss", "accounts.google.com".into())]).is_ok());
     }
 }

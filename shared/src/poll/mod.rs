@@ -16,6 +16,7 @@ use crate::grant::{Clock, GrantFault, Grants};
 use crate::mailbox::imap::Imap;
 use crate::mailbox::{FaultKind, Login, MailboxFault};
 use crate::net::{Reach, Tls};
+use crate::oauth::entra;
 use crate::table::{AccountItem, Busy, LastPoll, Lease, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
 use serde::{Deserialize, Serialize};
@@ -225,14 +226,19 @@ impl Poller {
     /// a change before us, and POP and IMAP servers hide an expired token behind "bad password".
     async fn open(&self, item: &AccountItem, deadline: Instant) -> Result<Imap, Stop> {
         let account = &item.account;
-        let oauth = matches!(account.authentication, Authentication::OauthUser { .. });
+        let oauth = account.app().is_some();
+        let app_only = oauth && !account.needs_person();
         let login = self.login(item, false).await?;
         match Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await {
             Err(fault) if oauth && fault.kind == FaultKind::LoginRefused => {
                 let login = self.login(item, true).await?;
-                Ok(Imap::open(&account.server, &login, &self.reach, &self.tls, deadline)
-                    .await
-                    .map_err(Stop::Mailbox)?)
+                let opened = Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await;
+                opened.map_err(|fault| match &login {
+                    Login::XOAuth2 { token, .. } if app_only && entra::lacks_role(token, account.protocol) => {
+                        Stop::Grant(GrantFault::NoPermission(entra::app_role(account.protocol)))
+                    }
+                    _ => Stop::Mailbox(fault),
+                })
             }
             opened => opened.map_err(Stop::Mailbox),
         }
@@ -246,7 +252,7 @@ impl Poller {
                 let password = password.ok_or(Stop::NoPassword)?;
                 Ok(Login::Password { user: user.clone(), password })
             }
-            Authentication::OauthUser { .. } => {
+            Authentication::OauthUser { .. } | Authentication::OauthApp { .. } => {
                 let token = if renewed { self.grants.renew(item).await } else { self.grants.access_token(item).await };
                 let token = token.map_err(|fault| match fault.is_ours() {
                     true => Stop::Ours(PollError::Grant(fault)),

@@ -65,7 +65,7 @@ pub struct Busy;
 impl AccountItem {
     /// A new account: not connected when it waits for a person, due at once otherwise.
     pub fn new(account: Account, now: Timestamp) -> Self {
-        let waits = account.app().is_some();
+        let waits = account.needs_person();
         let state = match (account.enabled, waits) {
             (false, _) => HealthState::Disabled,
             (true, true) => HealthState::NotConnected,
@@ -325,6 +325,31 @@ impl Table {
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":health", attribute(&health)?)
             .expression_attribute_values(":due", AttributeValue::N(NEVER.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Gives an account another way in, keeping its id, cursors and facts: the next generation, nobody's, and the health
+    /// of a new account. A poll under way loses its lease, so that it cannot say how the old way ended.
+    /// `false` when the generation moved meanwhile.
+    pub async fn replace_way_in(&self, account: &Account, from: u64, now: Timestamp) -> Result<bool, TableError> {
+        let new = AccountItem::new(account.clone(), now);
+        let update = self
+            .update_account(&account.id)
+            .update_expression(
+                "SET settings = :settings, generation = :next, health = :health, next_due = :due \
+                 REMOVE principal, token_expires, refreshed, refresh_until, lease_until ADD fence :one",
+            )
+            .condition_expression("generation = :from")
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
+            .expression_attribute_values(":settings", attribute(account)?)
+            .expression_attribute_values(":health", attribute(&new.health)?)
+            .expression_attribute_values(":due", AttributeValue::N(new.next_due.to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()));
         match update.send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),

@@ -31,6 +31,18 @@ impl Table {
         }
     }
 
+    /// Replaces an app's settings; `false` when there is none.
+    pub async fn replace_app(&self, app: &App) -> Result<bool, TableError> {
+        let item = AppItem { app: app.clone(), due_shard: keys::APPS_SHARD.into(), next_due: 0 };
+        let item = write_item(keys::app(&app.id), &item)?;
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        match put.condition_expression("attribute_exists(pk)").send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
     /// One app.
     pub async fn app(&self, id: &AppId) -> Result<Option<App>, TableError> {
         Ok(self.get::<AppItem>(keys::app(id)).await?.map(|item| item.app))

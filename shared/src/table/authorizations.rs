@@ -1,7 +1,8 @@
 //! Authorizations under way: used once, with their result.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
-use crate::account::AccountId;
+use crate::account::{AccountId, AppId};
+use crate::oauth::Pending;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,9 @@ use serde::{Deserialize, Serialize};
 /// How an authorization ended, as the result page shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Whether the mailbox is connected.
+    /// Whether the mailbox is connected, or consent given.
     pub connected: bool,
-    /// Who signed in, as far as it came to that.
+    /// Who signed in, or the directory that consented, as far as it came to that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
     /// The advice, by its id.
@@ -22,13 +23,29 @@ pub struct Outcome {
     pub said: Option<String>,
 }
 
+/// What an authorization is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sought {
+    /// A person connects an account.
+    Account {
+        /// Which.
+        account: AccountId,
+        /// The generation of its grant when it was started.
+        generation: u64,
+    },
+    /// An administrator consents to an app for a whole directory.
+    Consent {
+        /// Which.
+        app: AppId,
+    },
+}
+
 /// An authorization that somebody started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Authorization {
-    /// For which account.
-    pub account: AccountId,
-    /// The generation of its grant when it was started.
-    pub generation: u64,
+    /// What it is for.
+    pub sought: Sought,
     /// SHA-256 of the cookie of the browser that started it.
     pub cookie_hash: String,
     /// Seconds since 1970.
@@ -54,6 +71,12 @@ impl Authorization {
     pub const LIFE_SECONDS: i64 = 3_600;
     /// Seconds that the result page still answers a reload.
     const RESULT_SECONDS: i64 = 3_600;
+
+    /// One that begins now, in the browser that holds the cookie of `pending`.
+    pub fn new(sought: Sought, pending: &Pending, now: Timestamp) -> Self {
+        let expires = now.as_second() + Self::LIFE_SECONDS;
+        Self { sought, cookie_hash: pending.cookie_hash(), expires, used: false, outcome: None }
+    }
 }
 
 impl Table {

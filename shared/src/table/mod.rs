@@ -9,7 +9,7 @@ mod reports;
 mod schema;
 
 pub use accounts::{AccountItem, Busy, LastPoll, Lease};
-pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome};
+pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, Sought};
 pub use cursors::Cursor;
 pub use keys::Folder;
 pub use reports::{Fact, Recorded};

@@ -23,6 +23,8 @@ pub enum Name {
     Password(AccountId),
     /// The deployment's own signing key.
     SigningKey,
+    /// A secret of AWS Secrets Manager that somebody else keeps, by its ARN: it can be read, and nothing else.
+    Foreign(String),
 }
 
 impl fmt::Display for Name {
@@ -32,6 +34,7 @@ impl fmt::Display for Name {
             Self::Grant(id) => write!(f, "grant/{id}"),
             Self::Password(id) => write!(f, "password/{id}"),
             Self::SigningKey => f.write_str("key/signing"),
+            Self::Foreign(arn) => f.write_str(arn),
         }
     }
 }
@@ -104,6 +107,11 @@ pub trait Vault: Send + Sync {
 
     /// Removes a secret with all its versions, at once.
     async fn remove(&self, name: &Name) -> Result<(), VaultError>;
+}
+
+/// What is asked of a secret that is not ours, or not here.
+fn not_ours(name: &Name, said: &str) -> VaultError {
+    VaultError::Service { name: name.to_string(), said: said.to_owned() }
 }
 
 /// The deployment's signing key; the template generates it on AWS, the first start on one machine.

@@ -4,7 +4,7 @@
 //! rolled back to another version. A sealed check value tells a wrong key from a damaged file. Writers take a lock
 //! beside the file; the file itself is replaced whole, so a reader sees the old one or the new one.
 
-use super::{Name, Put, Vault, VaultError, Version};
+use super::{Name, Put, Vault, VaultError, Version, not_ours};
 use crate::secret::{ExposeSecret, Secret};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -192,6 +192,9 @@ fn aad(name: &Name, version: Uuid) -> String {
 #[async_trait::async_trait]
 impl Vault for SealedFile {
     async fn get(&self, name: &Name, version: Version) -> Result<Option<Secret>, VaultError> {
+        if matches!(name, Name::Foreign(_)) {
+            return Err(not_ours(name, "it is in AWS Secrets Manager, which a single machine does not ask"));
+        }
         let contents = self.read()?;
         let Some(values) = contents.secrets.get(&name.to_string()) else { return Ok(None) };
         let found = match version {

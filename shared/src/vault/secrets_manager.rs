@@ -1,6 +1,6 @@
 //! AWS Secrets Manager. The version id is the client request token, so a second writer is refused by the service.
 
-use super::{Name, Put, Vault, VaultError, Version};
+use super::{Name, Put, Vault, VaultError, Version, not_ours};
 use crate::secret::{ExposeSecret, Secret};
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
@@ -21,7 +21,10 @@ impl SecretsManager {
     }
 
     fn id(&self, name: &Name) -> String {
-        format!("{}/{name}", self.prefix)
+        match name {
+            Name::Foreign(arn) => arn.clone(),
+            name => format!("{}/{name}", self.prefix),
+        }
     }
 
     async fn create(&self, name: &Name, version: Uuid, value: &Secret) -> Result<Put, VaultError> {
@@ -96,6 +99,9 @@ impl Vault for SecretsManager {
     }
 
     async fn put(&self, name: &Name, version: Uuid, value: &Secret) -> Result<Put, VaultError> {
+        if matches!(name, Name::Foreign(_)) {
+            return Err(not_ours(name, "it is kept by somebody else, and only read here"));
+        }
         match self.put_version(name, version, value).await? {
             Some(put) => Ok(put),
             None => self.create(name, version, value).await,
@@ -103,6 +109,9 @@ impl Vault for SecretsManager {
     }
 
     async fn remove(&self, name: &Name) -> Result<(), VaultError> {
+        if matches!(name, Name::Foreign(_)) {
+            return Err(not_ours(name, "it is kept by somebody else, and only read here"));
+        }
         let gone =
             self.client.delete_secret().secret_id(self.id(name)).force_delete_without_recovery(true).send().await;
         match gone {

@@ -1,0 +1,187 @@
+//! How an app proves itself, from the command line: a client secret, a certificate with its key, or nothing at all.
+
+use crate::place::Place;
+use crate::secret_input;
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rebond::account::{App, AppId, Credential, SecretSource};
+use rebond::grant::private_key;
+use rebond::oauth::{assertion, entra};
+use rebond::secret::{ExposeSecret, Secret};
+use rebond::vault::Name;
+use std::path::{Path, PathBuf};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::pem::parse_x509_pem;
+
+/// The functions that prove an app, and so need its federated credential.
+const PROVING: [&str; 3] = ["oauth-callback", "token-refresh", "bounce-poll"];
+
+/// How an app proves itself.
+#[derive(Debug, Args)]
+pub struct CredentialArgs {
+    /// File with the client secret's value, or the certificate's private key; - is standard input; asked for where it
+    /// is left out
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// The day that the client secret ends (YYYY-MM-DD), as the portal shows it
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["certificate", "federated"])]
+    secret_ends: Option<Date>,
+    /// Prove it by this certificate (PEM, RSA); its private key is in the same file or in --secret-file
+    #[arg(long, value_name = "FILE", conflicts_with = "federated")]
+    certificate: Option<PathBuf>,
+    /// Prove it by who this deployment is: the function's role on AWS, or federated-token-file in rebond.toml.
+    /// There is no secret then
+    #[arg(long, conflicts_with_all = ["secret_file", "secret_arn", "secret_env"])]
+    federated: bool,
+    /// The client secret is the value of this secret of AWS Secrets Manager, which somebody else keeps
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["secret_file", "certificate", "secret_env"])]
+    secret_arn: Option<String>,
+    /// The client secret is in this variable of the environment
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["secret_file", "certificate"])]
+    secret_env: Option<String>,
+}
+
+/// What was given: how the app proves itself, and what goes into our vault for it.
+pub(crate) struct Given {
+    credential: Credential,
+    ends: Option<Timestamp>,
+    secret_from: Option<SecretSource>,
+    secret: Option<Secret>,
+}
+
+impl CredentialArgs {
+    /// Reads files and checks what they hold.
+    pub(crate) fn read(&self) -> anyhow::Result<Given> {
+        if self.federated {
+            return Ok(Given { credential: Credential::Federated, ends: None, secret_from: None, secret: None });
+        }
+        if let Some(file) = &self.certificate {
+            return self.read_certificate(file);
+        }
+        let ends = match self.secret_ends {
+            Some(date) => Some(date.to_zoned(TimeZone::UTC)?.timestamp()),
+            None => None,
+        };
+        let arn = self.secret_arn.clone().map(SecretSource::Arn);
+        let secret_from = arn.or_else(|| self.secret_env.clone().map(SecretSource::Environment));
+        let secret = match secret_from {
+            Some(_) => None,
+            None => Some(secret_input::read("Client secret (its Value)", self.secret_file.as_deref())?),
+        };
+        if let Some(secret) = &secret {
+            App::check_client_secret(secret.expose_secret())?;
+        }
+        Ok(Given { credential: Credential::ClientSecret, ends, secret_from, secret })
+    }
+
+    fn read_certificate(&self, file: &Path) -> anyhow::Result<Given> {
+        let text = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
+        let pem = pem_of("CERTIFICATE", &text).with_context(|| format!("{} holds no certificate", file.display()))?;
+        let certificate = pem.parse_x509().with_context(|| format!("{}", file.display()))?;
+        let ends = Timestamp::from_second(certificate.validity().not_after.timestamp())?;
+        ensure!(ends > Timestamp::now(), "the certificate ended on {ends}");
+        let key = match (&self.secret_file, String::from_utf8(text.clone())) {
+            (None, Ok(text)) if text.contains("PRIVATE KEY") => Secret::from(text),
+            (from, _) => secret_input::read("Private key (PKCS#8, PEM)", from.as_deref())?,
+        };
+        check_key(&key, &certificate)?;
+        let credential = Credential::Certificate { thumbprint: assertion::thumbprint(&pem.contents) };
+        Ok(Given { credential, ends: Some(ends), secret_from: None, secret: Some(key) })
+    }
+}
+
+/// The first PEM block of a kind.
+fn pem_of(label: &str, text: &[u8]) -> Option<x509_parser::pem::Pem> {
+    let mut rest = text;
+    while let Ok((left, pem)) = parse_x509_pem(rest) {
+        if pem.label == label {
+            return Some(pem);
+        }
+        rest = left;
+    }
+    None
+}
+
+/// The key must be the certificate's own: Entra would say so later, and in worse words (AADSTS700027).
+fn check_key(key: &Secret, certificate: &X509Certificate<'_>) -> anyhow::Result<()> {
+    let Some(pair) = private_key(key) else {
+        bail!(
+            "this is no RSA key of 2048 to 4096 bits in PKCS#8 (openssl pkcs8 -topk8 -nocrypt -in old.key makes one)"
+        );
+    };
+    let public: &[u8] = &certificate.public_key().subject_public_key.data;
+    ensure!(pair.public().as_ref() == public, "the private key is not the certificate's");
+    Ok(())
+}
+
+impl Given {
+    /// The app, proving itself so.
+    pub(crate) fn set(&self, app: App) -> App {
+        App {
+            credential: self.credential.clone(),
+            credential_ends: self.ends,
+            secret_from: self.secret_from.clone(),
+            ..app
+        }
+    }
+
+    /// Puts the secret into our vault, where there is one.
+    pub(crate) async fn store(&self, place: &Place, id: &AppId) -> anyhow::Result<()> {
+        let Some(secret) = &self.secret else { return Ok(()) };
+        let version = uuid::Builder::from_random_bytes(crate::machine::random()?).into_uuid();
+        place.vault().put(&Name::App(id.clone()), version, secret).await?;
+        Ok(())
+    }
+
+    /// Where there is no secret of ours any more, the old one goes, once the app no longer needs it.
+    pub(crate) async fn tidy(&self, place: &Place, id: &AppId) -> anyhow::Result<()> {
+        match self.secret {
+            Some(_) => Ok(()),
+            None => Ok(place.vault().remove(&Name::App(id.clone())).await?),
+        }
+    }
+}
+
+/// For the list of apps: how it proves itself, and until when.
+pub(crate) fn describe(app: &App) -> String {
+    let by = match (&app.credential, &app.secret_from) {
+        (Credential::Certificate { .. }, _) => "certificate",
+        (Credential::Federated, _) => "federated",
+        (Credential::ClientSecret, None) => "secret",
+        (Credential::ClientSecret, Some(SecretSource::Arn(_))) => "secret of another place",
+        (Credential::ClientSecret, Some(SecretSource::Environment(_))) => "secret in the environment",
+    };
+    match app.credential_ends {
+        Some(ends) => format!("{by}, ends {}", ends.to_zoned(TimeZone::UTC).date()),
+        None => by.to_owned(),
+    }
+}
+
+/// What to register for a federated credential.
+pub(crate) async fn tell_federated(place: &Place) -> anyhow::Result<()> {
+    println!("Under Certificates & secrets, Federated credentials, it must have one for each subject:\n");
+    println!("    audience  {}", entra::EXCHANGE_AUDIENCE);
+    match place {
+        Place::Machine(_) => {
+            println!("    issuer    iss of the token in federated-token-file (rebond.toml)");
+            println!("    subject   sub of that token\n");
+        }
+        Place::Stack(stack) => {
+            println!("    issuer    what `aws iam get-outbound-web-identity-federation-info` prints");
+            let client = aws_sdk_lambda::Client::new(stack.config());
+            for function in PROVING {
+                let name = stack.function(function);
+                let found = client.get_function_configuration().function_name(&name).send().await;
+                let found =
+                    found.map_err(|error| anyhow::anyhow!("{}", aws_sdk_lambda::error::DisplayErrorContext(error)));
+                let role = found.with_context(|| name.clone())?.role;
+                println!("    subject   {}   ({function})", role.unwrap_or_default());
+            }
+            println!("\nThe feature is off in a new AWS account: aws iam enable-outbound-web-identity-federation\n");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! How an app proves itself in one request: a secret, an assertion of its certificate, or who this process is.
+
+use super::{GrantFault, Grants};
+use crate::account::{App, Credential, SecretSource};
+use crate::identity::IdentityError;
+use crate::oauth::{assertion, entra};
+use crate::secret::{ExposeSecret, Secret};
+use crate::vault::{Name, Version};
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
+
+/// The proof of one request.
+pub(super) enum Proof {
+    Secret(Secret),
+    Assertion(Secret),
+}
+
+impl Proof {
+    /// The secret, for `oauth2` to put where the provider wants it.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        match self {
+            Self::Secret(secret) => Some(secret),
+            Self::Assertion(_) => None,
+        }
+    }
+
+    /// What an assertion adds to the form (RFC 7523 §2.2).
+    pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Secret(_) => vec![],
+            Self::Assertion(text) => vec![
+                ("client_assertion_type", assertion::TYPE.to_owned()),
+                ("client_assertion", text.expose_secret().to_owned()),
+            ],
+        }
+    }
+}
+
+impl Grants {
+    /// What proves the app now.
+    pub(super) async fn proof(&self, app: &App) -> Result<Proof, GrantFault> {
+        Ok(match &app.credential {
+            Credential::ClientSecret => Proof::Secret(self.client_secret(app).await?),
+            Credential::Certificate { thumbprint } => Proof::Assertion(self.sign_assertion(app, thumbprint).await?),
+            Credential::Federated => {
+                let identity = self.identity.as_ref().ok_or(IdentityError::None)?;
+                Proof::Assertion(identity.token(entra::EXCHANGE_AUDIENCE).await?)
+            }
+        })
+    }
+
+    async fn client_secret(&self, app: &App) -> Result<Secret, GrantFault> {
+        let secret = match &app.secret_from {
+            None => self.vault.get(&Name::App(app.id.clone()), Version::Current).await?,
+            Some(SecretSource::Arn(arn)) => self.vault.get(&Name::Foreign(arn.clone()), Version::Current).await?,
+            Some(SecretSource::Environment(name)) => std::env::var(name).ok().map(Secret::from),
+        };
+        let secret = secret.filter(|secret| !secret.expose_secret().trim().is_empty());
+        secret.ok_or_else(|| GrantFault::NoSecret(app.id.clone()))
+    }
+
+    async fn sign_assertion(&self, app: &App, thumbprint: &str) -> Result<Secret, GrantFault> {
+        let bad = || GrantFault::BadKey(app.id.clone());
+        let pem = self.vault.get(&Name::App(app.id.clone()), Version::Current).await?;
+        let key = private_key(&pem.ok_or_else(bad)?).ok_or_else(bad)?;
+        let random = SystemRandom::new();
+        let mut jti = [0; 16];
+        random.fill(&mut jti).map_err(|_| bad())?;
+        let jti = uuid::Builder::from_random_bytes(jti).into_uuid();
+        let sign = |message: &[u8]| {
+            let mut signature = vec![0; key.public().modulus_len()];
+            key.sign(&RSA_PSS_SHA256, &random, message, &mut signature).ok()?;
+            Some(signature)
+        };
+        assertion::client_assertion(app, thumbprint, jti, (self.clock)(), sign).ok_or_else(bad)
+    }
+}
+
+/// An RSA key of 2048 to 4096 bits, in PKCS#8 as PEM; what else there is in the text is passed over.
+pub fn private_key(pem: &Secret) -> Option<RsaKeyPair> {
+    let der = PrivatePkcs8KeyDer::from_pem_slice(pem.expose_secret().as_bytes()).ok()?;
+    RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()
+}

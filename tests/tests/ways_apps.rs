@@ -1,0 +1,338 @@
+//! Apps that open mailboxes for themselves, and how an app proves itself: secret, certificate, federated.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+use rebond::account::{Account, AccountId, App, Authentication, Credential, HealthState, SecretSource};
+use rebond::identity::{Sts, TokenFile};
+use rebond::oauth::{assertion, entra};
+use rebond::secret::ExposeSecret;
+use rebond::vault::{Name, Version};
+use rebond_cli::machine::Machine;
+use rebond_standin::entra::{AppSecret, Certificate, Federated, Settings};
+use rebond_tests::world::{CLIENT_SECRET, MAILBOX, World};
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const ROLE: &str = "arn:aws:iam::111122223333:role/rebond-bounce-poll";
+const ISSUER: &str = "https://0f1e2d3c.tokens.sts.global.api.aws";
+/// Any RSA key will do; the stand-in's test key is at hand.
+const KEY_PEM: &str = include_str!("../../infra/standin/src/entra/test-signing-key.pem");
+
+fn app_only(account: &mut Account) {
+    account.authentication = Authentication::OauthApp { app: account.app().unwrap().clone() };
+}
+
+fn key() -> RsaKeyPair {
+    rebond::grant::private_key(&KEY_PEM.to_owned().into()).unwrap()
+}
+
+/// A token as an outside issuer signs it.
+fn outside_token(subject: &str, audience: &str) -> String {
+    let now = Timestamp::now().as_second();
+    let claims = json!({"iss": ISSUER, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": now + 300});
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
+    let key = key();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &ring::rand::SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The provider knows the app by an outside issuer alone.
+fn federate(settings: &mut Settings) {
+    settings.apps[0].secrets.clear();
+    let audience = entra::EXCHANGE_AUDIENCE.to_owned();
+    settings.apps[0].federated = vec![Federated { issuer: ISSUER.into(), subject: ROLE.into(), audience }];
+    settings.issuers.insert(ISSUER.into(), vec![key().public().as_ref().to_vec()]);
+}
+
+async fn change_app(world: &World, change: impl FnOnce(&mut App)) {
+    let mut app = world.app.clone();
+    change(&mut app);
+    app.check().unwrap();
+    assert!(world.machine.table.replace_app(&app).await.unwrap());
+}
+
+/// Polls with another identity of the process; state and advice after it.
+async fn poll_as(world: &World, machine: &Machine, id: &AccountId) -> (HealthState, String) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    machine.poller().poll(id, "test", deadline, &()).await.unwrap();
+    health(world, id).await
+}
+
+async fn health(world: &World, id: &AccountId) -> (HealthState, String) {
+    let health = world.item(id).await.unwrap().health;
+    (health.state, health.advice.unwrap_or_default())
+}
+
+async fn poll(world: &World, id: &AccountId) -> (HealthState, String) {
+    poll_as(world, &world.machine, id).await
+}
+
+/// Every secret in the vault, by name.
+fn names_in_vault(world: &World) -> Vec<String> {
+    let text = std::fs::read(world.dir().join("vault.json")).unwrap();
+    let contents: Value = serde_json::from_slice(&text).unwrap();
+    contents["secrets"].as_object().unwrap().keys().cloned().collect()
+}
+
+fn calls(world: &World) -> usize {
+    world.token_calls("client_credentials")
+}
+
+#[tokio::test]
+async fn one_app_serves_many_mailboxes_with_one_token_that_is_written_nowhere() {
+    let world = World::start().await.unwrap();
+    let mut ids = Vec::new();
+    for (id, mailbox) in [("one", MAILBOX), ("two", "second@example.org"), ("three", "third@example.org")] {
+        world.entra.change(|settings| settings.apps[0].mailboxes.push(mailbox.to_owned()));
+        world.imap.renumber(mailbox, "INBOX");
+        let change = |account: &mut Account| {
+            account.mailbox = mailbox.into();
+            app_only(account);
+        };
+        ids.push(world.add(id, change).await.unwrap());
+    }
+    let due = world.machine.table.accounts_due(world.now()).await.unwrap();
+    assert_eq!(due.len(), 3, "they are polled at once: nobody has to connect them");
+    let polls = futures::future::join_all(ids.iter().map(|id| poll(&world, id))).await;
+    assert!(polls.iter().all(|(state, _)| *state == HealthState::Active), "{polls:?}");
+    assert_eq!(calls(&world), 1, "one token for three mailboxes that were opened side by side");
+    world.advance(SignedDuration::from_mins(30));
+    assert_eq!(poll(&world, &ids[0]).await.0, HealthState::Active);
+    assert_eq!(calls(&world), 1);
+    world.advance(SignedDuration::from_mins(61));
+    assert_eq!(poll(&world, &ids[0]).await.0, HealthState::Active);
+    assert_eq!(calls(&world), 2, "a new one before the old one ended");
+
+    let item = world.item(&ids[0]).await.unwrap();
+    assert_eq!((item.principal, item.token_expires), (None, None));
+    let token = world.machine.grants.access_token(&world.item(&ids[0]).await.unwrap()).await.unwrap();
+    assert_eq!(calls(&world), 2);
+    let token = token.expose_secret();
+    assert_eq!(names_in_vault(&world), ["app/stand-in", "key/signing"]);
+    for (path, bytes) in world.files().unwrap() {
+        let found = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        assert!(!found(token.as_bytes()) && !found(&token.as_bytes()[..60]), "{}", path.display());
+        assert!(!found(CLIENT_SECRET.as_bytes()), "{}", path.display());
+    }
+    // There is nothing to renew on the schedule, and nobody to invite.
+    let summary = world.machine.token_refresh().run(None, "test", world.now()).await.unwrap();
+    assert_eq!((summary.accounts, summary.failed), (0, 0));
+    let start = world.get(&world.link(&ids[0]).await.unwrap(), "").await.unwrap();
+    assert_eq!(start.status, 400, "{}", start.body);
+}
+
+#[tokio::test]
+async fn what_an_app_alone_cannot_do_is_said_in_the_right_place() {
+    let world = World::start().await.unwrap();
+    let id = world.add("app", app_only).await.unwrap();
+    for tenant in ["common", "organizations", "consumers"] {
+        change_app(&world, |app| app.tenant = tenant.parse().unwrap()).await;
+        assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-refused".into()), "{tenant}");
+        let said = world.item(&id).await.unwrap().health.said.unwrap();
+        assert!(said.contains(tenant) && said.contains("directory"), "{said}");
+    }
+    assert_eq!(calls(&world), 0, "refused by us, before the provider would");
+    change_app(&world, |_| {}).await;
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+
+    // Each of the following is seen once the token at hand has ended.
+    let tenant = world.app.tenant.to_string();
+    let check = async |change: &dyn Fn(&mut Settings), state, advice: &str| {
+        world.entra.change(|settings| change(settings));
+        world.advance(SignedDuration::from_hours(2));
+        assert_eq!(poll(&world, &id).await, (state, advice.to_owned()));
+    };
+    check(&|s| s.apps[0].mailboxes.clear(), HealthState::NeedsAdmin, "not-connected").await;
+    check(&|s| s.apps[0].mailboxes.push(MAILBOX.into()), HealthState::Active, "").await;
+    check(&|s| s.apps[0].roles.clear(), HealthState::NeedsConsent, "admin-consent-required").await;
+    check(&|s| s.apps[0].roles.push("IMAP.AccessAsApp".into()), HealthState::Active, "").await;
+    check(
+        &|s| s.apps[0].secrets[0].expires = Some(Timestamp::UNIX_EPOCH),
+        HealthState::Misconfigured,
+        "client-secret-expired",
+    )
+    .await;
+    check(&|s| s.apps[0].secrets[0].expires = None, HealthState::Active, "").await;
+    check(&|s| s.apps[0].secrets[0].value = "another".into(), HealthState::Misconfigured, "client-secret-wrong").await;
+    let gone = |s: &mut Settings| s.tenants.retain(|one| one.id != tenant);
+    check(&gone, HealthState::Misconfigured, "tenant-not-found").await;
+}
+
+#[tokio::test]
+async fn a_certificate_proves_the_app_in_every_flow() {
+    let world = World::start().await.unwrap();
+    let der = b"a certificate in DER, of which the provider keeps thumbprint and key";
+    let thumbprint = assertion::thumbprint(der);
+    let public_key = key().public().as_ref().to_vec();
+    world.entra.change(|settings| {
+        settings.apps[0].secrets.clear();
+        settings.refuse_replayed_assertions = true;
+        settings.apps[0].certificates = vec![Certificate { thumbprint: thumbprint.clone(), public_key }];
+    });
+    let name = Name::App(world.app.id.clone());
+    world.machine.vault.put(&name, uuid::Uuid::max(), &KEY_PEM.to_owned().into()).await.unwrap();
+    change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: thumbprint.clone() }).await;
+    let id = world.add_connected("person", |_| {}).await.unwrap();
+    world.machine.token_refresh().run(Some(&id), "test", world.now()).await.unwrap();
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    let id = world.add("app", app_only).await.unwrap();
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    let proved = [world.token_calls("authorization_code"), world.token_calls("refresh_token"), calls(&world)];
+    assert_eq!(proved, [1, 1, 1], "each with an assertion of its own: a replay would have been refused");
+
+    change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: "b3RoZXI".into() }).await;
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: thumbprint.clone() }).await;
+    world.machine.vault.put(&name, uuid::Uuid::from_u128(9), &"no key".to_owned().into()).await.unwrap();
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    assert!(world.item(&id).await.unwrap().health.said.unwrap().contains("private key"));
+}
+
+#[tokio::test]
+async fn a_federated_app_needs_no_secret_anywhere() {
+    let world = World::start().await.unwrap();
+    world.entra.change(federate);
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    change_app(&world, |app| app.credential = Credential::Federated).await;
+    let id = world.add("app", app_only).await.unwrap();
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    assert_eq!(calls(&world), 0, "a process without an identity asks nobody");
+
+    let file = world.dir().join("token");
+    let grants = world.machine.grants.clone().with_identity(Arc::new(TokenFile::new(&file)));
+    let machine = Machine { grants, ..world.machine.clone() };
+    for (subject, audience, expected) in [
+        (ROLE, "api://other", (HealthState::Misconfigured, "client-assertion")),
+        (
+            "arn:aws:iam::111122223333:role/Other",
+            entra::EXCHANGE_AUDIENCE,
+            (HealthState::Misconfigured, "client-assertion"),
+        ),
+        (ROLE, entra::EXCHANGE_AUDIENCE, (HealthState::Active, "")),
+    ] {
+        std::fs::write(&file, outside_token(subject, audience)).unwrap();
+        let (state, advice) = poll_as(&world, &machine, &id).await;
+        assert_eq!((state, advice.as_str()), expected, "{:?}", world.item(&id).await.unwrap().health.said);
+    }
+    let token = machine.grants.access_token(&world.item(&id).await.unwrap()).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(names_in_vault(&world), ["key/signing"], "no secret of app or account");
+    for (path, bytes) in world.files().unwrap() {
+        let token = &token.expose_secret().as_bytes()[..60];
+        assert!(!bytes.windows(60).any(|window| window == token), "{}", path.display());
+    }
+}
+
+/// `GetWebIdentityToken` as AWS documents it (query protocol, XML answer), signing with the test key.
+async fn sts(role: &'static str) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let answer = move |body: String| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let audience = url::form_urlencoded::parse(body.as_bytes())
+                .find(|(name, _)| name == "Audience.member.1")
+                .map(|(_, value)| value.into_owned());
+            seen.lock().unwrap().push(body);
+            let token = outside_token(role, &audience.unwrap_or_default());
+            format!(
+                "<GetWebIdentityTokenResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetWebIdentityTokenResult>\
+                 <WebIdentityToken>{token}</WebIdentityToken><Expiration>2030-01-01T00:00:00Z</Expiration>\
+                 </GetWebIdentityTokenResult></GetWebIdentityTokenResponse>"
+            )
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = axum::Router::new().route("/", axum::routing::post(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn on_aws_the_role_of_the_function_proves_the_app() {
+    let world = World::start().await.unwrap();
+    world.entra.change(federate);
+    change_app(&world, |app| app.credential = Credential::Federated).await;
+    let id = world.add("app", app_only).await.unwrap();
+    let (url, asked) = sts(ROLE).await;
+    let config = rebond_tests::stack::config(&url).await;
+    let identity = Sts::new(aws_sdk_sts::Client::new(&config));
+    let machine =
+        Machine { grants: world.machine.grants.clone().with_identity(Arc::new(identity)), ..world.machine.clone() };
+    assert_eq!(poll_as(&world, &machine, &id).await.0, HealthState::Active);
+    let asked = asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 1);
+    for part in ["Action=GetWebIdentityToken", "SigningAlgorithm=RS256", "DurationSeconds=300", "Audience.member.1=api"]
+    {
+        assert!(asked[0].contains(part), "{part}: {}", asked[0]);
+    }
+    // Another function's role is another subject.
+    let (url, _) = sts("arn:aws:iam::111122223333:role/rebond-token-refresh").await;
+    let identity = Sts::new(aws_sdk_sts::Client::new(&rebond_tests::stack::config(&url).await));
+    let machine =
+        Machine { grants: world.machine.grants.clone().with_identity(Arc::new(identity)), ..world.machine.clone() };
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    let said = world.item(&id).await.unwrap().health.said.unwrap();
+    assert!(said.contains("role/rebond-token-refresh"), "what we sent is shown: {said}");
+}
+
+#[tokio::test]
+async fn a_client_secret_may_be_kept_in_another_place() {
+    let world = World::start().await.unwrap();
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    let id = world.add("app", app_only).await.unwrap();
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-secret-missing".into()));
+    // CARGO_PKG_NAME is set for every test, so that no test changes the environment of the others.
+    let value = std::env::var("CARGO_PKG_NAME").unwrap();
+    world
+        .entra
+        .change(|s| s.apps[0].secrets.push(AppSecret { id: String::new(), value: value.clone(), expires: None }));
+    let from = SecretSource::Environment("CARGO_PKG_NAME".into());
+    change_app(&world, |app| app.secret_from = Some(from)).await;
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    assert_eq!(names_in_vault(&world), ["key/signing"]);
+    // A machine has no Secrets Manager, and says so in place of guessing.
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:x";
+    change_app(&world, |app| app.secret_from = Some(SecretSource::Arn(arn.into()))).await;
+    world.advance(SignedDuration::from_hours(2));
+    let foreign = world.machine.vault.get(&Name::Foreign(arn.into()), Version::Current).await;
+    assert!(foreign.unwrap_err().to_string().contains("AWS Secrets Manager"));
+}
+
+#[tokio::test]
+async fn another_way_in_is_an_edit() {
+    let world = World::start().await.unwrap();
+    let id = world.add_connected("box", |_| {}).await.unwrap();
+    world.imap.deliver(MAILBOX, "INBOX", b"Subject: one\r\n\r\nx\r\n".to_vec(), world.now());
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    let before = world.item(&id).await.unwrap();
+    let facts = world.facts(&id).await.unwrap().len();
+    assert_eq!(facts, 1);
+    // From a person to the app itself, as `rebond account set box --app stand-in --app-only` does it.
+    let mut account = before.account.clone();
+    app_only(&mut account);
+    assert!(world.machine.table.replace_way_in(&account, before.generation, world.now()).await.unwrap());
+    let item = world.item(&id).await.unwrap();
+    assert_eq!((item.principal, item.generation), (None, before.generation + 1));
+    world.imap.deliver(MAILBOX, "INBOX", b"Subject: two\r\n\r\nx\r\n".to_vec(), world.now());
+    let summary = world.poll(&id).await.unwrap();
+    assert_eq!((summary.messages, summary.recorded), (1, 1), "the cursor stayed: the first message is not read again");
+    assert_eq!(world.facts(&id).await.unwrap().len(), 2);
+    // Whoever edits an old state changes nothing.
+    assert!(!world.machine.table.replace_way_in(&before.account, before.generation, world.now()).await.unwrap());
+    // Back to a person: not connected until somebody signs in.
+    let generation = world.item(&id).await.unwrap().generation;
+    assert!(world.machine.table.replace_way_in(&before.account, generation, world.now()).await.unwrap());
+    assert_eq!(health(&world, &id).await.0, HealthState::NotConnected);
+    let walk = world.person(MAILBOX).walk(&world.link(&id).await.unwrap()).await.unwrap();
+    assert_eq!(walk.status, 200, "{}", walk.text);
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    assert_eq!(world.facts(&id).await.unwrap().len(), 2);
+}
