@@ -371,6 +371,15 @@ fn leads_to_recipient(words: &str) -> bool {
     )
 }
 
+/// The mailing list that a list manager's notice names.
+pub(crate) fn lists(text: &str) -> Option<String> {
+    let named = |span: &Range<usize>| {
+        let before = text[..span.start].trim_end_matches(['<', '(', '"', ':', ' ', '\n', '\r']).to_ascii_lowercase();
+        ["list", "group", "to"].iter().any(|w| before.ends_with(w))
+    };
+    address::find(text).take(20).find(named).map(|span| text[span].to_owned())
+}
+
 /// The SMTP answer that a section quotes: from its reply code to the end of the paragraph.
 pub(crate) fn smtp_answer(section: &str) -> Option<Range<usize>> {
     let bytes = section.as_bytes();

@@ -16,6 +16,9 @@ pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
     if !is_possible(reading) {
         return false;
     }
+    if signs_of_list(reading) {
+        return list_refusal(reading);
+    }
     let mut found = reading.texts().recipients(&company(reading));
     if !is_plausible(reading, &found) {
         return false;
@@ -42,11 +45,38 @@ pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
     true
 }
 
+/// Written by a mailing-list manager: it stamps its own fields on what it sends.
+fn signs_of_list(reading: &Reading<'_>) -> bool {
+    let signs = &reading.signs;
+    !signs.daemon && !signs.postmaster && !signs.stamped && signs.manager
+}
+
+/// A list manager's notice is other mail, except where it refuses the message that was posted.
+fn list_refusal(reading: &mut Reading<'_>) -> bool {
+    let texts = reading.texts();
+    if reading.signs.conversation || !texts.announces(Notice::ListNotice) {
+        return false;
+    }
+    let Some(text) = texts.list.first() else { return false };
+    let clue = Clue { action: Some(Action::Failed), ..Clue::default() };
+    let (verdict, evidence) = text.witness(0..text.notice().len()).weigh(&clue);
+    if verdict.reason != Reason::Rejected {
+        return false;
+    }
+    let list = super::notice::lists(text.notice()).or_else(|| reading.mailed().first().cloned());
+    let Some(address) = list else { return false };
+    let mut outcome = stated(address, Some(Action::Failed), verdict.reason, evidence);
+    (outcome.status, outcome.reply_code, outcome.permanent) = (verdict.status, verdict.reply_code, verdict.permanent);
+    reading.report.kind = Kind::Bounce;
+    reading.report.recipients = vec![outcome];
+    true
+}
+
 /// Whether the header leaves it possible, before any text is looked at.
 fn is_possible(reading: &Reading<'_>) -> bool {
     let signs = &reading.signs;
     let announced = matches!(signs.subject, Some(Notice::Failure | Notice::Delay | Notice::Success));
-    signs.is_system() || signs.robot || announced && !signs.conversation && !signs.list
+    signs.is_system() || signs.robot || signs.manager || announced && !signs.conversation && !signs.list
 }
 
 /// Whether it is a report of what became of a delivery. Ordinary mail must never pass: what comes
@@ -69,22 +99,25 @@ fn is_plausible(reading: &Reading<'_>, found: &[(usize, Named)]) -> bool {
     let returned = reading.returned.is_some() || texts.original.is_some();
     let answered = || texts.answered();
     if signs.conversation && reading.top().get("in-reply-to").is_some() {
-        // A gateway that answers as if it were a person: no word but the transcript.
-        return signs.daemon && sure && answered() && texts.own_words() < 80;
+        // A gateway that answers as if it were a person: few words but the transcript.
+        return signs.is_system() && sure && answered() && texts.own_words() < 80;
     }
     if signs.daemon {
-        return by_subject
-            || by_text
-            || !found.is_empty() && (answered() || sure && (matched || gives_reason(texts, found)));
+        let some = sure || matched || returned || !found.is_empty() && (by_subject || answered());
+        return some && (by_subject || by_text || answered() || sure && (matched || gives_reason(texts, found)));
+    }
+    if signs.postmaster {
+        let reasoned = || answered() || matched || returned || gives_reason(texts, found);
+        return by_subject && (!found.is_empty() || returned) || sure && reasoned();
     }
     if signs.null_sender {
         let replies = signs.auto_reply.is_some() && !by_subject || texts.announces(Notice::AutoReply);
         return !replies && (by_subject || by_text) && !found.is_empty() && (sure || answered());
     }
-    if signs.conversation || signs.human {
+    if signs.conversation || signs.human || signs.bulk {
         return false;
     }
-    by_text && sure && (by_subject && (answered() || matched || returned) || signs.robot && returned)
+    by_text && sure && (by_subject && (matched || returned) || signs.robot && returned)
 }
 
 /// Whether the words about the first recipient say why, in a language whose announcements are not known.
@@ -96,7 +129,8 @@ fn gives_reason(texts: &Texts<'_>, found: &[(usize, Named)]) -> bool {
 fn sense(reading: &Reading<'_>) -> Sense {
     let in_text = reading.texts().sense();
     match reading.signs.subject {
-        Some(Notice::Failure) => Sense::Failure,
+        // A subject may say failure of what is a warning: `Mail delivery problem`.
+        Some(Notice::Failure) if in_text != Some(Sense::Delay) => Sense::Failure,
         Some(Notice::Delay) if in_text != Some(Sense::Failure) => Sense::Delay,
         Some(Notice::Success) if in_text != Some(Sense::Failure) => Sense::Success,
         _ => in_text.unwrap_or(Sense::Failure),
