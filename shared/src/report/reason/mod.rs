@@ -39,6 +39,8 @@ mod tables;
 mod weigh;
 
 #[cfg(test)]
+mod said;
+#[cfg(test)]
 mod tests;
 
 pub use weigh::weigh;

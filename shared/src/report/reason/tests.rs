@@ -37,3 +37,39 @@ fn a_rule_names_its_language_and_source_and_has_an_id_of_its_own() {
         assert!(!shown(index).source.is_empty(), "{}", rule.id);
     }
 }
+
+/// F32 in spirit: what is done for a text grows as the text does, whatever it holds.
+#[test]
+fn hostile_text_costs_no_more_than_its_length() {
+    for seed in [
+        "a",
+        " ",
+        "<",
+        "@",
+        "a@",
+        "5.1.1 ",
+        "550-",
+        "n't ",
+        "mailbox ",
+        "user not ",
+        "mailbox user recipient address not found ",
+        "(((",
+        "....",
+        "。",
+        "用户",
+        "é",
+        "quota exceeded for ",
+        "no such user here but ",
+    ] {
+        let steps = |bytes: usize| {
+            let text = seed.repeat(bytes / seed.len());
+            let mut count = 0u64;
+            TABLE.scan_beside(&text, |_| {}, |_| count += 1);
+            (count, TABLE.scan_counting(&text))
+        };
+        let (tokens, walked) = steps(1 << 17);
+        let (twice_tokens, twice_walked) = steps(1 << 18);
+        assert!(twice_tokens <= tokens * 23 / 10 + 16, "{seed}: {tokens} then {twice_tokens} tokens");
+        assert!(twice_walked <= walked * 23 / 10 + 64, "{seed}: {walked} then {twice_walked} steps");
+    }
+}
