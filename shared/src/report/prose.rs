@@ -103,12 +103,13 @@ fn is_plausible(reading: &Reading<'_>, found: &[(usize, Named)]) -> bool {
         return signs.is_system() && sure && answered() && texts.own_words() < 80;
     }
     if signs.daemon {
-        let some = sure || matched || returned || !found.is_empty() && (by_subject || answered());
-        return some && (by_subject || by_text || answered() || sure && (matched || gives_reason(texts, found)));
+        return by_subject
+            || by_text && (!found.is_empty() || returned || answered())
+            || !found.is_empty() && (answered() || sure && (matched || gives_reason(texts, found)));
     }
     if signs.postmaster {
         let reasoned = || answered() || matched || returned || gives_reason(texts, found);
-        return by_subject && (!found.is_empty() || returned) || sure && reasoned();
+        return by_subject && (by_text || !found.is_empty() || returned) || sure && reasoned();
     }
     if signs.null_sender {
         let replies = signs.auto_reply.is_some() && !by_subject || texts.announces(Notice::AutoReply);
