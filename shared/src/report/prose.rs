@@ -11,6 +11,9 @@ use super::words::Notice;
 use super::{address, text};
 use crate::limits;
 
+/// Places where a notice speaks of one recipient that are looked at.
+const SECTIONS: usize = 8;
+
 /// Reads a notice in plain words. Whether the message is one.
 pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
     if !is_possible(reading) {
@@ -145,6 +148,11 @@ fn company<'r>(reading: &'r Reading<'_>) -> Company<'r> {
             ours.extend(address::find(&value).take(50).map(|s| value[s].to_lowercase()));
         }
     }
+    // Whoever sent what came back.
+    if let Some(original) = reading.original() {
+        let senders = [&original.from, &original.return_path];
+        ours.extend(senders.into_iter().flatten().filter_map(|v| address::first(v)).map(|a| a.to_lowercase()));
+    }
     Company { ours, mailed: reading.mailed() }
 }
 
@@ -165,7 +173,7 @@ fn stamped_recipients(reading: &Reading<'_>) -> Vec<String> {
 /// A recipient that the header names: all of the notice may be about it.
 fn unplaced(address: String, texts: &Texts<'_>) -> Named {
     let end = texts.list.first().map_or(0, |t| t.notice().len());
-    Named { address, target: None, sections: std::iter::once(0..end).collect(), rank: 2 }
+    Named { address, target: None, sections: std::iter::once(0..end).collect(), rank: 2, alone: true }
 }
 
 fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense) -> Outcome {
@@ -198,7 +206,8 @@ fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense) -> Outcome
     }
 }
 
-/// The first of the recipient's sections that tells a reason; then all of the notice.
+/// The first of the recipient's sections that tells a reason; then all of the notice, which also
+/// tells the codes that a section left out, where it speaks of nobody else.
 fn best_verdict<'t>(
     texts: &'t Texts<'_>,
     at: usize,
@@ -208,19 +217,50 @@ fn best_verdict<'t>(
     let text = texts.list.get(at)?;
     let clue =
         Clue { address: &named.address, action: Some(action), delayed: action == Action::Delayed, ..Clue::default() };
-    let mut best: Option<(Verdict, Evidence, Witness<'t>)> = None;
-    let everything = 0..text.notice().len();
-    for section in named.sections.iter().take(8).chain(std::iter::once(&everything)) {
-        let witness = text.witness(section.clone());
+    let weigh = |section: std::ops::Range<usize>| {
+        let witness = text.witness(section);
         let (verdict, evidence) = witness.weigh(&clue);
-        let done = !is_vague(verdict.reason);
-        let better = best.as_ref().is_none_or(|(held, _, _)| done || held.reason == Reason::Undefined);
-        if better {
-            best = Some((verdict, evidence, witness));
+        (verdict, evidence, witness)
+    };
+    let mut best: Option<(Verdict, Evidence, Witness<'t>)> = None;
+    for section in named.sections.iter().take(SECTIONS) {
+        let next = weigh(section.clone());
+        let held = best.as_ref().map(|(held, _, _)| held.reason);
+        if held.is_none_or(|held| !is_vague(next.0.reason) || held == Reason::Undefined) {
+            best = Some(next);
         }
-        if done {
+        if best.as_ref().is_some_and(|(v, _, _)| !is_vague(v.reason)) {
             break;
         }
     }
+    if best.as_ref().is_none_or(|(v, _, _)| is_vague(v.reason)) {
+        let all = weigh(0..text.notice().len());
+        let held = best.as_ref().map(|(held, _, _)| held.reason);
+        if held.is_none_or(|held| !is_vague(all.0.reason) || held == Reason::Undefined) {
+            best = Some(all);
+        }
+    }
+    if let Some((verdict, _, _)) = &mut best
+        && named.alone
+    {
+        add_codes(verdict, texts, at, &clue);
+    }
     best
+}
+
+/// Codes that stand outside the sections of a recipient who is named alone: elsewhere in its text
+/// first, then in the others (an alternative, an attached transcript).
+fn add_codes(verdict: &mut Verdict, texts: &Texts<'_>, at: usize, clue: &Clue<'_>) {
+    let others = texts.list.iter().enumerate().filter(|(i, _)| *i != at).map(|(_, text)| text);
+    for text in texts.list.get(at).into_iter().chain(others) {
+        if verdict.status.is_some() {
+            return;
+        }
+        let (other, _) = text.witness(0..text.notice().len()).weigh(clue);
+        if other.status.is_some() || verdict.reply_code.is_none() && other.reply_code.is_some() {
+            verdict.reply_code = verdict.reply_code.or(other.reply_code);
+            verdict.permanent = other.permanent;
+            verdict.status = other.status;
+        }
+    }
 }
