@@ -7,6 +7,27 @@
 //! `mailbox` adds sockets; `aws` adds the rooms that may name `aws_*`.
 
 pub mod account;
+pub mod advice;
+#[cfg(feature = "aws")]
+pub mod deployment;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod grant;
 pub mod limits;
+#[cfg(feature = "mailbox")]
+pub mod mailbox;
+#[cfg(feature = "mailbox")]
+pub mod net;
+pub mod oauth;
+pub mod page;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod poll;
+#[cfg(feature = "aws")]
+pub mod queue;
 pub mod report;
 pub mod secret;
+#[cfg(feature = "aws")]
+pub mod table;
+#[cfg(feature = "aws")]
+pub mod telemetry;
+#[cfg(feature = "aws")]
+pub mod vault;

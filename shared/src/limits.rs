@@ -32,6 +32,8 @@ pub const SERVER_UNTAGGED: usize = 200_000;
 pub const FETCH_RANGE_BYTES: u64 = 8 << 20;
 /// Messages asked for in one `UID FETCH` range.
 pub const FETCH_RANGE_MESSAGES: usize = 500;
+/// Messages of one folder listed at once, the lowest UIDs first; the rest is the next poll's.
+pub const LISTED_MESSAGES: usize = 500_000;
 /// UIDs below the highest one read that are looked at again: a server may commit them late.
 pub const RESCAN_UIDS: u32 = 100;
 

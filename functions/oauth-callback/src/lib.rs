@@ -1,1 +1,100 @@
-//! oauth-callback
+//! `GET /oauth/callback` (and its alias `/nl/jsp/oauth.jsp`): code → grant; then `/oauth/done` says what happens next.
+//!
+//! The state is marked used, once, with its result; the code is redeemed; who signed in is checked; the mailbox is
+//! opened with the token; only then the grant is kept, vault first, then table. A repeated answer finds the result.
+
+mod connect;
+mod done;
+
+use http::request::Parts;
+use http::{Response, StatusCode};
+use rebond::advice::Language;
+use rebond::grant::{Clock, Grants};
+use rebond::net::{Reach, Tls};
+use rebond::oauth::Pending;
+use rebond::page;
+use rebond::table::{Authorization, AuthorizationOutcome, Claim, Table, TableError};
+use rebond::vault::Vault;
+use std::sync::Arc;
+
+/// What the function needs.
+#[derive(Clone)]
+pub struct OauthCallback {
+    /// State.
+    pub table: Table,
+    /// The signing key.
+    pub vault: Arc<dyn Vault>,
+    /// The token endpoint, and where grants are kept.
+    pub grants: Grants,
+    /// Which servers may be reached.
+    pub reach: Reach,
+    /// Whom TLS trusts.
+    pub tls: Tls,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl OauthCallback {
+    /// Answers a request to any of the function's paths.
+    pub async fn handle(&self, request: &Parts) -> Response<String> {
+        let language = page::language(request);
+        let answered = match request.uri.path().ends_with("/oauth/done") {
+            true => self.show_result(request, language).await,
+            false => self.take_answer(request, language).await,
+        };
+        answered.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "an answer of the provider could not be handled");
+            page::our_fault(language, "")
+        })
+    }
+
+    async fn take_answer(&self, request: &Parts, language: Language) -> Result<Response<String>, TableError> {
+        let state = page::query(request, "state").unwrap_or_default();
+        let id = Pending::from_browser(&state, "").id();
+        let Some((authorization, pending)) = self.known(request, &id, &state).await? else {
+            return Ok(unknown(language));
+        };
+        if self.table.claim_authorization(&id, (self.clock)()).await? == Claim::Yours {
+            let outcome = self.connect(request, &authorization, &pending).await;
+            log(&authorization, &outcome);
+            self.table.end_authorization(&id, &outcome).await?;
+        }
+        // 303: a reload asks for the result, not for the code again.
+        Ok(page::redirect(StatusCode::SEE_OTHER, &format!("/oauth/done?id={id}"), None))
+    }
+
+    /// The authorization under way, if it was started by this very browser. Whoever else asks learns nothing.
+    async fn known(
+        &self,
+        request: &Parts,
+        id: &str,
+        state: &str,
+    ) -> Result<Option<(Authorization, Pending)>, TableError> {
+        // On https a cookie without the `__Host-` prefix could have been set by another host of the same site.
+        let cookie = [true, false].iter().find_map(|https| page::cookie(request, &Pending::cookie_name(id, *https)));
+        let Some(cookie) = cookie else { return Ok(None) };
+        let pending = Pending::from_browser(state, &cookie);
+        let found = self.table.authorization(id, (self.clock)()).await?;
+        Ok(found.filter(|found| found.cookie_hash == pending.cookie_hash()).map(|found| (found, pending)))
+    }
+}
+
+fn unknown(language: Language) -> Response<String> {
+    let sentence = match language {
+        Language::English => {
+            "The sign-in took too long, or it was started in another browser. Open the invitation once more."
+        }
+        Language::French => {
+            "La connexion a pris trop de temps, ou a été commencée dans un autre navigateur. Rouvrez l’invitation."
+        }
+    };
+    page::refusal(StatusCode::BAD_REQUEST, language, sentence)
+}
+
+fn log(authorization: &Authorization, outcome: &AuthorizationOutcome) {
+    let (account, advice) = (&authorization.account, outcome.advice.as_deref().unwrap_or_default());
+    match outcome.connected {
+        true => tracing::info!(account = %account, "mailbox connected"),
+        false => tracing::warn!(account = %account, advice, said = outcome.said.as_deref(), "mailbox not connected"),
+    }
+}

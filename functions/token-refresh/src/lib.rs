@@ -1,1 +1,111 @@
-//! token-refresh
+//! On a schedule: grants are renewed before they lapse, so that a poll seldom waits for the provider, and a mailbox
+//! that nobody mails to does not lose its grant.
+
+use jiff::{SignedDuration, Timestamp};
+use rebond::account::{AccountId, Authentication, HealthState};
+use rebond::grant::{GrantFault, Grants};
+use rebond::table::{AccountItem, Table, TableError};
+use serde::{Deserialize, Serialize};
+
+/// Access tokens that end within this time are renewed: twice the pause of the schedule.
+pub const HORIZON: SignedDuration = SignedDuration::from_mins(30);
+/// An account that is not polled is renewed this often; Entra forgets a grant after 90 idle days.
+const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What the function needs.
+#[derive(Clone)]
+pub struct TokenRefresh {
+    /// State.
+    pub table: Table,
+    /// The token endpoint.
+    pub grants: Grants,
+}
+
+/// What one run did.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Correlation id of the run.
+    pub run: String,
+    /// Accounts with a grant.
+    pub accounts: u64,
+    /// Grants that were renewed.
+    pub renewed: u64,
+    /// Grants that could not be.
+    pub failed: u64,
+}
+
+impl TokenRefresh {
+    /// Renews what ends within the horizon, or one account whatever its end.
+    pub async fn run(&self, only: Option<&AccountId>, run: &str, now: Timestamp) -> Result<Summary, GrantFault> {
+        let mut summary = Summary { run: run.to_owned(), ..Summary::default() };
+        for item in self.candidates(only).await? {
+            let account = &item.account.id;
+            summary.accounts += 1;
+            if only.is_none() && !is_due(&item, now) {
+                continue;
+            }
+            match self.grants.renew(&item).await {
+                Ok(_) => {
+                    tracing::info!(account = %account, run, "grant renewed");
+                    summary.renewed += 1;
+                    self.mend(&item, now).await?;
+                }
+                Err(fault) if fault.is_ours() => return Err(fault),
+                Err(fault) => {
+                    summary.failed += 1;
+                    self.note(&item, &fault, run, now).await?;
+                }
+            }
+        }
+        Ok(summary)
+    }
+
+    async fn candidates(&self, only: Option<&AccountId>) -> Result<Vec<AccountItem>, GrantFault> {
+        let mut items = match only {
+            Some(id) => vec![self.table.account(id).await?.ok_or(GrantFault::NotConnected)?],
+            None => self.table.accounts().await?,
+        };
+        items.retain(|item| {
+            matches!(item.account.authentication, Authentication::OauthUser { .. }) && item.principal.is_some()
+        });
+        match items.is_empty() && only.is_some() {
+            true => Err(GrantFault::NotConnected),
+            false => Ok(items),
+        }
+    }
+
+    /// A grant that works again ends a state that only a grant could cause.
+    async fn mend(&self, item: &AccountItem, now: Timestamp) -> Result<(), TableError> {
+        if !matches!(item.health.state, HealthState::NeedsReconnect | HealthState::NeedsConsent) {
+            return Ok(());
+        }
+        self.table.set_health(&item.account.id, &item.health.active(now), Some(now.as_second())).await
+    }
+
+    async fn note(&self, item: &AccountItem, fault: &GrantFault, run: &str, now: Timestamp) -> Result<(), TableError> {
+        let (state, advice) = fault.health();
+        tracing::warn!(account = %item.account.id, run, health = state.as_str(), advice, error = %fault, "grant not renewed");
+        // A passing fault is no news while the access token still lives: the poll finds out for itself.
+        if state == HealthState::Retrying {
+            return Ok(());
+        }
+        let health = item.health.broken(state, advice, Some(fault.to_string()), now);
+        let next = health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause);
+        self.table.set_health(&item.account.id, &health, next).await
+    }
+}
+
+/// Polled accounts by the end of their access token; all others often enough to stay alive.
+fn is_due(item: &AccountItem, now: Timestamp) -> bool {
+    let broken = matches!(
+        item.health.state,
+        HealthState::NeedsReconnect | HealthState::NeedsConsent | HealthState::Misconfigured
+    );
+    let after = |seconds: Option<i64>, pause: SignedDuration| {
+        seconds.is_none_or(|seconds| now.as_second() >= seconds + pause.as_secs())
+    };
+    if broken || !item.account.enabled {
+        return after(item.refreshed, if broken { SignedDuration::from_hours(6) } else { KEEP_ALIVE });
+    }
+    item.token_expires.is_none_or(|end| end - now.as_second() < HORIZON.as_secs())
+}

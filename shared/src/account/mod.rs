@@ -4,7 +4,7 @@ mod health;
 mod id;
 mod settings;
 
-pub use health::{Health, HealthState};
+pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, InvalidId};
 pub use settings::{
     Account, AfterReading, App, Authentication, Cloud, Credential, Encryption, Invalid, Protocol, Purpose, Server,

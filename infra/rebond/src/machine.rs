@@ -1,0 +1,173 @@
+//! One machine: a directory with the table, the vault and `rebond.toml`, and the flows of the functions over them.
+
+use crate::embedded::{self, Durability};
+use anyhow::{Context, bail};
+use rebond::grant::{Clock, Grants};
+use rebond::net::{Http, Reach, Tls};
+use rebond::poll::Poller;
+use rebond::secret::Secret;
+use rebond::table::Table;
+use rebond::vault::{MasterKey, Name, SealedFile, Vault, Version};
+use rebond_oauth_callback::OauthCallback;
+use rebond_oauth_start::OauthStart;
+use rebond_token_refresh::TokenRefresh;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::Deserialize;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// `rebond.toml`: settings of the process only. Accounts live in the table.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Address and port that `serve` listens on.
+    pub listen: String,
+    /// What may be reached beside public addresses: `loopback`, ranges, by commas.
+    pub reach: String,
+    /// A PEM file with further authorities for TLS.
+    pub extra_ca: Option<PathBuf>,
+    /// What a power failure may cost.
+    pub durability: Durability,
+    /// Accounts polled at once.
+    pub polls_at_once: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "localhost:8484".into(),
+            reach: String::new(),
+            extra_ca: None,
+            durability: Durability::Full,
+            polls_at_once: 4,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `rebond.toml` in the directory; the defaults where there is none.
+    pub fn read(dir: &Path) -> anyhow::Result<Self> {
+        let path = dir.join("rebond.toml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).with_context(|| format!("{}", path.display())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+        }
+    }
+}
+
+/// Everything the flows need on one machine.
+#[derive(Clone)]
+pub struct Machine {
+    /// State.
+    pub table: Table,
+    /// Secrets.
+    pub vault: Arc<dyn Vault>,
+    /// Which servers may be reached.
+    pub reach: Reach,
+    /// Whom TLS trusts.
+    pub tls: Tls,
+    /// Grants.
+    pub grants: Grants,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Machine {
+    /// Opens (or makes) the table and the vault in `dir`.
+    pub async fn open(dir: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let extra_ca = match &settings.extra_ca {
+            Some(path) => Some(std::fs::read(path).with_context(|| format!("extra-ca {}", path.display()))?),
+            None => None,
+        };
+        let reach = Reach::parse(&settings.reach).context("reach")?;
+        Self::with(dir, settings.durability, reach, extra_ca.as_deref()).await
+    }
+
+    /// The same with reach and authorities given: for the demo.
+    pub async fn with(
+        dir: &Path,
+        durability: Durability,
+        reach: Reach,
+        extra_ca: Option<&[u8]>,
+    ) -> anyhow::Result<Self> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("{}", dir.display()))?;
+        let path = dir.join("table.sqlite");
+        let table = embedded::open(&path.to_string_lossy(), durability).await?;
+        let vault: Arc<dyn Vault> = Arc::new(SealedFile::open(dir.join("vault.json"), &master_key(dir)?)?);
+        make_signing_key(&*vault).await?;
+        Self::over(table, vault, reach, Tls::new(extra_ca)?, Arc::new(jiff::Timestamp::now))
+    }
+
+    /// The same over parts that are open already.
+    pub fn over(table: Table, vault: Arc<dyn Vault>, reach: Reach, tls: Tls, clock: Clock) -> anyhow::Result<Self> {
+        let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
+        Ok(Self { table, vault, reach, tls, grants, clock })
+    }
+
+    /// The flow of `bounce-poll`.
+    pub fn poller(&self) -> Poller {
+        Poller {
+            table: self.table.clone(),
+            vault: Arc::clone(&self.vault),
+            grants: self.grants.clone(),
+            reach: self.reach.clone(),
+            tls: self.tls.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// The flow of `oauth-start`.
+    pub fn oauth_start(&self) -> OauthStart {
+        OauthStart { table: self.table.clone(), vault: Arc::clone(&self.vault) }
+    }
+
+    /// The flow of `oauth-callback`.
+    pub fn oauth_callback(&self) -> OauthCallback {
+        OauthCallback {
+            table: self.table.clone(),
+            vault: Arc::clone(&self.vault),
+            grants: self.grants.clone(),
+            reach: self.reach.clone(),
+            tls: self.tls.clone(),
+            clock: Arc::clone(&self.clock),
+        }
+    }
+
+    /// The flow of `token-refresh`.
+    pub fn token_refresh(&self) -> TokenRefresh {
+        TokenRefresh { table: self.table.clone(), grants: self.grants.clone() }
+    }
+}
+
+/// `REBOND_KEY`, or the key file in the directory.
+fn master_key(dir: &Path) -> anyhow::Result<MasterKey> {
+    match std::env::var("REBOND_KEY") {
+        Ok(text) => match MasterKey::from_base64(&Secret::from(text)) {
+            Some(key) => Ok(key),
+            None => bail!("REBOND_KEY must hold 32 bytes in base64 (openssl rand -base64 32)"),
+        },
+        Err(_) => Ok(MasterKey::from_file(&dir.join("key"))?),
+    }
+}
+
+/// On AWS the template generates it; here the first start does. Two first starts at once agree on one.
+async fn make_signing_key(vault: &dyn Vault) -> anyhow::Result<()> {
+    if vault.get(&Name::SigningKey, Version::Current).await?.is_none() {
+        let secret: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        vault.put(&Name::SigningKey, uuid::Uuid::nil(), &Secret::from(secret)).await?;
+    }
+    Ok(())
+}
+
+/// Fresh random bytes.
+pub fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("no random bytes to be had"))?;
+    Ok(bytes)
+}

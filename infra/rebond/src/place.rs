@@ -1,0 +1,101 @@
+//! Where a command acts: on this machine, or on a deployed stack.
+
+use crate::machine::{Machine, Settings};
+use anyhow::{Context, bail};
+use clap::Args;
+use rebond::deployment::Deployment;
+use rebond::table::Table;
+use rebond::vault::Vault;
+use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Options that every command has.
+#[derive(Debug, Clone, Args)]
+pub struct Where {
+    /// Directory of this machine's table, vault and rebond.toml
+    #[arg(long, global = true, default_value = ".rebond", env = "REBOND_DIR", value_name = "DIR")]
+    pub dir: PathBuf,
+    /// Act on the stack of this name on AWS, with your own credentials, in place of this machine
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stack: Option<String>,
+}
+
+/// Where a command acts.
+pub enum Place {
+    /// This machine.
+    Machine(Box<Machine>),
+    /// A deployed stack.
+    Stack(Box<Deployment>),
+}
+
+impl Where {
+    /// Opens the place.
+    pub async fn open(&self) -> anyhow::Result<Place> {
+        Ok(match &self.stack {
+            Some(stack) => Place::Stack(Box::new(Deployment::named(stack).await)),
+            None => Place::Machine(Box::new(self.machine().await?)),
+        })
+    }
+
+    /// This machine, for commands that have no meaning on a stack.
+    pub async fn machine(&self) -> anyhow::Result<Machine> {
+        if self.stack.is_some() {
+            bail!("this command runs on one machine: leave --stack out");
+        }
+        Machine::open(&self.dir, &self.settings()?).await
+    }
+
+    /// The settings of this machine.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Settings::read(&self.dir)
+    }
+}
+
+impl Place {
+    /// The table.
+    pub fn table(&self) -> Table {
+        match self {
+            Self::Machine(machine) => machine.table.clone(),
+            Self::Stack(stack) => stack.table(),
+        }
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> Arc<dyn Vault> {
+        match self {
+            Self::Machine(machine) => Arc::clone(&machine.vault),
+            Self::Stack(stack) => Arc::new(stack.vault()),
+        }
+    }
+}
+
+/// Invokes a function of a stack and waits: so that what is shown is what *it* can reach.
+pub async fn invoke<T: DeserializeOwned>(
+    stack: &Deployment,
+    function: &str,
+    event: &serde_json::Value,
+) -> anyhow::Result<T> {
+    let name = stack.function(function);
+    let config = aws_sdk_lambda::config::Builder::from(stack.config())
+        .timeout_config(
+            aws_smithy_types::timeout::TimeoutConfig::builder()
+                .operation_timeout(std::time::Duration::from_secs(300))
+                .read_timeout(std::time::Duration::from_secs(300))
+                .build(),
+        )
+        .build();
+    let answer = aws_sdk_lambda::Client::from_conf(config)
+        .invoke()
+        .function_name(&name)
+        .payload(aws_smithy_types::Blob::new(serde_json::to_vec(event)?))
+        .send()
+        .await
+        .map_err(|error| anyhow::anyhow!("{name}: {}", aws_sdk_lambda::error::DisplayErrorContext(error)))?;
+    let payload = answer.payload.map(aws_smithy_types::Blob::into_inner).unwrap_or_default();
+    if answer.function_error.is_some() {
+        let said: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
+        bail!("{name} failed: {}", said["errorMessage"].as_str().unwrap_or("it did not say why"));
+    }
+    serde_json::from_slice(&payload).with_context(|| format!("{name} answered with something else than expected"))
+}

@@ -1,0 +1,63 @@
+//! `rebond poll`: read one mailbox now.
+
+use crate::account;
+use crate::place::{Place, Where, invoke};
+use crate::terminal::Bar;
+use rebond::account::{AccountId, HealthState};
+use rebond::poll::Summary;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A poll by hand takes as long as it must, in runs of this length.
+const RUN: Duration = Duration::from_secs(15 * 60);
+
+pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitCode> {
+    let place = at.open().await?;
+    account::find(&place, id).await?;
+    let summary = poll(&place, id).await?;
+    if json {
+        println!("{}", serde_json::to_string(&summary)?);
+        return Ok(exit_code(&summary));
+    }
+    if summary.busy {
+        println!("{id} is being polled by another process; nothing was done.");
+        return Ok(exit_code(&summary));
+    }
+    println!(
+        "{}: {} messages read, {} of them reports, {} new facts{}.",
+        id,
+        summary.messages,
+        summary.reports,
+        summary.recorded,
+        if summary.left > 0 { format!(", {} messages left for the next run", summary.left) } else { String::new() },
+    );
+    if let Some(health) = summary.health.as_ref().filter(|health| health.state != HealthState::Active) {
+        println!("Health: {}", health.state.as_str());
+        let item = account::find(&place, id).await?;
+        account::tell_advice(&place, &item, health).await?;
+    }
+    Ok(exit_code(&summary))
+}
+
+/// 0 done, 3 the mailbox cannot be read, 4 another process is at it.
+fn exit_code(summary: &Summary) -> ExitCode {
+    match (&summary.health, summary.busy) {
+        (_, true) => ExitCode::from(4),
+        (Some(health), _) if health.state != HealthState::Active => ExitCode::from(3),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+async fn poll(place: &Place, id: &AccountId) -> anyhow::Result<Summary> {
+    match place {
+        Place::Machine(machine) => {
+            let bar = Bar::new();
+            let run = format!("by-hand-{}", jiff::Timestamp::now().as_second());
+            let summary = machine.poller().poll(id, &run, Instant::now() + RUN, &bar).await;
+            bar.finish();
+            Ok(summary?)
+        }
+        Place::Stack(stack) => invoke(stack, "bounce-poll", &serde_json::json!({ "account": id })).await,
+    }
+}

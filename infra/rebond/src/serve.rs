@@ -1,0 +1,126 @@
+//! `rebond serve`: the functions in one process: the pages of the connection, and the schedules.
+
+use crate::machine::{Machine, Settings};
+use crate::place::Where;
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::get;
+use rebond::queue::{Channel, PollRequest, Queue};
+use rebond_bounce_poll::Event;
+use rebond_poll_dispatch::PollDispatch;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// The schedules, as `template.yaml` has them.
+const DISPATCH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_secs(15 * 60);
+/// One poll, as the function's time-out has it.
+const POLL: Duration = Duration::from_secs(120);
+
+pub(crate) async fn run(at: &Where) -> anyhow::Result<ExitCode> {
+    crate::log_to_stderr();
+    let settings = at.settings()?;
+    let machine = at.machine().await?;
+    let listener = listen(&settings.listen).await?;
+    eprintln!("Rebond serves http://{} and polls what is due every minute. Ctrl-C ends it.", settings.listen);
+    serve(&machine, &settings, listener, shutdown()).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Listens, with a sentence when the address is taken.
+pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Serves pages and schedules until `ended`; polls under way are finished first.
+pub async fn serve(
+    machine: &Machine,
+    settings: &Settings,
+    listener: TcpListener,
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (sender, receiver) = mpsc::channel(1_000);
+    let polls = tokio::spawn(poll_queue(machine.clone(), receiver, settings.polls_at_once));
+    let schedules = tokio::spawn(schedules(machine.clone(), Arc::new(Channel(sender))));
+    axum::serve(listener, pages(machine)).with_graceful_shutdown(ended).await?;
+    // The schedules hold the queue's sending end: when they are gone, the queue runs dry and ends.
+    schedules.abort();
+    polls.await?;
+    Ok(())
+}
+
+/// The HTTP API of the template.
+pub fn pages(machine: &Machine) -> Router {
+    Router::new()
+        .route("/oauth/start/{account}", get(start))
+        .route("/oauth/callback", get(callback))
+        .route("/nl/jsp/oauth.jsp", get(callback))
+        .route("/oauth/done", get(callback))
+        .with_state(machine.clone())
+}
+
+async fn start(State(machine): State<Machine>, request: Request) -> Response<String> {
+    match crate::machine::random() {
+        Ok(random) => machine.oauth_start().handle(&request.into_parts().0, (machine.clock)(), &random).await,
+        Err(_) => Response::new("no random bytes to be had".to_owned()),
+    }
+}
+
+async fn callback(State(machine): State<Machine>, request: Request) -> Response<String> {
+    machine.oauth_callback().handle(&request.into_parts().0).await
+}
+
+async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
+    let dispatch = PollDispatch { table: machine.table.clone(), queue };
+    let refresh = machine.token_refresh();
+    let (mut polls, mut renewals) = (tokio::time::interval(DISPATCH), tokio::time::interval(REFRESH));
+    loop {
+        let now = jiff::Timestamp::now();
+        let run = format!("local-{}", now.as_millisecond());
+        tokio::select! {
+            _ = polls.tick() => if let Err(error) = dispatch.run(&run, now).await {
+                tracing::error!(run, error = %error, "polls could not be dispatched");
+            },
+            _ = renewals.tick() => if let Err(error) = refresh.run(None, &run, now).await {
+                tracing::error!(run, error = %error, "grants could not be renewed");
+            },
+        }
+    }
+}
+
+/// Polls what the queue brings, a few accounts at once, until nobody sends any more and all is done.
+async fn poll_queue(machine: Machine, mut queue: mpsc::Receiver<PollRequest>, at_once: usize) {
+    let slots = Arc::new(Semaphore::new(at_once.max(1)));
+    let mut under_way = JoinSet::new();
+    while let Some(request) = queue.recv().await {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { break };
+        let poller = machine.poller();
+        under_way.spawn(async move {
+            // What went wrong was logged where it was handled, and the account is due again after its period.
+            let _ =
+                rebond_bounce_poll::handle(&poller, Event::One(request), "local", Instant::now() + POLL, |_| {}).await;
+            drop(slot);
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+/// Ctrl-C, or SIGTERM as service managers send it.
+async fn shutdown() {
+    let mut terminated = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(signal) => signal,
+        Err(_) => return tokio::signal::ctrl_c().await.unwrap_or_default(),
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}

@@ -1,0 +1,60 @@
+//! The life of a grant: obtained, renewed in one flight, forgotten. The one caller of the vault for grants and of the
+//! provider's token endpoint.
+//!
+//! A grant has a generation. Each value of it is a version in the vault whose id is made of account and generation,
+//! so two writers of one generation cannot both win; the table's generation says which version is true. A crash
+//! between the vault and the table leaves the next generation's version behind, and whoever comes next adopts it.
+
+mod fault;
+mod keep;
+mod token;
+
+pub use fault::GrantFault;
+
+use crate::account::{App, AppId};
+use crate::net::Http;
+use crate::secret::Secret;
+use crate::table::Table;
+use crate::vault::{Name, Vault, Version};
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Tells the time; tests hand over another one.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What grants are kept in and renewed with.
+#[derive(Clone)]
+pub struct Grants {
+    table: Table,
+    vault: Arc<dyn Vault>,
+    http: Http,
+    clock: Clock,
+    /// Access tokens by account and generation, so that a warm function does not ask the vault at each poll.
+    warm: Arc<Mutex<HashMap<String, Warm>>>,
+}
+
+#[derive(Clone)]
+struct Warm {
+    generation: u64,
+    access_token: Secret,
+    expires_at: Timestamp,
+}
+
+impl Grants {
+    /// Grants in this table and vault, renewed over this HTTP client.
+    pub fn new(table: Table, vault: Arc<dyn Vault>, http: Http, clock: Clock) -> Self {
+        Self { table, vault, http, clock, warm: Arc::default() }
+    }
+
+    /// An app by its id.
+    pub async fn app(&self, id: &AppId) -> Result<App, GrantFault> {
+        self.table.app(id).await?.ok_or_else(|| GrantFault::NoApp(id.clone()))
+    }
+
+    /// What an app proves itself with.
+    async fn client_secret(&self, app: &App) -> Result<Secret, GrantFault> {
+        let secret = self.vault.get(&Name::App(app.id.clone()), Version::Current).await?;
+        secret.ok_or_else(|| GrantFault::NoSecret(app.id.clone()))
+    }
+}

@@ -1,0 +1,191 @@
+//! IMAP4 (RFC 9051, RFC 3501).
+//!
+//! Every tagged status is checked, every untagged response counted, and what came is held against what was asked: a
+//! server that stops half way never looks like a server that had no more.
+
+mod answer;
+mod command;
+mod fetch;
+mod list;
+mod login;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub use self::fetch::{Fetched, Missed};
+pub use self::list::Listed;
+pub use self::settle::Settled;
+
+use self::answer::{Answer, Status};
+use super::fault::{Asked, classify, clean};
+use super::wire::{Io, Wire};
+use super::{FaultKind, Login, MailboxFault};
+use crate::account::Server;
+use crate::limits;
+use crate::net::{Reach, Tls, connect};
+use crate::secret::Secret;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bytes of a literal where no message was asked for.
+const SMALL_LITERAL: usize = 64 << 10;
+/// Time for LOGOUT.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// An open mailbox.
+pub struct Imap {
+    wire: Wire,
+    /// What the server can do; none when it has not said so since the login or the start of TLS.
+    capabilities: Option<Capabilities>,
+    last_tag: u32,
+    /// What must not be shown.
+    secrets: Vec<Secret>,
+    round_trips: u32,
+    exists: u32,
+}
+
+/// A selected folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folder {
+    /// UIDs mean what they meant as long as this is the same.
+    pub uid_validity: u32,
+    /// The UID that the next message will have at least, where the server says.
+    pub uid_next: Option<u32>,
+    /// Messages in it.
+    pub exists: u32,
+}
+
+/// What a server says it can do, in capitals.
+#[derive(Debug, Clone, Default)]
+struct Capabilities(Vec<String>);
+
+impl Capabilities {
+    fn read(words: &[u8]) -> Self {
+        let words = String::from_utf8_lossy(words).to_ascii_uppercase();
+        Self(words.split_ascii_whitespace().map(str::to_owned).collect())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|capability| capability == name)
+    }
+}
+
+impl Imap {
+    /// Connects, encrypts as `server` says, and logs in, all before `deadline`, which then holds for whatever follows.
+    pub async fn open(
+        server: &Server,
+        login: &Login,
+        reach: &Reach,
+        tls: &Tls,
+        deadline: Instant,
+    ) -> Result<Self, MailboxFault> {
+        let opening = async {
+            let stream = connect(&server.host, server.port, reach).await?;
+            let here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
+            Self::open_over(Box::new(stream), here, server, login, tls, deadline).await
+        };
+        tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(FaultKind::Deadline.into()))
+    }
+
+    fn over(io: Box<dyn Io>, server: &Server, secrets: Vec<Secret>, deadline: Instant) -> Self {
+        Self {
+            wire: Wire::new(io, &server.host, SMALL_LITERAL, deadline),
+            capabilities: None,
+            last_tag: 0,
+            secrets,
+            round_trips: 0,
+            exists: 0,
+        }
+    }
+
+    /// Opens a folder (SELECT, RFC 9051 §6.3.2) by its name as people write it.
+    pub async fn select(&mut self, folder: &str) -> Result<Folder, MailboxFault> {
+        let name = command::folder(folder)?;
+        let (mut exists, mut uid_validity, mut uid_next) = (0, None, None);
+        let tag = self.send(&format!("SELECT {name}")).await?;
+        self.finish(tag, Asked::Folder(folder), |answer| {
+            match answer {
+                Answer::Exists(count) => exists = *count,
+                Answer::Said { status: Status::Ok, text } => {
+                    uid_validity = text.number("UIDVALIDITY").or(uid_validity);
+                    uid_next = text.number("UIDNEXT").or(uid_next);
+                }
+                _ => {}
+            }
+            Ok(false)
+        })
+        .await?;
+        self.exists = exists;
+        match uid_validity {
+            Some(uid_validity) if uid_validity > 0 => Ok(Folder { uid_validity, uid_next, exists }),
+            _ => Err(FaultKind::Protocol("a folder was opened without its UIDVALIDITY").into()),
+        }
+    }
+
+    /// Says goodbye, shortly, and hangs up whatever comes.
+    pub async fn close(mut self) {
+        self.wire.deadline = self.wire.deadline.min(Instant::now() + FAREWELL);
+        let farewell = async {
+            let tag = self.send("LOGOUT").await?;
+            self.finish(tag, Asked::Command("LOGOUT"), |_| Ok(false)).await
+        };
+        // The BYE that comes first ends it as a fault, as a silent server does: nothing is to be done about either.
+        let _ = farewell.await;
+    }
+
+    /// Commands sent so far whose answer was waited for.
+    pub fn round_trips(&self) -> u32 {
+        self.round_trips
+    }
+
+    /// Sends a command and returns its tag.
+    async fn send(&mut self, text: &str) -> Result<u32, MailboxFault> {
+        self.last_tag += 1;
+        self.round_trips += 1;
+        let line = format!("{}{} {text}\r\n", answer::TAG, self.last_tag);
+        self.wire.write(line.as_bytes()).await?;
+        Ok(self.last_tag)
+    }
+
+    /// Reads until the command `tag` ends; NO, BAD and BYE become faults. `each` sees every untagged response and says
+    /// whether it is one that was asked for; the others are counted.
+    async fn finish(
+        &mut self,
+        tag: u32,
+        asked: Asked<'_>,
+        mut each: impl FnMut(&Answer<'_>) -> Result<bool, FaultKind>,
+    ) -> Result<(), MailboxFault> {
+        let mut unasked = 0;
+        loop {
+            let answer = answer::parse(self.wire.read().await?).map_err(FaultKind::Protocol)?;
+            match &answer {
+                Answer::Done { tag: ended, status, text } if *ended == tag => {
+                    if *status == Status::Ok {
+                        return Ok(());
+                    }
+                    return Err(refusal(&self.secrets, asked, false, text));
+                }
+                Answer::Done { .. } => {
+                    return Err(FaultKind::Protocol("an answer to a command that was not sent").into());
+                }
+                Answer::Said { status: Status::Bye, text } => return Err(refusal(&self.secrets, asked, true, text)),
+                Answer::Continue(_) => return Err(FaultKind::Protocol("it asks for more than the command had").into()),
+                other => {
+                    unasked += usize::from(!each(other)?);
+                    if unasked > limits::SERVER_UNTAGGED {
+                        return Err(FaultKind::Limit("more than we listen to").into());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The fault behind a NO, BAD or BYE.
+fn refusal(secrets: &[Secret], asked: Asked<'_>, bye: bool, text: &answer::Text<'_>) -> MailboxFault {
+    let code = clean(text.code, secrets);
+    let words = clean(text.words, secrets);
+    // The code belongs to what was said: Dovecot's says more than its words.
+    let said = if code.is_empty() { words } else { format!("[{code}] {words}") };
+    classify(asked, bye, text.code, text.words, said)
+}

@@ -1,0 +1,90 @@
+//! The link that starts a connection: signed, with an end, reusable until the grant's generation moves
+//! (mail scanners fetch links, so a link that works once would be spent before a person sees it).
+
+use super::SigningKey;
+use crate::account::AccountId;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jiff::{SignedDuration, Timestamp};
+
+const LABEL: &str = "invitation";
+
+/// Why a link does not open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvitationError {
+    /// It was not signed for this account and this generation of its grant.
+    #[error("this link was not made for this account, or somebody has connected it since: ask for a new one")]
+    Forged,
+    /// Its end has passed.
+    #[error("this link has expired: ask for a new one")]
+    Expired,
+}
+
+/// An invitation to connect an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invitation {
+    end: i64,
+}
+
+impl Invitation {
+    /// The longest life of a link.
+    pub const LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+    /// Ends seven days from now.
+    pub fn new(now: Timestamp) -> Self {
+        Self { end: now.as_second() + Self::LIFE.as_secs() }
+    }
+
+    /// The text of the query: `{end}.{signature}`.
+    pub fn sign(self, key: &SigningKey, account: &AccountId, generation: u64) -> String {
+        let tag = key.sign(LABEL, &[account.as_str(), &generation.to_string(), &self.end.to_string()]);
+        format!("{}.{}", self.end, BASE64_URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// Checks the text of a query.
+    pub fn verify(
+        text: &str,
+        key: &SigningKey,
+        account: &AccountId,
+        generation: u64,
+        now: Timestamp,
+    ) -> Result<(), InvitationError> {
+        let (end, tag) = text.split_once('.').ok_or(InvitationError::Forged)?;
+        let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| InvitationError::Forged)?;
+        if !key.verify(LABEL, &[account.as_str(), &generation.to_string(), end], &tag) {
+            return Err(InvitationError::Forged);
+        }
+        match end.parse::<i64>() {
+            Ok(end) if now.as_second() < end => Ok(()),
+            Ok(_) => Err(InvitationError::Expired),
+            Err(_) => Err(InvitationError::Forged),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_link_opens_one_account_of_one_generation_until_its_end() {
+        let key = SigningKey::new(&"k".repeat(40).into()).unwrap();
+        let (account, other): (AccountId, AccountId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let link = Invitation::new(now).sign(&key, &account, 3);
+        let check = |text: &str, account, generation, at: i64| {
+            Invitation::verify(text, &key, account, generation, Timestamp::from_second(at).unwrap())
+        };
+        let end = 1_000_000 + 7 * 86_400;
+        assert_eq!(check(&link, &account, 3, 1_000_001), Ok(()));
+        assert_eq!(check(&link, &account, 3, end - 1), Ok(()));
+        assert_eq!(check(&link, &account, 3, end), Err(InvitationError::Expired));
+        assert_eq!(check(&link, &account, 4, 1_000_001), Err(InvitationError::Forged));
+        assert_eq!(check(&link, &other, 3, 1_000_001), Err(InvitationError::Forged));
+        let later = link.replacen(&end.to_string(), &(end + 1).to_string(), 1);
+        assert_eq!(check(&later, &account, 3, 1_000_001), Err(InvitationError::Forged));
+        for text in ["", ".", "1", "1.", "x.y", &format!("{end}.")] {
+            assert_eq!(check(text, &account, 3, 1_000_001), Err(InvitationError::Forged), "{text}");
+        }
+    }
+}

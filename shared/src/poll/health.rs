@@ -1,0 +1,71 @@
+//! What a poll makes of the account's health.
+
+use super::PollError;
+use crate::account::{Authentication, Health, HealthState};
+use crate::grant::GrantFault;
+use crate::mailbox::{FaultKind, MailboxFault};
+use crate::net::{NetError, TlsFault};
+use crate::table::AccountItem;
+use jiff::Timestamp;
+
+pub(super) fn after_success(item: &AccountItem, now: Timestamp) -> Health {
+    if item.account.enabled {
+        return item.health.active(now);
+    }
+    Health { state: HealthState::Disabled, since: now, advice: None, said: None, failures: 0 }
+}
+
+pub(super) fn after_our_fault(item: &AccountItem, error: &PollError, now: Timestamp) -> Health {
+    item.health.broken(HealthState::OurFault, "our-store", Some(error.to_string()), now)
+}
+
+pub(super) fn after_missing_password(item: &AccountItem, now: Timestamp) -> Health {
+    item.health.broken(HealthState::Misconfigured, "password-missing", None, now)
+}
+
+pub(super) fn after_grant_fault(item: &AccountItem, fault: &GrantFault, now: Timestamp) -> Health {
+    let (state, advice) = fault.health();
+    item.health.broken(state, advice, Some(fault.to_string()), now)
+}
+
+pub(super) fn after_mailbox_fault(item: &AccountItem, fault: &MailboxFault, now: Timestamp) -> Health {
+    let password = matches!(item.account.authentication, Authentication::Password { .. });
+    let (state, advice) = state_and_advice(&fault.kind, password);
+    item.health.broken(state, advice, Some(fault.to_string()), now)
+}
+
+/// Whose fault a mailbox's fault is, and the advice for it.
+pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'static str) {
+    use HealthState::{Misconfigured, NeedsAdmin, NeedsReconnect, Retrying};
+    match kind {
+        FaultKind::Net(error) => net(error),
+        // A wrong password is tried four times a day, no more: mail servers lock accounts out.
+        FaultKind::LoginRefused if password => (NeedsReconnect, "login-refused"),
+        FaultKind::LoginRefused => (NeedsAdmin, "login-refused"),
+        FaultKind::NotConnected => (NeedsAdmin, "not-connected"),
+        FaultKind::BasicAuthDisabled => (Misconfigured, "basic-auth-disabled"),
+        FaultKind::Throttled => (Retrying, "throttled"),
+        FaultKind::FolderMissing(_) => (Misconfigured, "folder-missing"),
+        FaultKind::Downgrade(_) => (NeedsAdmin, "starttls-missing"),
+        FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "login-refused"),
+        FaultKind::NoMechanism(_) => (NeedsAdmin, "login-refused"),
+        FaultKind::Refused(_) => (NeedsAdmin, "cannot-settle"),
+        FaultKind::Protocol(_) | FaultKind::Limit(_) => (Retrying, "server-broken"),
+        FaultKind::Deadline => (Retrying, "server-slow"),
+        FaultKind::Unavailable | FaultKind::Closed => (Retrying, "server-unreachable"),
+    }
+}
+
+fn net(error: &NetError) -> (HealthState, &'static str) {
+    use HealthState::{Misconfigured, NeedsAdmin, Retrying};
+    match error {
+        NetError::Resolve { .. } => (Retrying, "host-unknown"),
+        NetError::Refused(_) => (Misconfigured, "reach-refused"),
+        NetError::Tls(TlsFault::WrongName { .. }) => (NeedsAdmin, "tls-name"),
+        NetError::Tls(TlsFault::Expired { .. }) => (NeedsAdmin, "tls-expired"),
+        NetError::Tls(TlsFault::UnknownIssuer { .. }) => (Misconfigured, "tls-issuer"),
+        NetError::Tls(_) => (NeedsAdmin, "tls-failed"),
+        NetError::Timeout(_) => (Retrying, "server-slow"),
+        NetError::Connect { .. } | NetError::TooLong { .. } | NetError::Http { .. } => (Retrying, "server-unreachable"),
+    }
+}

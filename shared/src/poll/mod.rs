@@ -1,0 +1,259 @@
+//! One mailbox run: read → record → settle.
+//!
+//! Take the lease, get the way in, open the mailbox, list what is after the cursor, fetch, read, record each report
+//! once; is the lease still ours? then flag, move or delete on the server, move the cursor, and say what was done.
+//! A mailbox's fault goes to the account's health; only our own faults are errors.
+
+mod folder;
+mod health;
+mod progress;
+
+pub use health::state_and_advice;
+pub use progress::Progress;
+
+use crate::account::{AccountId, Authentication, Health};
+use crate::grant::{Clock, GrantFault, Grants};
+use crate::mailbox::imap::Imap;
+use crate::mailbox::{FaultKind, Login, MailboxFault};
+use crate::net::{Reach, Tls};
+use crate::table::{AccountItem, Busy, LastPoll, Lease, Table, TableError};
+use crate::vault::{Name, Vault, VaultError, Version};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Time kept back at the end of a run for saying what was done.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// What a poll needs.
+#[derive(Clone)]
+pub struct Poller {
+    /// State.
+    pub table: Table,
+    /// Passwords.
+    pub vault: Arc<dyn Vault>,
+    /// Access tokens.
+    pub grants: Grants,
+    /// Which servers may be reached.
+    pub reach: Reach,
+    /// Whom TLS trusts.
+    pub tls: Tls,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What a poll did.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Summary {
+    /// The account.
+    pub account: AccountId,
+    /// Correlation id of the run.
+    pub run: String,
+    /// Somebody else was polling it: nothing was done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub busy: bool,
+    /// Messages read.
+    pub messages: u64,
+    /// Of these, reports of any kind.
+    pub reports: u64,
+    /// Facts that were new.
+    pub recorded: u64,
+    /// Messages that the server lists and does not give out.
+    pub unreadable: u64,
+    /// Messages that a folder still holds for the next run.
+    pub left: u64,
+    /// Exchanges with the mail server.
+    pub round_trips: u32,
+    /// Writes to the table that were asked for.
+    pub table_writes: u64,
+    /// The account's health after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+}
+
+/// A fault of our own: the run is tried again by the queue.
+#[derive(Debug, thiserror::Error)]
+pub enum PollError {
+    /// No such account.
+    #[error("there is no account {0}")]
+    NoAccount(AccountId),
+    /// Our table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Our vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The grant's store.
+    #[error(transparent)]
+    Grant(GrantFault),
+}
+
+/// Why a run ended early.
+enum Stop {
+    Mailbox(MailboxFault),
+    Grant(GrantFault),
+    NoPassword,
+    Ours(PollError),
+    /// The lease passed to another run.
+    LeaseLost,
+}
+
+impl<E: Into<PollError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl Poller {
+    /// Polls one account until `deadline` at the latest.
+    pub async fn poll(
+        &self,
+        id: &AccountId,
+        run: &str,
+        deadline: Instant,
+        progress: &dyn Progress,
+    ) -> Result<Summary, PollError> {
+        let mut summary = Summary {
+            account: id.clone(),
+            run: run.to_owned(),
+            busy: false,
+            messages: 0,
+            reports: 0,
+            recorded: 0,
+            unreadable: 0,
+            left: 0,
+            round_trips: 0,
+            table_writes: 1,
+            health: None,
+        };
+        let seconds = deadline.saturating_duration_since(Instant::now()).as_secs();
+        let lease = self.table.take_lease(id, (self.clock)(), i64::try_from(seconds).unwrap_or(0) + 5).await?;
+        let (item, lease) = match lease {
+            Ok(taken) => taken,
+            Err(Busy) if self.table.account(id).await?.is_some() => {
+                summary.busy = true;
+                return Ok(summary);
+            }
+            Err(Busy) => return Err(PollError::NoAccount(id.clone())),
+        };
+        let ended = if item.account.enabled {
+            self.read_mailbox(
+                &item,
+                lease,
+                deadline - MARGIN.min(Duration::from_secs(seconds / 4)),
+                &mut summary,
+                progress,
+            )
+            .await
+        } else {
+            Ok(())
+        };
+        self.end(&item, lease, ended, summary).await
+    }
+
+    /// Gives the lease back and writes down what was done: the second and last write of an empty poll.
+    async fn end(
+        &self,
+        item: &AccountItem,
+        lease: Lease,
+        ended: Result<(), Stop>,
+        mut summary: Summary,
+    ) -> Result<Summary, PollError> {
+        let now = (self.clock)();
+        let (health, ours) = match ended {
+            Ok(()) => (health::after_success(item, now), None),
+            Err(Stop::LeaseLost) => {
+                summary.busy = true;
+                return Ok(summary);
+            }
+            Err(Stop::Ours(error)) => (health::after_our_fault(item, &error, now), Some(error)),
+            Err(Stop::Mailbox(fault)) => (health::after_mailbox_fault(item, &fault, now), None),
+            Err(Stop::Grant(fault)) => (health::after_grant_fault(item, &fault, now), None),
+            Err(Stop::NoPassword) => (health::after_missing_password(item, now), None),
+        };
+        let last = LastPoll { at: now.as_second(), messages: summary.messages, recorded: summary.recorded };
+        let next_due = if summary.left > 0 && ours.is_none() {
+            Some(now.as_second())
+        } else {
+            health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause)
+        };
+        summary.table_writes += 1;
+        let written = self.table.end_poll(&item.account.id, lease, &health, next_due, Some(&last)).await;
+        summary.health = Some(health);
+        match (ours, written) {
+            (Some(error), _) => Err(error),
+            (None, written) => {
+                summary.busy = !written?;
+                Ok(summary)
+            }
+        }
+    }
+
+    async fn read_mailbox(
+        &self,
+        item: &AccountItem,
+        lease: Lease,
+        deadline: Instant,
+        summary: &mut Summary,
+        progress: &dyn Progress,
+    ) -> Result<(), Stop> {
+        let mut imap = self.open(item, deadline).await?;
+        let read = self.read_folders(&mut imap, item, lease, deadline, summary, progress).await;
+        summary.round_trips = imap.round_trips();
+        imap.close().await;
+        read
+    }
+
+    async fn read_folders(
+        &self,
+        imap: &mut Imap,
+        item: &AccountItem,
+        lease: Lease,
+        deadline: Instant,
+        summary: &mut Summary,
+        progress: &dyn Progress,
+    ) -> Result<(), Stop> {
+        for name in &item.account.folders {
+            let run = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
+            run.read(imap, summary).await?;
+        }
+        Ok(())
+    }
+
+    /// Opens the mailbox. A token that is refused is renewed once and tried again: the server may have been told of
+    /// a change before us, and POP and IMAP servers hide an expired token behind "bad password".
+    async fn open(&self, item: &AccountItem, deadline: Instant) -> Result<Imap, Stop> {
+        let account = &item.account;
+        let oauth = matches!(account.authentication, Authentication::OauthUser { .. });
+        let login = self.login(item, false).await?;
+        match Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await {
+            Err(fault) if oauth && fault.kind == FaultKind::LoginRefused => {
+                let login = self.login(item, true).await?;
+                Ok(Imap::open(&account.server, &login, &self.reach, &self.tls, deadline)
+                    .await
+                    .map_err(Stop::Mailbox)?)
+            }
+            opened => opened.map_err(Stop::Mailbox),
+        }
+    }
+
+    async fn login(&self, item: &AccountItem, renewed: bool) -> Result<Login, Stop> {
+        let account = &item.account;
+        match &account.authentication {
+            Authentication::Password { user } => {
+                let password = self.vault.get(&Name::Password(account.id.clone()), Version::Current).await?;
+                let password = password.ok_or(Stop::NoPassword)?;
+                Ok(Login::Password { user: user.clone(), password })
+            }
+            Authentication::OauthUser { .. } => {
+                let token = if renewed { self.grants.renew(item).await } else { self.grants.access_token(item).await };
+                let token = token.map_err(|fault| match fault.is_ours() {
+                    true => Stop::Ours(PollError::Grant(fault)),
+                    false => Stop::Grant(fault),
+                })?;
+                Ok(Login::XOAuth2 { mailbox: account.mailbox.clone(), token })
+            }
+        }
+    }
+}

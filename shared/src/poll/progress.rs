@@ -1,0 +1,17 @@
+//! Telling a person how far a poll is.
+
+/// Told while a poll runs: on the command line a bar, in a function nothing.
+pub trait Progress: Send + Sync {
+    /// A folder will have so many messages read.
+    fn folder(&self, name: &str, messages: u64) {
+        let _ = (name, messages);
+    }
+
+    /// So many more messages are recorded.
+    fn recorded(&self, messages: u64) {
+        let _ = messages;
+    }
+}
+
+/// Nobody is watching.
+impl Progress for () {}

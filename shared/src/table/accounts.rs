@@ -1,0 +1,356 @@
+//! Accounts: settings, health, grant generation, leases, when they are due.
+
+use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
+use crate::account::{Account, AccountId, Health, HealthState};
+use crate::oauth::Principal;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the last poll did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastPoll {
+    /// When it ended, in seconds since 1970.
+    pub at: i64,
+    /// Messages read.
+    pub messages: u64,
+    /// Facts that were new.
+    pub recorded: u64,
+}
+
+/// An account as the table keeps it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountItem {
+    /// The operator's settings. (`account` is an attribute of facts, by which the index lists them.)
+    #[serde(rename = "settings")]
+    pub account: Account,
+    /// What it can do now.
+    pub health: Health,
+    /// Which version of the grant in the vault is true; it starts with the time the account was made.
+    pub generation: u64,
+    /// Who connected it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<Principal>,
+    /// When the access token of the current generation ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_expires: Option<i64>,
+    /// When the grant was last renewed, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refreshed: Option<i64>,
+    /// Number of the last lease of a poll.
+    #[serde(default)]
+    pub fence: u64,
+    /// The shard of the index of what is due.
+    pub due_shard: String,
+    /// When it is polled next, in seconds since 1970.
+    pub next_due: i64,
+    /// What the last poll did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_poll: Option<LastPoll>,
+}
+
+/// A poll's right to one account, until an absolute time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Rises with each lease; the cursor refuses a lower one.
+    pub fence: u64,
+    /// Seconds since 1970.
+    pub until: i64,
+}
+
+/// Somebody else holds the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Busy;
+
+impl AccountItem {
+    /// A new account: not connected when it waits for a person, due at once otherwise.
+    pub fn new(account: Account, now: Timestamp) -> Self {
+        let waits = account.app().is_some();
+        let state = match (account.enabled, waits) {
+            (false, _) => HealthState::Disabled,
+            (true, true) => HealthState::NotConnected,
+            (true, false) => HealthState::Active,
+        };
+        Self {
+            due_shard: keys::due_shard(&account.id),
+            next_due: if state.is_polled() { now.as_second() } else { NEVER },
+            health: Health { state, since: now, advice: None, said: None, failures: 0 },
+            // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
+            generation: u64::try_from(now.as_second()).unwrap_or(0),
+            principal: None,
+            token_expires: None,
+            refreshed: None,
+            fence: 0,
+            last_poll: None,
+            account,
+        }
+    }
+}
+
+/// An account that is not polled stays in the index, so that it can be listed, and never falls due.
+pub(super) const NEVER: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
+
+impl Table {
+    /// Adds an account; `false` when the name is taken.
+    pub async fn add_account(&self, item: &AccountItem) -> Result<bool, TableError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(write_item(keys::account(&item.account.id), item)?))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// One account.
+    pub async fn account(&self, id: &AccountId) -> Result<Option<AccountItem>, TableError> {
+        self.get(keys::account(id)).await
+    }
+
+    /// All accounts, by name.
+    pub async fn accounts(&self) -> Result<Vec<AccountItem>, TableError> {
+        let mut all = self.accounts_due_before(NEVER + 1).await?;
+        all.sort_by(|a, b| a.account.id.cmp(&b.account.id));
+        Ok(all)
+    }
+
+    /// Accounts whose time has come.
+    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
+        self.accounts_due_before(now.as_second() + 1).await
+    }
+
+    async fn accounts_due_before(&self, end: i64) -> Result<Vec<AccountItem>, TableError> {
+        let shards = keys::due_shards().map(|shard| async move {
+            let values = Item::from([
+                (":shard".into(), AttributeValue::S(shard)),
+                (":end".into(), AttributeValue::N(end.to_string())),
+            ]);
+            let condition = "due_shard = :shard AND next_due < :end";
+            self.query_index::<AccountItem>(keys::DUE_INDEX, condition, values, None, false).await
+        });
+        Ok(futures::future::try_join_all(shards).await?.concat())
+    }
+
+    /// Removes an account's own item; `false` when there is none. Facts and cursors go by [`Table::remove_mailbox`].
+    pub async fn remove_account(&self, id: &AccountId) -> Result<bool, TableError> {
+        self.delete(keys::account(id)).await
+    }
+
+    /// Claims an account for the tick that found it due: moves `next_due` on, unless another dispatcher did.
+    pub async fn claim_due(&self, found: &AccountItem, next_due: i64) -> Result<bool, TableError> {
+        let update = self
+            .update_account(&found.account.id)
+            .update_expression("SET next_due = :next")
+            .condition_expression("attribute_exists(pk) AND next_due = :found")
+            .expression_attribute_values(":next", AttributeValue::N(next_due.to_string()))
+            .expression_attribute_values(":found", AttributeValue::N(found.next_due.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Takes the lease of a poll, if nobody holds it; the answer is the account as it stands.
+    /// A holder that dies keeps the account for `seconds` at most.
+    pub async fn take_lease(
+        &self,
+        id: &AccountId,
+        now: Timestamp,
+        seconds: i64,
+    ) -> Result<Result<(AccountItem, Lease), Busy>, TableError> {
+        let until = now.as_second() + seconds;
+        let update = self
+            .update_account(id)
+            .update_expression("SET lease_until = :until ADD fence :one")
+            .condition_expression("attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until <= :now)")
+            .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
+            .return_values(ReturnValue::AllNew);
+        match update.send().await {
+            Ok(answer) => {
+                let item: AccountItem = read_item(answer.attributes.unwrap_or_default())?;
+                let lease = Lease { fence: item.fence, until };
+                Ok(Ok((item, lease)))
+            }
+            Err(error) if is_condition(&error) => Ok(Err(Busy)),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Whether a lease is still the last one given; asked before anything on the mail server is changed.
+    pub async fn holds_lease(&self, id: &AccountId, lease: Lease, now: Timestamp) -> Result<bool, TableError> {
+        let item = self.account(id).await?;
+        Ok(now.as_second() < lease.until && item.is_some_and(|item| item.fence == lease.fence))
+    }
+
+    /// Ends a poll: gives the lease back and says what was done, in one write. A poll whose lease passed to
+    /// another changes nothing.
+    pub async fn end_poll(
+        &self,
+        id: &AccountId,
+        lease: Lease,
+        health: &Health,
+        next_due: Option<i64>,
+        last_poll: Option<&LastPoll>,
+    ) -> Result<bool, TableError> {
+        let mut update = self
+            .update_account(id)
+            .condition_expression("fence = :fence")
+            .expression_attribute_values(":fence", AttributeValue::N(lease.fence.to_string()))
+            .expression_attribute_values(":health", attribute(health)?)
+            .expression_attribute_values(":due", AttributeValue::N(next_due.unwrap_or(NEVER).to_string()));
+        let mut set = "SET health = :health, next_due = :due".to_owned();
+        if let Some(last) = last_poll {
+            set += ", last_poll = :last";
+            update = update.expression_attribute_values(":last", attribute(last)?);
+        }
+        match update.update_expression(set + " REMOVE lease_until").send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Takes the right to renew the grant of `generation`, until an absolute time.
+    pub async fn take_refresh_lease(
+        &self,
+        id: &AccountId,
+        generation: u64,
+        now: Timestamp,
+        seconds: i64,
+    ) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET refresh_until = :until")
+            .condition_expression(
+                "generation = :generation AND (attribute_not_exists(refresh_until) OR refresh_until <= :now)",
+            )
+            .expression_attribute_values(":until", AttributeValue::N((now.as_second() + seconds).to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
+            .expression_attribute_values(":generation", AttributeValue::N(generation.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Gives the right to renew back after a failure, so that the next try need not wait for its end.
+    pub async fn drop_refresh_lease(&self, id: &AccountId, generation: u64) -> Result<(), TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("REMOVE refresh_until")
+            .condition_expression("generation = :generation")
+            .expression_attribute_values(":generation", AttributeValue::N(generation.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_condition(&error) => Ok(()),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Moves the generation of the grant on by one; `false` when another writer did so first.
+    pub async fn move_generation(
+        &self,
+        id: &AccountId,
+        from: u64,
+        token_expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression(
+                "SET generation = :next, token_expires = :expires, refreshed = :now REMOVE refresh_until",
+            )
+            .condition_expression("generation = :from")
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
+            .expression_attribute_values(":expires", AttributeValue::N(token_expires.as_second().to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Writes that a person connected the account: the next generation, who it was, active and due at once.
+    pub async fn connect_account(
+        &self,
+        id: &AccountId,
+        from: u64,
+        principal: &Principal,
+        token_expires: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, TableError> {
+        let health = Health { state: HealthState::Active, since: now, advice: None, said: None, failures: 0 };
+        let update = self
+            .update_account(id)
+            .update_expression(
+                "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
+                 token_expires = :expires, refreshed = :now REMOVE refresh_until",
+            )
+            .condition_expression("generation = :from")
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
+            .expression_attribute_values(":principal", attribute(principal)?)
+            .expression_attribute_values(":health", attribute(&health)?)
+            .expression_attribute_values(":expires", AttributeValue::N(token_expires.as_second().to_string()))
+            .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Forgets who connected an account: the next generation, nobody's.
+    pub async fn disconnect_account(&self, id: &AccountId, from: u64, now: Timestamp) -> Result<bool, TableError> {
+        let health = Health { state: HealthState::NotConnected, since: now, advice: None, said: None, failures: 0 };
+        let update = self
+            .update_account(id)
+            .update_expression(
+                "SET generation = :next, health = :health, next_due = :due REMOVE principal, token_expires, refreshed",
+            )
+            .condition_expression("generation = :from")
+            .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
+            .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
+            .expression_attribute_values(":health", attribute(&health)?)
+            .expression_attribute_values(":due", AttributeValue::N(NEVER.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Writes the health found by something else than a poll, and when to ask again.
+    pub async fn set_health(&self, id: &AccountId, health: &Health, next_due: Option<i64>) -> Result<(), TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET health = :health, next_due = :due")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":health", attribute(health)?)
+            .expression_attribute_values(":due", AttributeValue::N(next_due.unwrap_or(NEVER).to_string()));
+        match update.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if is_condition(&error) => Ok(()),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    fn update_account(
+        &self,
+        id: &AccountId,
+    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+        self.client.update_item().table_name(&self.name).set_key(Some(keys::account(id).into_item()))
+    }
+}

@@ -1,0 +1,82 @@
+//! Every key of the table, and nothing else that knows them.
+
+use super::Item;
+use crate::account::{AccountId, AppId};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// Partition key.
+pub(super) const PK: &str = "pk";
+/// Sort key.
+pub(super) const SK: &str = "sk";
+/// Time to live, in seconds since 1970.
+pub(super) const EXPIRES: &str = "expires";
+
+/// Accounts by when they are due, apps beside them: `due_shard`, `next_due`.
+pub(super) const DUE_INDEX: &str = "due";
+/// Partition key of [`DUE_INDEX`].
+pub(super) const DUE_SHARD: &str = "due_shard";
+/// Sort key of [`DUE_INDEX`]: seconds since 1970.
+pub(super) const NEXT_DUE: &str = "next_due";
+
+/// Reports of an account by arrival: `account`, `arrived`.
+pub(super) const ARRIVALS_INDEX: &str = "arrivals";
+/// Partition key of [`ARRIVALS_INDEX`].
+pub(super) const ACCOUNT: &str = "account";
+/// Sort key of [`ARRIVALS_INDEX`]: seconds since 1970.
+pub(super) const ARRIVED: &str = "arrived";
+
+/// Shards of the accounts in [`DUE_INDEX`]: one partition takes 1,000 writes a second, and each poll writes twice.
+pub(super) const DUE_SHARDS: u8 = 4;
+/// The shard that lists apps; it never falls due.
+pub(super) const APPS_SHARD: &str = "APPS";
+
+/// A primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+impl Key {
+    pub fn into_item(self) -> Item {
+        Item::from([(PK.into(), AttributeValue::S(self.pk)), (SK.into(), AttributeValue::S(self.sk))])
+    }
+}
+
+/// A folder of a mailbox as part of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder(pub String);
+
+pub(super) fn app(id: &AppId) -> Key {
+    Key { pk: format!("APP#{id}"), sk: "APP".into() }
+}
+
+pub(super) fn account(id: &AccountId) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: "ACCOUNT".into() }
+}
+
+pub(super) fn cursor(id: &AccountId, folder: &Folder) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("CURSOR#{}#0", folder.0) }
+}
+
+pub(super) fn report(id: &AccountId, key: &str) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}") }
+}
+
+pub(super) fn report_part(id: &AccountId, key: &str, part: usize) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}#PART#{part}") }
+}
+
+pub(super) fn authorization(id: &str) -> Key {
+    Key { pk: format!("STATE#{id}"), sk: "STATE".into() }
+}
+
+/// The shard of an account: the same on every machine and in every version.
+pub(super) fn due_shard(id: &AccountId) -> String {
+    let sum = id.as_str().bytes().fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte)));
+    format!("DUE#{}", sum % u32::from(DUE_SHARDS))
+}
+
+pub(super) fn due_shards() -> impl Iterator<Item = String> {
+    (0..DUE_SHARDS).map(|shard| format!("DUE#{shard}"))
+}

@@ -1,0 +1,162 @@
+//! The one table: DynamoDB, on AWS or embedded on one machine. All keys in [`keys`], one file for each kind of item.
+
+mod accounts;
+mod apps;
+mod authorizations;
+mod cursors;
+mod keys;
+mod reports;
+mod schema;
+
+pub use accounts::{AccountItem, Busy, LastPoll, Lease};
+pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome};
+pub use cursors::Cursor;
+pub use keys::Folder;
+pub use reports::{Fact, Recorded};
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::HashMap;
+
+/// An item as the SDK knows it.
+type Item = HashMap<String, AttributeValue>;
+
+/// The table could not do its job: our own fault, worth another try later.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not reached, throttled, refused.
+    #[error("the table could not be {doing}: {said}")]
+    Service {
+        /// What was being done: `read`, `written`, …
+        doing: &'static str,
+        /// The SDK's words; items are never part of them.
+        said: String,
+    },
+    /// An item that is not what this version writes.
+    #[error("an item of the table cannot be understood ({0}): it was written by another version, or by hand")]
+    Shape(String),
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    /// A table by its client and name.
+    pub fn new(client: Client, name: impl Into<String>) -> Self {
+        Self { client, name: name.into() }
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, TableError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failed("read", error))?;
+        answer.item.map(read_item).transpose()
+    }
+
+    async fn delete(&self, key: keys::Key) -> Result<bool, TableError> {
+        let answer = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
+            .return_values(aws_sdk_dynamodb::types::ReturnValue::AllOld)
+            .send()
+            .await
+            .map_err(|error| failed("written", error))?;
+        Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
+    }
+
+    /// Every item of a partition of an index, page by page.
+    async fn query_index<T: serde::de::DeserializeOwned>(
+        &self,
+        index: &'static str,
+        condition: &'static str,
+        values: Item,
+        limit: Option<usize>,
+        newest_first: bool,
+    ) -> Result<Vec<T>, TableError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .index_name(index)
+                .key_condition_expression(condition)
+                .set_expression_attribute_values(Some(values.clone()))
+                .scan_index_forward(!newest_first)
+                .set_limit(limit.map(|limit| i32::try_from(limit - found.len()).unwrap_or(i32::MAX)))
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| failed("read", error))?;
+            for item in page.items.unwrap_or_default() {
+                found.push(read_item(item)?);
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+fn read_item<T: serde::de::DeserializeOwned>(item: Item) -> Result<T, TableError> {
+    serde_dynamo::from_item(item).map_err(|error| TableError::Shape(error.to_string()))
+}
+
+fn write_item<T: serde::Serialize>(key: keys::Key, value: &T) -> Result<Item, TableError> {
+    let mut item: Item = serde_dynamo::to_item(value).map_err(|error| TableError::Shape(error.to_string()))?;
+    item.extend(key.into_item());
+    Ok(item)
+}
+
+fn attribute<T: serde::Serialize>(value: &T) -> Result<AttributeValue, TableError> {
+    serde_dynamo::to_attribute_value(value).map_err(|error| TableError::Shape(error.to_string()))
+}
+
+fn failed<E, R>(doing: &'static str, error: SdkError<E, R>) -> TableError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    // DisplayErrorContext would print the raw response, and with it items; the code and the message are enough.
+    let said = match error.as_service_error() {
+        Some(service) => format!("{}: {}", service.code().unwrap_or("?"), service.message().unwrap_or("no message")),
+        None => without_response(&error),
+    };
+    TableError::Service { doing, said: said.chars().take(500).collect() }
+}
+
+fn without_response<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match error {
+        SdkError::DispatchFailure(failure) => {
+            failure.as_connector_error().map_or("not sent".to_owned(), |e| DisplayErrorContext(e).to_string())
+        }
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::ResponseError(_) => "an answer that is no answer".to_owned(),
+        SdkError::ConstructionFailure(_) => "the request could not be made".to_owned(),
+        _ => "an unknown failure".to_owned(),
+    }
+}
+
+/// Whether a conditional write was refused by its condition.
+fn is_condition<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some("ConditionalCheckFailedException")
+}

@@ -1,0 +1,211 @@
+//! Reports: the facts. Each is written once.
+
+use super::{Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
+use crate::account::AccountId;
+use crate::report::{Kind, Outcome, Report};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A report as it was recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fact {
+    /// The mailbox it arrived in.
+    pub account: AccountId,
+    /// The report's key: the same however and whenever the message is read.
+    pub key: String,
+    /// When it arrived, in seconds since 1970.
+    pub arrived: i64,
+    /// When it was recorded, in seconds since 1970.
+    pub recorded: i64,
+    /// Correlation id of the run that recorded it.
+    pub run: String,
+    /// The folder it was in.
+    pub folder: String,
+    /// Its UID there.
+    pub uid: u32,
+    /// What it is; a copy of the report's, so that a stream's filter can see it.
+    pub kind: Kind,
+    /// What it says.
+    pub report: Report,
+    /// Further items that hold the rest of its outcomes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub parts: usize,
+    /// Time to live, in seconds since 1970.
+    pub expires: i64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
+/// Whether a fact was new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is durable now.
+    New,
+    /// It was durable already.
+    Known,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    recipients: Vec<Outcome>,
+    expires: i64,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    pk: String,
+    sk: String,
+}
+
+/// Bytes of outcomes in one item: DynamoDB refuses items over 400 KB, and large ones are dear to update.
+const PART_BYTES: usize = 100_000;
+
+impl Table {
+    /// Seconds a fact is kept: longer than the widest re-scan, so that nothing is recorded twice.
+    pub const FACT_SECONDS: i64 = 400 * 86_400;
+
+    /// Writes a fact once. What does not fit into one item goes first, the head last: a head is a whole fact.
+    pub async fn record(&self, mut fact: Fact) -> Result<Recorded, TableError> {
+        let chunks = split(std::mem::take(&mut fact.report.recipients));
+        let mut chunks = chunks.into_iter();
+        fact.report.recipients = chunks.next().unwrap_or_default();
+        fact.parts = chunks.len();
+        for (number, recipients) in chunks.enumerate() {
+            let part = Part { recipients, expires: fact.expires };
+            let item = write_item(keys::report_part(&fact.account, &fact.key, number + 1), &part)?;
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+            put.send().await.map_err(|error| failed("written", error))?;
+        }
+        let item = write_item(keys::report(&fact.account, &fact.key), &fact)?;
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .send()
+            .await;
+        match put {
+            Ok(_) => Ok(Recorded::New),
+            Err(error) if is_condition(&error) => Ok(Recorded::Known),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// One fact, whole.
+    pub async fn fact(&self, account: &AccountId, key: &str) -> Result<Option<Fact>, TableError> {
+        let Some(fact) = self.get::<Fact>(keys::report(account, key)).await? else { return Ok(None) };
+        self.with_parts(fact).await.map(Some)
+    }
+
+    /// The newest facts of an account, whole, newest first.
+    pub async fn facts(&self, account: &AccountId, since: Timestamp, limit: usize) -> Result<Vec<Fact>, TableError> {
+        let values = Item::from([
+            (":account".into(), AttributeValue::S(account.to_string())),
+            (":since".into(), AttributeValue::N(since.as_second().to_string())),
+        ]);
+        let condition = "account = :account AND arrived >= :since";
+        let found: Vec<Found> = self.query_index(keys::ARRIVALS_INDEX, condition, values, Some(limit), true).await?;
+        let keys: Vec<Item> = found.into_iter().map(|Found { pk, sk }| keys::Key { pk, sk }.into_item()).collect();
+        let pages: Vec<Vec<Fact>> = futures::stream::iter(keys.chunks(100).map(<[Item]>::to_vec))
+            .then(|page| self.batch_get(page))
+            .try_collect()
+            .await?;
+        let mut facts = Vec::new();
+        for fact in pages.into_iter().flatten() {
+            facts.push(self.with_parts(fact).await?);
+        }
+        facts.sort_by_key(|fact| (std::cmp::Reverse(fact.arrived), std::cmp::Reverse(fact.uid)));
+        Ok(facts)
+    }
+
+    async fn batch_get(&self, mut keys: Vec<Item>) -> Result<Vec<Fact>, TableError> {
+        let mut facts = Vec::new();
+        // What the service leaves unprocessed is asked for again; a whole page left is its way to say "slower".
+        for attempt in 0..8u32 {
+            let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).build();
+            let wanted = wanted.map_err(|error| TableError::Shape(error.to_string()))?;
+            let answer = self.client.batch_get_item().request_items(&self.name, wanted).send();
+            let answer = answer.await.map_err(|error| failed("read", error))?;
+            for item in answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default() {
+                facts.push(read_item(item)?);
+            }
+            keys = answer
+                .unprocessed_keys
+                .and_then(|mut left| left.remove(&self.name))
+                .map(|k| k.keys)
+                .unwrap_or_default();
+            if keys.is_empty() {
+                return Ok(facts);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50 << attempt)).await;
+        }
+        Err(TableError::Service { doing: "read", said: "items were left unprocessed eight times".into() })
+    }
+
+    async fn with_parts(&self, mut fact: Fact) -> Result<Fact, TableError> {
+        for number in 1..=fact.parts {
+            let part: Option<Part> = self.get(keys::report_part(&fact.account, &fact.key, number)).await?;
+            let part =
+                part.ok_or_else(|| TableError::Shape(format!("part {number} of report {} is gone", fact.key)))?;
+            fact.report.recipients.extend(part.recipients);
+        }
+        Ok(fact)
+    }
+
+    /// Removes an account with its cursors and, if asked, its facts; answers how many items went.
+    pub async fn remove_mailbox(&self, id: &AccountId, facts: bool) -> Result<usize, TableError> {
+        let prefixes: &[&str] = if facts { &["CURSOR#", "REPORT#"] } else { &["CURSOR#"] };
+        let mut removed = 0;
+        for prefix in prefixes {
+            let mut from = None;
+            loop {
+                let page = self
+                    .client
+                    .query()
+                    .table_name(&self.name)
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                    .projection_expression("pk, sk")
+                    .expression_attribute_values(":pk", AttributeValue::S(keys::account(id).pk))
+                    .expression_attribute_values(":prefix", AttributeValue::S((*prefix).into()))
+                    .set_exclusive_start_key(from)
+                    .send()
+                    .await
+                    .map_err(|error| failed("read", error))?;
+                for item in page.items.unwrap_or_default() {
+                    let Found { pk, sk } = read_item(item)?;
+                    removed += usize::from(self.delete(keys::Key { pk, sk }).await?);
+                }
+                from = page.last_evaluated_key;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(removed + usize::from(self.remove_account(id).await?))
+    }
+}
+
+/// Splits outcomes into chunks that each fit an item.
+fn split(recipients: Vec<Outcome>) -> Vec<Vec<Outcome>> {
+    let mut chunks = vec![Vec::new()];
+    let mut bytes = 0;
+    for outcome in recipients {
+        // JSON is somewhat longer than what DynamoDB counts: names and values, no quotes.
+        let size = serde_json::to_string(&outcome).map_or(PART_BYTES, |text| text.len());
+        if bytes > 0 && bytes + size > PART_BYTES {
+            chunks.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(last) = chunks.last_mut() {
+            last.push(outcome);
+        }
+    }
+    chunks
+}

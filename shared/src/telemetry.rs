@@ -1,0 +1,62 @@
+//! Log lines and metrics of the functions: JSON, with one name for one thing everywhere.
+//!
+//! Field names: `account`, `run` (correlation id, from the schedule to the fact), `function`, `health`, `advice`,
+//! `error`, and counts by their names in [`crate::poll::Summary`]. A failure is logged once, where it is handled.
+
+use serde_json::{Map, Value, json};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging in JSON to standard output, `info` and above unless `RUST_LOG` says otherwise. Crates that print
+/// what they send or receive (mail protocols, HTTP) stay at `warn` whatever is asked: they would print credentials.
+pub fn init_json() {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_env_filter(quiet(filter))
+        .try_init();
+}
+
+/// Keeps the talkative crates quiet.
+pub fn quiet(filter: EnvFilter) -> EnvFilter {
+    [
+        "async_imap",
+        "imap_proto",
+        "hyper",
+        "hyper_util",
+        "h2",
+        "reqwest",
+        "rustls",
+        "aws_smithy_runtime",
+        "aws_sigv4",
+        "oauth2",
+    ]
+    .into_iter()
+    .filter_map(|target| format!("{target}=warn").parse().ok())
+    .fold(filter, EnvFilter::add_directive)
+}
+
+/// One line of CloudWatch's embedded metric format: counts under the namespace `Rebond`, by function.
+pub fn metrics_line(function: &str, at_millis: i64, counts: &[(&str, u64)], fields: &[(&str, &str)]) -> String {
+    let names: Vec<Value> = counts.iter().map(|(name, _)| json!({ "Name": name, "Unit": "Count" })).collect();
+    let mut line = Map::new();
+    line.insert(
+        "_aws".into(),
+        json!({
+            "Timestamp": at_millis,
+            "CloudWatchMetrics": [{ "Namespace": "Rebond", "Dimensions": [["function"]], "Metrics": names }],
+        }),
+    );
+    line.insert("function".into(), function.into());
+    line.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
+    line.extend(counts.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))));
+    Value::Object(line).to_string()
+}
+
+/// Prints [`metrics_line`] where CloudWatch reads it: the function's standard output.
+pub fn emit_metrics(function: &str, counts: &[(&str, u64)], fields: &[(&str, &str)]) {
+    use std::io::Write;
+    let line = metrics_line(function, jiff::Timestamp::now().as_millisecond(), counts, fields);
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

@@ -1,0 +1,252 @@
+//! What `template.yaml` deploys, read as CloudFormation would get it from SAM.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rebond_tests::process::{tool, workspace};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
+    let output = tool("python")
+        .arg(workspace().join("tests/translate.py"))
+        .arg(workspace().join("template.yaml"))
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .output()
+        .expect("infra/setup/tools has been run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let template: Value = serde_json::from_slice(&output.stdout).unwrap();
+    template["Resources"].as_object().unwrap().clone()
+});
+
+const FUNCTIONS: [&str; 5] = ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll"];
+
+fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
+    RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
+}
+
+fn properties(name: &str) -> &'static Value {
+    &RESOURCES[name]["Properties"]
+}
+
+/// A string or a list as a list.
+fn list(value: &Value) -> Vec<&Value> {
+    value.as_array().map_or_else(|| vec![value], |values| values.iter().collect())
+}
+
+/// A resource of a statement in short: `Table`, `Table/index/due`, `secret:{stack}/app/*`.
+fn short(resource: &Value) -> String {
+    if let Some(target) = resource["Fn::GetAtt"].as_array() {
+        assert_eq!(target[1], "Arn");
+        return target[0].as_str().unwrap().to_owned();
+    }
+    if let Some(target) = resource["Ref"].as_str() {
+        return target.to_owned();
+    }
+    let text = resource["Fn::Sub"].as_str().unwrap_or_else(|| panic!("neither a resource nor a name: {resource}"));
+    let text = text.replace("${Table.Arn}", "Table").replace("${AWS::StackName}", "{stack}");
+    text.replace("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:", "")
+}
+
+/// Every (action, resource) that a role allows.
+fn rights(role: &Value) -> BTreeSet<(String, String)> {
+    let policies = role["Properties"]["Policies"].as_array().unwrap();
+    let statements = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+    let mut rights = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(statement["Effect"], "Allow");
+        for action in list(&statement["Action"]) {
+            for resource in list(&statement["Resource"]) {
+                rights.insert((action.as_str().unwrap().to_owned(), short(resource)));
+            }
+        }
+    }
+    rights
+}
+
+/// What each function's code calls, and on what; besides these only its own log.
+const CALLS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "OauthStart",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+        ],
+    ),
+    (
+        "OauthCallback",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:CreateSecret", "secret:{stack}/grant/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:RestoreSecret", "secret:{stack}/grant/*"),
+        ],
+    ),
+    (
+        "TokenRefresh",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+        ],
+    ),
+    (
+        "PollDispatch",
+        &[("dynamodb:Query", "Table/index/due"), ("dynamodb:UpdateItem", "Table"), ("sqs:SendMessage", "PollQueue")],
+    ),
+    (
+        "BouncePoll",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("sqs:ReceiveMessage", "PollQueue"),
+            ("sqs:DeleteMessage", "PollQueue"),
+            ("sqs:GetQueueAttributes", "PollQueue"),
+        ],
+    ),
+];
+
+#[test]
+fn each_function_may_do_what_it_does_and_nothing_else() {
+    let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
+    for (function, calls) in CALLS {
+        let mut expected: BTreeSet<_> = calls.iter().map(text).collect();
+        let log = format!("{function}Log");
+        expected.extend([("logs:CreateLogStream", log.as_str()), ("logs:PutLogEvents", log.as_str())].iter().map(text));
+        assert_eq!(rights(&RESOURCES[&format!("{function}Role")]), expected, "{function}");
+        assert_eq!(properties(function)["Role"]["Fn::GetAtt"][0], format!("{function}Role"));
+    }
+    assert_eq!(CALLS.iter().map(|(name, _)| *name).collect::<Vec<_>>(), FUNCTIONS);
+    assert_eq!(of_type("AWS::Lambda::Function").count(), FUNCTIONS.len());
+}
+
+#[test]
+fn no_role_names_a_managed_policy_or_every_resource() {
+    for (name, role) in of_type("AWS::IAM::Role") {
+        assert_eq!(role["Properties"].get("ManagedPolicyArns"), None, "{name}");
+        for (action, resource) in rights(role) {
+            assert!(!action.contains('*'), "{name}: {action}");
+            let prefix = resource.strip_suffix("/*").unwrap_or(&resource);
+            assert!(!prefix.contains('*') && !prefix.is_empty(), "{name}: {action} on {resource}");
+        }
+    }
+    assert_eq!(of_type("AWS::IAM::Policy").count() + of_type("AWS::IAM::ManagedPolicy").count(), 0);
+}
+
+#[test]
+fn the_schedules_may_invoke_their_function_alone() {
+    for function in ["TokenRefresh", "PollDispatch"] {
+        let expected = BTreeSet::from([("lambda:InvokeFunction".to_owned(), function.to_owned())]);
+        assert_eq!(rights(&RESOURCES[&format!("{function}TickRole")]), expected);
+    }
+}
+
+#[test]
+fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
+    for function in ["OauthStart", "OauthCallback"] {
+        let reads = rights(&RESOURCES[&format!("{function}Role")]);
+        assert!(!reads.iter().any(|(_, resource)| resource.contains("password")), "{reads:?}");
+    }
+}
+
+#[test]
+fn names_are_those_that_the_commands_look_for() {
+    for (function, name) in
+        FUNCTIONS.iter().zip(["oauth-start", "oauth-callback", "token-refresh", "poll-dispatch", "bounce-poll"])
+    {
+        assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
+        assert_eq!(properties(function)["Environment"]["Variables"]["REBOND_STACK"]["Ref"], "AWS::StackName");
+    }
+    assert_eq!(properties("Table")["TableName"]["Ref"], "AWS::StackName");
+    assert_eq!(properties("SigningKey")["Name"]["Fn::Sub"], "${AWS::StackName}/key/signing");
+    assert_eq!(properties("PollDispatch")["Environment"]["Variables"]["REBOND_QUEUE_URL"]["Ref"], "PollQueue");
+}
+
+#[test]
+fn a_message_stays_hidden_for_six_times_the_time_a_poll_may_take() {
+    let poll = properties("BouncePoll")["Timeout"].as_u64().unwrap();
+    let queue = properties("PollQueue");
+    let hidden = queue["VisibilityTimeout"].as_u64().unwrap();
+    let tries = queue["RedrivePolicy"]["maxReceiveCount"].as_u64().unwrap();
+    assert!(hidden >= 6 * poll, "{hidden} < 6 × {poll}");
+    assert!(queue["MessageRetentionPeriod"].as_u64().unwrap() > tries * hidden, "it would expire before its last try");
+    let source = properties("BouncePollDue");
+    assert_eq!(source["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    assert!(source["BatchSize"].as_u64().unwrap() <= 10);
+}
+
+#[test]
+fn the_api_serves_these_routes_and_logs_no_query() {
+    let mut routes = BTreeMap::new();
+    for (path, methods) in properties("Api")["Body"]["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let target = operation["x-amazon-apigateway-integration"]["uri"].to_string();
+            let function = FUNCTIONS.iter().find(|name| target.contains(&format!("{name}.Arn"))).unwrap();
+            routes.insert(format!("{} {path}", method.to_uppercase()), *function);
+        }
+    }
+    let expected = [
+        ("GET /oauth/start/{account}", "OauthStart"),
+        ("GET /oauth/callback", "OauthCallback"),
+        ("GET /nl/jsp/oauth.jsp", "OauthCallback"),
+        ("GET /oauth/done", "OauthCallback"),
+    ];
+    assert_eq!(routes, expected.map(|(route, function)| (route.to_owned(), function)).into());
+    let format = properties("ApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"].as_str().unwrap();
+    serde_json::from_str::<Value>(format).expect("a line of JSON");
+    for word in ["path", "query", "rawPath", "header", "protocol", "authorizer"] {
+        assert!(!format.contains(word), "{format}");
+    }
+}
+
+#[test]
+fn the_table_is_the_one_that_the_code_makes_on_one_machine() {
+    let source = std::fs::read_to_string(workspace().join("shared/src/table/keys.rs")).unwrap();
+    let constant = |name: &str| {
+        let at = source.find(&format!("const {name}: &str = \"")).unwrap_or_else(|| panic!("no {name} in keys.rs"));
+        source[at..].split('"').nth(1).unwrap().to_owned()
+    };
+    let table = properties("Table");
+    let key = |schema: &Value| -> Vec<String> {
+        schema["KeySchema"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|k| k["AttributeName"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(key(table), [constant("PK"), constant("SK")]);
+    let indexes: BTreeMap<_, _> = list(&table["GlobalSecondaryIndexes"])
+        .into_iter()
+        .map(|index| {
+            let projection = index["Projection"]["ProjectionType"].as_str().unwrap();
+            (index["IndexName"].as_str().unwrap().to_owned(), (key(index), projection.to_owned()))
+        })
+        .collect();
+    let expected = [
+        (constant("DUE_INDEX"), (vec![constant("DUE_SHARD"), constant("NEXT_DUE")], "ALL".to_owned())),
+        (constant("ARRIVALS_INDEX"), (vec![constant("ACCOUNT"), constant("ARRIVED")], "KEYS_ONLY".to_owned())),
+    ];
+    assert_eq!(indexes, expected.into());
+    let types: BTreeMap<_, _> = list(&table["AttributeDefinitions"])
+        .into_iter()
+        .map(|a| (a["AttributeName"].as_str().unwrap(), a["AttributeType"].as_str().unwrap()))
+        .collect();
+    let numbers: Vec<_> = types.iter().filter(|(_, kind)| **kind == "N").map(|(name, _)| *name).collect();
+    assert_eq!(numbers, ["arrived", "next_due"]);
+    assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], constant("EXPIRES"));
+    assert_eq!(table["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
+    assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+}
