@@ -34,7 +34,7 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
     let remote = Reading::of(clue.remote);
     let local = Reading::of(clue.local);
     let field = clue.status.and_then(first_code).unwrap_or_default();
-    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.remote);
+    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.address, clue.remote);
     let (reason, rule, source, span) = exit_status(clue.remote)
         .or_else(|| find(clue, &remote, &local, field, house))
         .unwrap_or_else(|| left_over(clue, &remote));
@@ -81,7 +81,9 @@ fn find(clue: &Clue<'_>, remote: &Reading, local: &Reading, field: &str, house: 
     };
     let (telling, telling_locally) = codes(Weight::Telling);
     let (vague, vague_locally) = codes(Weight::Vague);
-    words(&remote.strong, Source::Remote)
+    let own_sentence = if house == House::Kddi { words(&local.strong, Source::Local) } else { None };
+    own_sentence
+        .or_else(|| words(&remote.strong, Source::Remote))
         .or(telling)
         .or_else(|| words(&local.strong, Source::Local))
         .or(telling_locally)
