@@ -59,7 +59,7 @@ static REGISTRY: &[Row] = &[
     Row(0, 4, 5, 5, SystemError, T, "code/x.4.5"),
     Row(0, 4, 6, 6, NetworkError, T, "code/x.4.6"),
     Row(0, 4, 7, 7, Expired, T, "code/x.4.7"),
-    Row(0, 5, 1, 2, SyntaxError, T, "code/x.5.1-2"),
+    Row(0, 5, 1, 2, SyntaxError, V, "code/x.5.1-2"),
     Row(0, 5, 3, 3, TooManyConnections, T, "code/x.5.3"),
     Row(0, 5, 4, 5, SyntaxError, T, "code/x.5.4-5"),
     Row(0, 5, 6, 6, SecurityError, T, "code/x.5.6"),

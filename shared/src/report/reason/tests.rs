@@ -200,3 +200,93 @@ fn spans_stand_on_characters_and_within_the_text() {
         assert!(text.get(verdict.span.clone()).is_some(), "{text}: {:?}", verdict.span);
     }
 }
+
+#[test]
+fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
+    let mut wrong = Vec::new();
+    for remote in [
+        "535 5.7.8 Authentication failed: invalid user or password",
+        "550 Invalid login",
+        "550 5.7.1 Sender account not found",
+        "501 EHLO Invalid domain address.",
+        "550 5.7.1 Client IP address unknown",
+        "550 5.7.1 Your IP address is not listed in our directory",
+        "550 Unknown IP address",
+        "550 To have your IP address removed from the blacklist see https://example.com",
+        "450 Requested mail action not taken: mailbox unavailable",
+        "450 4.2.1 mailbox temporarily unavailable",
+        "450 4.7.1 <a@example.com>: Recipient address rejected: try again",
+        "554 5.7.1 <a@example.com>: Recipient address rejected: Access denied",
+        "550 This host does not accept mail from dynamic addresses",
+        "452 4.2.2 The recipient is not accepting new mail",
+        "550 5.1.8 Sender domain does not exist",
+        "550 MAIL FROM domain does not exist",
+        "550 5.7.27 Sender domain has null MX",
+        "550 your sender domain has no MX record",
+        "553 5.1.8 <a@example.com>: Sender address rejected: Domain not found",
+        "450 4.7.1 Client host rejected: cannot find your hostname",
+        "550 5.7.1 unknown client host",
+        "554 5.7.1 message contains no valid recipients in header To",
+        "552 5.2.2 over quota, address no longer available until space is freed",
+        "451 4.3.0 user database unavailable",
+        "550 5.7.1 Message rejected: invalid content in subject",
+        "421 4.3.2 host is shutting down",
+    ] {
+        let verdict = said(remote);
+        if verdict.hard {
+            wrong.push(format!("{} by {}: {remote}", verdict.reason.as_str(), verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+mod properties {
+    use super::*;
+    use crate::report::words::{in_body, in_subject, is_answer};
+    use proptest::prelude::*;
+
+    /// Texts of the words that rules are made of, and of what damages them.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec!["user", "mailbox", "unknown", "not", "found", "full", "quota", "exceeded", "550", "5.1.1",
+                "5.0.0", "<a@example.com>", "doesn't", "cannot", "X-Unix;", "67", "said:", "用户", "不存在", "boîte", "pleine",
+                "Re:", "out of office", "\n\n", ". ", "host", "4.2.2", "421", "@", "..."]).prop_map(str::to_owned),
+            1 => any::<String>(),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.join(" "))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic_and_with_spans_inside(remote in text(), local in text(), status in prop::option::of(text())) {
+            let clue = Clue { remote: &remote, local: &local, status: status.as_deref(), ..Clue::default() };
+            let verdict = weigh(&clue);
+            let from = match verdict.source {
+                Source::Remote => remote.as_str(),
+                Source::Local => local.as_str(),
+                _ => return Ok(()),
+            };
+            prop_assert!(from.get(verdict.span.clone()).is_some());
+        }
+
+        #[test]
+        fn notices_keep_their_spans_inside(text in text()) {
+            let found = in_body(&text).into_iter().chain(in_subject(&text));
+            for found in found {
+                prop_assert!(text.get(found.span.clone()).is_some());
+            }
+            let _ = is_answer(&text);
+        }
+
+        #[test]
+        fn folding_white_space_and_case_do_not_matter(words in text()) {
+            let plain: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            let folded = plain.replace(' ', "\r\n\t");
+            prop_assume!(!plain.contains(['.', '!', '?', '。']));
+            prop_assert_eq!(said(&plain).reason, said(&folded).reason);
+            if plain.is_ascii() {
+                prop_assert_eq!(said(&plain).reason, said(&plain.to_ascii_uppercase()).reason);
+            }
+        }
+    }
+}

@@ -87,10 +87,19 @@ fn find(clue: &Clue<'_>, remote: &Reading, local: &Reading, field: &str, house: 
         .or(telling)
         .or_else(|| words(&local.strong, Source::Local))
         .or(telling_locally)
-        .or_else(|| words(&remote.weak, Source::Remote))
-        .or_else(|| words(&local.weak, Source::Local))
+        .or_else(|| words(&remote.weak, Source::Remote).filter(|found| !contradicts(remote, clue.remote, found.0)))
+        .or_else(|| words(&local.weak, Source::Local).filter(|found| !contradicts(local, clue.local, found.0)))
         .or(vague)
         .or(vague_locally)
+}
+
+/// "Recipient address rejected" is a dead address, unless a code beside it says "for now" or "by policy" (X.7.X).
+fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
+    let code = reading.status.clone().map(|span| &text[span]);
+    let for_now = code.is_some_and(|code| code.starts_with('4'))
+        || code.is_none() && reading.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
+    let by_policy = code.is_some_and(|code| code[1..].starts_with(".7."));
+    reason.is_hard() && (for_now || by_policy)
 }
 
 /// No word and no code says why.
