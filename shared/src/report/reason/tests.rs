@@ -282,7 +282,6 @@ mod properties {
         fn folding_white_space_and_case_do_not_matter(words in text()) {
             let plain: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
             let folded = plain.replace(' ', "\r\n\t");
-            prop_assume!(!plain.contains(['.', '!', '?', '。']));
             prop_assert_eq!(said(&plain).reason, said(&folded).reason);
             if plain.is_ascii() {
                 prop_assert_eq!(said(&plain).reason, said(&plain.to_ascii_uppercase()).reason);
