@@ -374,14 +374,19 @@ fn emit(
     let edges_of_text = specials[..2].iter().map(|&item| sets.number(&BTreeSet::from([item]))).collect::<Vec<_>>();
     let groups = Groups::gather(tree, &sets);
     let mut text = String::new();
-    write_array(&mut text, "TRIE", "(u32, u32)", &slots, |(base, check)| format!("({base},{check})"));
-    write_array(&mut text, "CLASS_AT", "(u16, u16)", &sets_at, |(exact, stem)| format!("({exact},{stem})"));
+    if slots.len() > usize::from(u16::MAX) {
+        return Err(format!("{} slots are too many", slots.len()));
+    }
+    let letters: Vec<_> = slots.iter().zip(&sets_at).collect();
+    write_array(&mut text, "TRIE", "Letter", &letters, |((base, check), (ends, goes_on))| {
+        format!("Letter {{ base: {base}, check: {check}, ends: {ends}, goes_on: {goes_on} }}")
+    });
     write_groups(&mut text, tree, &groups, sets.list.len())?;
     write_rules(&mut text, tables);
     let (start, end) = (edges_of_text[0], edges_of_text[1]);
     let _ = writeln!(
         text,
-        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, class_at: &CLASS_AT, roots: &ROOTS, \
+        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, roots: &ROOTS, \
          groups: &GROUPS, edges: &EDGES, accepts: &ACCEPTS, \
          special: Special {{ start: {start}, end: {end}, address: {address}, not: {not} }} }};"
     );
