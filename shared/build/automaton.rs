@@ -14,6 +14,7 @@ const DEFAULT_GAP: u8 = 3;
 const START: &str = "^";
 const END: &str = "$";
 const ADDRESS: &str = "@";
+const COLON: &str = ":";
 const NEGATIONS: &[&str] =
     &["not", "no", "non", "ne", "nicht", "kein", "niet", "nie", "nao", "не", "inte", "ikke", "ei"];
 
@@ -88,6 +89,7 @@ fn cut(text: &str) -> Words {
     let mut words = Vec::new();
     token::cut(text, |token| match token.kind {
         Kind::Stop => {}
+        Kind::Colon => words.push(COLON.to_owned()),
         Kind::Not => words.push("not".to_owned()),
         Kind::Address => words.push(ADDRESS.to_owned()),
         _ => {
@@ -369,8 +371,9 @@ fn emit(
         .iter()
         .map(|owner| owner.map_or((0, 0), |node| (sets.number(&trie.exact[node]), sets.number(&trie.stem[node]))))
         .collect();
-    let (not, address) = (trie.place("not"), trie.place(ADDRESS));
-    let (not, address) = (sets.number(&trie.exact[not]), sets.number(&trie.exact[address]));
+    let (not, address, colon) = (trie.place("not"), trie.place(ADDRESS), trie.place(COLON));
+    let number = |sets: &mut Sets, node: usize| sets.number(&trie.exact[node]);
+    let (not, address, colon) = (number(&mut sets, not), number(&mut sets, address), number(&mut sets, colon));
     let edges_of_text = specials[..2].iter().map(|&item| sets.number(&BTreeSet::from([item]))).collect::<Vec<_>>();
     let groups = Groups::gather(tree, &sets);
     let mut text = String::new();
@@ -388,7 +391,7 @@ fn emit(
         text,
         "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, roots: &ROOTS, \
          groups: &GROUPS, edges: &EDGES, accepts: &ACCEPTS, \
-         special: Special {{ start: {start}, end: {end}, address: {address}, not: {not} }} }};"
+         special: Special {{ start: {start}, end: {end}, address: {address}, not: {not}, colon: {colon} }} }};"
     );
     Ok(text)
 }

@@ -19,6 +19,8 @@ pub enum Kind {
     Code,
     /// Something with an `@` in it.
     Address,
+    /// A colon: parts no words, and may be asked for after the first word of a subject ("Read: …").
+    Colon,
     /// The end of a sentence: no phrase goes across it.
     Stop,
 }
@@ -84,7 +86,12 @@ pub fn cut(text: &str, mut take: impl FnMut(Token)) {
         }
         at = match class {
             SPACE => blank(bytes, at, &mut take),
-            DELIMITER => at + 1,
+            DELIMITER => {
+                if bytes[at] == b':' {
+                    take(Token { kind: Kind::Colon, start: at, end: at + 1 });
+                }
+                at + 1
+            }
             OTHER => punctuation(bytes, at, &mut take),
             DIGIT => number(text, at, &mut take),
             _ => word(text, at, &mut take),
@@ -204,6 +211,8 @@ fn wide(text: &str, at: usize, take: &mut impl FnMut(Token)) -> usize {
         take(Token { kind: Kind::Word, start: at, end });
     } else if matches!(character, '。' | '．' | '！' | '？' | '｡') {
         take(Token { kind: Kind::Stop, start: at, end });
+    } else if character == '：' {
+        take(Token { kind: Kind::Colon, start: at, end });
     }
     end
 }
