@@ -11,10 +11,11 @@
 //! 8. What is still being tried is late (`expired`); a failure of which nothing more is said is `on-hold`; where
 //!    nothing at all is said the verdict is `undefined`.
 //!
-//! A destination may be known to say less on the wire than in its own sentence ([`code::House`]): there 5 goes before 1.
 //! Where two rules of one rank fit one text, the table that stands first in `rules/order` wins: a full mailbox before
 //! an unknown user. A destination whose published code list gives a code a meaning of its own is asked before the
-//! common registry ([`code`]).
+//! common registry ([`code`]), and one that says less on the wire than in its own sentence is read there first
+//! ([`code::speaks_in_its_own_sentence`]). Weak words make no dead address where a code beside them says "for now" or
+//! "by policy". How a delivery program ended (`X-Unix; 77`) comes after what it said.
 //!
 //! *Hard* follows from the reason alone ([`Reason::is_hard`]), except that a host which takes no mail *for now* is not
 //! dead. *Permanent* follows from the class of the best status, or else of the reply code, or else from the action.
@@ -31,7 +32,7 @@
 //!
 //! A phrase is a row of words (see [`crate::report::words::token`] for what a word is). `(a|b c)` is either of two,
 //! `{box}` one of a named set of `rules/sets`, `stem*` any word that begins so, `word?` may be missing, `..3` lets up
-//! to three words stand between, `@` is an address, `^` and `$` are the ends of the text. Case, accents, articles,
+//! to three words stand between, `@` is an address, `:` a colon, `^` and `$` are the ends of the text. Case, accents, articles,
 //! addresses, numbers and codes between words do not matter. The tests prove that each example is given the reason of
 //! its table by its own rule, so a new rule cannot be dead and cannot be shadowed.
 

@@ -537,9 +537,15 @@ const SAID: &[(Reason, &str)] = &[
     // Other languages
     (UserUnknown, "550 5.1.1 Adresse inconnue"),
     (UserUnknown, "550 Boîte aux lettres inexistante"),
-    (UserUnknown, "L'adresse e-mail que vous avez entrée est introuvable. Vérifiez l'adresse de messagerie du destinataire."),
+    (
+        UserUnknown,
+        "L'adresse e-mail que vous avez entrée est introuvable. Vérifiez l'adresse de messagerie du destinataire.",
+    ),
     (UserUnknown, "550 5.1.1 Destinataire invalide"),
-    (MailboxFull, "La boîte aux lettres du destinataire est pleine et ne peut pas accepter de messages pour l'instant."),
+    (
+        MailboxFull,
+        "La boîte aux lettres du destinataire est pleine et ne peut pas accepter de messages pour l'instant.",
+    ),
     (MailboxFull, "552 5.2.2 Quota du destinataire dépassé"),
     (MessageTooBig, "Ce message dépasse la taille maximale autorisée."),
     (Suspend, "550 5.2.1 Boîte suspendue"),
