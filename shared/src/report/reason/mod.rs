@@ -4,7 +4,8 @@
 //! 1. **The refusing server's words**, by the rules in `rules/`, decisive ones (`!`, a server's own token) first.
 //! 2. **The enhanced code within those words** (RFC 3463), where it says enough: `5.1.1` does, `5.7.1` does not.
 //! 3. **The reply code** (RFC 5321 §4.2), where it says enough: `551`, `556`.
-//! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing.
+//! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing; neither does a `5.1.1` that the reporting server
+//!    made of a bare "550 denied".
 //! 5. **The reporting server's own words.**
 //! 6. **Weak words** (`~`, such as "access denied"), the refusing server's first.
 //! 7. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.

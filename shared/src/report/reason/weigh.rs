@@ -104,9 +104,19 @@ impl Evidence<'_> {
         };
         let in_field = || {
             let meaning = code::read_status(self.field, house).filter(enough)?;
+            if meaning.reason.is_hard() && self.is_merely_refused() {
+                return None;
+            }
             Some((meaning.reason, meaning.rule, Source::Status, 0..self.field.len()))
         };
         in_words.or_else(reply).or_else(in_field)
+    }
+
+    /// The refusing server said no more than "denied", and no code: sendmail and its kin make 5.1.1 of any 550, and that
+    /// summary kills no address.
+    fn is_merely_refused(&self) -> bool {
+        let weak = self.remote.weak.as_ref().map(|hit| reason_of(RULES[hit.rule as usize].table));
+        self.remote.status.is_none() && weak.is_some_and(|reason| !reason.is_hard())
     }
 
     fn local_code(&self, weight: Weight, house: House) -> Option<Finding> {
