@@ -42,8 +42,6 @@ mod tables;
 mod weigh;
 
 #[cfg(test)]
-mod said;
-#[cfg(test)]
 mod tests;
 
 pub use weigh::weigh;

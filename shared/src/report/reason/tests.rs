@@ -74,6 +74,20 @@ fn hostile_text_costs_no_more_than_its_length() {
     }
 }
 
+#[test]
+fn what_servers_say_is_understood() {
+    let lines = include_str!("rules/said").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    for line in lines {
+        let (reason, remote) = line.split_once("  ").expect("a reason, two blanks, what is said");
+        let verdict = said(remote);
+        if verdict.reason.as_str() != reason {
+            wrong.push(format!("{} by {}, not {reason}: {remote}", verdict.reason.as_str(), verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
+}
+
 fn check(clue: &Clue<'_>, reason: Reason, hard: bool, permanent: bool, status: Option<&str>, source: Source) {
     let verdict = weigh(clue);
     assert_eq!(verdict.reason, reason, "{clue:?} by {}", verdict.rule);
