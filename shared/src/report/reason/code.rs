@@ -140,7 +140,8 @@ static MICROSOFT: &[Row] = &[
 
 /// Gmail: "Gmail SMTP errors and codes".
 static GOOGLE: &[Row] = &[
-    Row(0, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
+    Row(4, 2, 1, 1, Speeding, T, "code/gmail-receiving-rate"),
+    Row(5, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
     Row(0, 4, 5, 5, Speeding, T, "code/gmail-daily-limit"),
     Row(0, 7, 27, 27, AuthFailure, T, "code/gmail-spf"),
     Row(0, 7, 29, 29, FailedStarttls, T, "code/gmail-tls"),

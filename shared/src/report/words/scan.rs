@@ -232,8 +232,9 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         if class != 0 {
             self.step(class, token.start, token.end);
         }
-        // Addresses, numbers, codes and colons part no phrase, but may be a part of one.
-        self.settle(matches!(token.kind, Kind::Address | Kind::Number | Kind::Code | Kind::Colon));
+        // Addresses, numbers, codes and colons part no phrase, but may be a part of one; `mx.example.com` is one word.
+        let joined = token.start > 0 && text.as_bytes()[token.start - 1] == b'.';
+        self.settle(joined || matches!(token.kind, Kind::Address | Kind::Number | Kind::Code | Kind::Colon));
     }
 
     /// Every place goes on by this class, and a phrase may begin with it.
