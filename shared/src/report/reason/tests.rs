@@ -252,6 +252,9 @@ fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
         "554 delivery to recipient failed: unknown error",
         "550 mailbox access failed for an unknown reason",
         "500 unknown command",
+        "501 Invalid address syntax",
+        "550 cannot resolve sender domain",
+        "421 4.7.0 complaint rate too high for this domain",
     ] {
         let verdict = said(remote);
         if verdict.hard {
