@@ -16,7 +16,12 @@ fn every_example_is_read_by_its_own_rule_and_given_its_reason() {
             TABLE.scan(example, |hit| fired |= hit.rule as usize == index);
             let verdict = said(example);
             if !fired || verdict.reason != reason_of(rule.table) {
-                wrong.push(format!("{}: fired {fired}, {} by {}: {example}", rule.id, verdict.reason.as_str(), verdict.rule));
+                wrong.push(format!(
+                    "{}: fired {fired}, {} by {}: {example}",
+                    rule.id,
+                    verdict.reason.as_str(),
+                    verdict.rule
+                ));
             }
         }
     }

@@ -217,8 +217,14 @@ fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     if !matches!(digits[0], b'4' | b'5') || digits[1] > b'5' {
         return None;
     }
-    let before = start == 0 || matches!(bytes[start - 1], b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-');
-    let after = bytes.get(end).is_none_or(|byte| matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')'));
+    let before = start == 0
+        || matches!(
+            bytes[start - 1],
+            b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-'
+        );
+    let after = bytes.get(end).is_none_or(|byte| {
+        matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')')
+    });
     let measured = [" bytes", " kb", " mb", " sec", " min", " hour", " mes", " day", " Bytes", " KB", " MB"];
     let counted = measured.iter().any(|unit| bytes[end..].starts_with(unit.as_bytes()));
     if !before || !after || counted {

@@ -52,7 +52,9 @@ const fn classes() -> [u8; 256] {
         table[byte] = match value {
             b'a'..=b'z' | b'A'..=b'Z' => LETTER,
             b'0'..=b'9' => DIGIT,
-            b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b',' | b';' | b':' | b'|' | b'`' => DELIMITER,
+            b'<' | b'>' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'"' | b',' | b';' | b':' | b'|' | b'`' => {
+                DELIMITER
+            }
             0..=b' ' | 0x7f => SPACE,
             0x80.. => WIDE,
             _ => OTHER,
