@@ -14,6 +14,8 @@ const DEFAULT_GAP: u8 = 3;
 const START: &str = "^";
 const END: &str = "$";
 const ADDRESS: &str = "@";
+const NEGATIONS: &[&str] =
+    &["not", "no", "non", "ne", "nicht", "kein", "niet", "nie", "nao", "не", "inte", "ikke", "ei"];
 
 /// The numbers of items, and the words behind them.
 #[derive(Default)]
@@ -181,7 +183,13 @@ impl Phrase<'_> {
         if let Some(inner) = piece.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
             let mut all = Vec::new();
             for alternative in inner.split('|') {
-                all.extend(self.spell(alternative.trim())?);
+                let spelt = self.spell(alternative.trim())?;
+                // "not been" is nothing but "not", as "been" is silent: it would say far more than its writer meant.
+                let shrunk = alternative.split_whitespace().count() > 1 && spelt.iter().any(|words| words.len() <= 1);
+                if shrunk && spelt.iter().any(|words| words.iter().all(|word| NEGATIONS.contains(&word.as_str()))) {
+                    return Err(format!("'{alternative}' shrinks to a negation"));
+                }
+                all.extend(spelt);
             }
             return Ok(all);
         }
@@ -218,11 +226,8 @@ fn pieces(pattern: &str) -> Result<Vec<String>, String> {
     for character in pattern.chars() {
         open += i32::from(matches!(character, '(' | '{')) - i32::from(matches!(character, ')' | '}'));
         match (character, pieces.last_mut()) {
-            (' ', Some(last)) if open == 0 => {
-                if !last.is_empty() {
-                    pieces.push(String::new());
-                }
-            }
+            (' ', Some(last)) if open == 0 && last.is_empty() => {}
+            (' ', Some(_)) if open == 0 => pieces.push(String::new()),
             (_, Some(last)) => last.push(character),
             _ => {}
         }
@@ -369,14 +374,19 @@ fn emit(
     let edges_of_text = specials[..2].iter().map(|&item| sets.number(&BTreeSet::from([item]))).collect::<Vec<_>>();
     let groups = Groups::gather(tree, &sets);
     let mut text = String::new();
-    write_array(&mut text, "TRIE", "(u32, u32)", &slots, |(base, check)| format!("({base},{check})"));
-    write_array(&mut text, "CLASS_AT", "(u16, u16)", &sets_at, |(exact, stem)| format!("({exact},{stem})"));
+    if slots.len() > usize::from(u16::MAX) {
+        return Err(format!("{} slots are too many", slots.len()));
+    }
+    let letters: Vec<_> = slots.iter().zip(&sets_at).collect();
+    write_array(&mut text, "TRIE", "Letter", &letters, |((base, check), (ends, goes_on))| {
+        format!("Letter {{ base: {base}, check: {check}, ends: {ends}, goes_on: {goes_on} }}")
+    });
     write_groups(&mut text, tree, &groups, sets.list.len())?;
     write_rules(&mut text, tables);
     let (start, end) = (edges_of_text[0], edges_of_text[1]);
     let _ = writeln!(
         text,
-        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, class_at: &CLASS_AT, roots: &ROOTS, \
+        "pub(super) static TABLE: Automaton = Automaton {{ trie: &TRIE, roots: &ROOTS, \
          groups: &GROUPS, edges: &EDGES, accepts: &ACCEPTS, \
          special: Special {{ start: {start}, end: {end}, address: {address}, not: {not} }} }};"
     );

@@ -9,7 +9,7 @@ use rebond::table::AccountItem;
 use rebond::vault::signing_key;
 use std::process::ExitCode;
 
-pub async fn run(at: &Where, id: &AccountId) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(at: &Where, id: &AccountId) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
     let item = account::find(&place, id).await?;
     let Some(app_id) = item.account.app() else {

@@ -1,9 +1,7 @@
 //! The table on one machine: dynoxide, in this process, behind the very client that speaks to DynamoDB on AWS.
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use dynoxide::{Database, DynoxideError};
@@ -24,28 +22,33 @@ pub enum Durability {
 
 /// Opens the table in the file at `path`, creating both where there are none.
 pub async fn open(path: &str, durability: Durability) -> anyhow::Result<Table> {
+    table(connector(path, durability)?).await
+}
+
+/// What answers the client: the database in the file at `path`, created where there is none.
+pub fn connector(path: &str, durability: Durability) -> anyhow::Result<SharedHttpConnector> {
     let database = Database::new(path)?;
     if durability == Durability::Normal {
         // The only way that dynoxide offers to `synchronous = NORMAL`.
         database.enable_bulk_loading()?;
         database.disable_bulk_loading()?;
     }
+    Ok(SharedHttpConnector::new(Embedded { database }))
+}
+
+/// The table behind a connector: what [`connector`] gives, or what a test has put before it.
+pub async fn table(connector: SharedHttpConnector) -> anyhow::Result<Table> {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("local"))
         .credentials_provider(Credentials::new("local", "local", None, None, "embedded"))
         .endpoint_url("http://embedded.invalid")
         .retry_config(RetryConfig::standard().with_max_attempts(5))
-        .http_client(client(database))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
         .build();
     let table = Table::new(aws_sdk_dynamodb::Client::from_conf(config), "rebond");
     table.create_if_missing(false).await?;
     Ok(table)
-}
-
-fn client(database: Database) -> SharedHttpClient {
-    let connector = SharedHttpConnector::new(Embedded { database });
-    http_client_fn(move |_, _| connector.clone())
 }
 
 struct Embedded {

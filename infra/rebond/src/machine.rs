@@ -70,7 +70,8 @@ pub struct Machine {
     pub tls: Tls,
     /// Grants.
     pub grants: Grants,
-    clock: Clock,
+    /// The time.
+    pub clock: Clock,
 }
 
 impl Machine {
@@ -100,8 +101,11 @@ impl Machine {
         let table = embedded::open(&path.to_string_lossy(), durability).await?;
         let vault: Arc<dyn Vault> = Arc::new(SealedFile::open(dir.join("vault.json"), &master_key(dir)?)?);
         make_signing_key(&*vault).await?;
-        let tls = Tls::new(extra_ca)?;
-        let clock: Clock = Arc::new(jiff::Timestamp::now);
+        Self::over(table, vault, reach, Tls::new(extra_ca)?, Arc::new(jiff::Timestamp::now))
+    }
+
+    /// The same over parts that are open already.
+    pub fn over(table: Table, vault: Arc<dyn Vault>, reach: Reach, tls: Tls, clock: Clock) -> anyhow::Result<Self> {
         let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
         Ok(Self { table, vault, reach, tls, grants, clock })
     }

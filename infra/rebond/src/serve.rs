@@ -24,7 +24,7 @@ const REFRESH: Duration = Duration::from_secs(15 * 60);
 /// One poll, as the function's time-out has it.
 const POLL: Duration = Duration::from_secs(120);
 
-pub async fn run(at: &Where) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(at: &Where) -> anyhow::Result<ExitCode> {
     crate::log_to_stderr();
     let settings = at.settings()?;
     let machine = at.machine().await?;
@@ -68,7 +68,7 @@ pub fn pages(machine: &Machine) -> Router {
 
 async fn start(State(machine): State<Machine>, request: Request) -> Response<String> {
     match crate::machine::random() {
-        Ok(random) => machine.oauth_start().handle(&request.into_parts().0, jiff::Timestamp::now(), &random).await,
+        Ok(random) => machine.oauth_start().handle(&request.into_parts().0, (machine.clock)(), &random).await,
         Err(_) => Response::new("no random bytes to be had".to_owned()),
     }
 }

@@ -59,7 +59,7 @@ static REGISTRY: &[Row] = &[
     Row(0, 4, 5, 5, SystemError, T, "code/x.4.5"),
     Row(0, 4, 6, 6, NetworkError, T, "code/x.4.6"),
     Row(0, 4, 7, 7, Expired, T, "code/x.4.7"),
-    Row(0, 5, 1, 2, SyntaxError, T, "code/x.5.1-2"),
+    Row(0, 5, 1, 2, SyntaxError, V, "code/x.5.1-2"),
     Row(0, 5, 3, 3, TooManyConnections, T, "code/x.5.3"),
     Row(0, 5, 4, 5, SyntaxError, T, "code/x.5.4-5"),
     Row(0, 5, 6, 6, SecurityError, T, "code/x.5.6"),
@@ -198,18 +198,25 @@ pub enum House {
     Microsoft,
     /// Gmail and Google Workspace.
     Google,
+    /// KDDI (au, ezweb): its gateway answers "user unknown" for every refusal, and its own sentence says which it was.
+    Kddi,
     /// Anybody else.
     Other,
 }
 
+/// Domains of KDDI's mobile customers.
+const KDDI: &[&str] = &["@ezweb.ne.jp", "@au.com", ".ezweb.ne.jp"];
+
 impl House {
-    /// By the name of the refusing host, and by what its own answers carry.
-    pub fn of(host: &str, words: &str) -> Self {
+    /// By the name of the refusing host, by the address, and by what the answers of the house carry.
+    pub fn of(host: &str, address: &str, words: &str) -> Self {
         let has = |text: &str, name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
         if has(host, "outlook.com") || has(words, "outlook.com") || has(words, "RESOLVER.") || has(words, "STOREDRV") {
             House::Microsoft
         } else if has(host, "google.com") || has(words, " - gsmtp") || has(words, "support.google.com") {
             House::Google
+        } else if KDDI.iter().any(|domain| address.to_ascii_lowercase().ends_with(domain)) {
+            House::Kddi
         } else {
             House::Other
         }
@@ -223,7 +230,7 @@ pub fn read_status(code: &str, house: House) -> Option<Meaning> {
     let own = match house {
         House::Microsoft => MICROSOFT,
         House::Google => GOOGLE,
-        House::Other => &[],
+        House::Kddi | House::Other => &[],
     };
     let fits = |row: &&Row| {
         (row.0 == 0 || u16::from(row.0) == class) && u16::from(row.1) == subject && (row.2..=row.3).contains(&detail)

@@ -11,6 +11,7 @@
 //! 8. What is still being tried is late (`expired`); a failure of which nothing more is said is `on-hold`; where
 //!    nothing at all is said the verdict is `undefined`.
 //!
+//! A destination may be known to say less on the wire than in its own sentence ([`code::House`]): there 5 goes before 1.
 //! Where two rules of one rank fit one text, the table that stands first in `rules/order` wins: a full mailbox before
 //! an unknown user. A destination whose published code list gives a code a meaning of its own is asked before the
 //! common registry ([`code`]).

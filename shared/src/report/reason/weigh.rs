@@ -34,7 +34,7 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
     let remote = Reading::of(clue.remote);
     let local = Reading::of(clue.local);
     let field = clue.status.and_then(first_code).unwrap_or_default();
-    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.remote);
+    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.address, clue.remote);
     let (reason, rule, source, span) = exit_status(clue.remote)
         .or_else(|| find(clue, &remote, &local, field, house))
         .unwrap_or_else(|| left_over(clue, &remote));
@@ -81,14 +81,25 @@ fn find(clue: &Clue<'_>, remote: &Reading, local: &Reading, field: &str, house: 
     };
     let (telling, telling_locally) = codes(Weight::Telling);
     let (vague, vague_locally) = codes(Weight::Vague);
-    words(&remote.strong, Source::Remote)
+    let own_sentence = if house == House::Kddi { words(&local.strong, Source::Local) } else { None };
+    own_sentence
+        .or_else(|| words(&remote.strong, Source::Remote))
         .or(telling)
         .or_else(|| words(&local.strong, Source::Local))
         .or(telling_locally)
-        .or_else(|| words(&remote.weak, Source::Remote))
-        .or_else(|| words(&local.weak, Source::Local))
+        .or_else(|| words(&remote.weak, Source::Remote).filter(|found| !contradicts(remote, clue.remote, found.0)))
+        .or_else(|| words(&local.weak, Source::Local).filter(|found| !contradicts(local, clue.local, found.0)))
         .or(vague)
         .or(vague_locally)
+}
+
+/// "Recipient address rejected" is a dead address, unless a code beside it says "for now" or "by policy" (X.7.X).
+fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
+    let code = reading.status.clone().map(|span| &text[span]);
+    let for_now = code.is_some_and(|code| code.starts_with('4'))
+        || code.is_none() && reading.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
+    let by_policy = code.is_some_and(|code| code[1..].starts_with(".7."));
+    reason.is_hard() && (for_now || by_policy)
 }
 
 /// No word and no code says why.

@@ -166,3 +166,19 @@ async fn a_fetch_that_breaks_off_is_never_taken_for_its_end() {
     check(&format!("{five}# BAD Request is throttled.\r\n"), FaultKind::Throttled).await;
     check(&format!("{five}+ go on\r\n"), FaultKind::Protocol("it asks for more than the command had")).await;
 }
+
+/// A function of a multi-threaded runtime, or of Lambda, must be able to hold a session.
+#[test]
+fn sessions_can_be_sent() {
+    fn check<T: Send>(_: impl FnOnce(Server, Login, Reach, Tls) -> T) {}
+    check(|server, login, reach, tls| async move {
+        let mut imap = Imap::open(&server, &login, &reach, &tls, Instant::now()).await?;
+        imap.select("INBOX").await?;
+        let listed = imap.list_since(jiff::civil::date(2026, 1, 1)).await?;
+        imap.list_from(1).await?;
+        imap.fetch(&listed, 1, tokio::sync::mpsc::channel(1).0).await?;
+        imap.settle(&[1], &AfterReading::Delete).await?;
+        imap.close().await;
+        Ok::<(), MailboxFault>(())
+    });
+}

@@ -1,0 +1,108 @@
+//! `rebond`: the functions of Rebond in one process on one machine, and the operator's commands.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+
+mod account;
+mod app;
+pub mod connect;
+mod demo;
+pub mod embedded;
+pub mod machine;
+pub mod place;
+mod poll;
+mod refresh;
+mod reports;
+mod secret_input;
+pub mod serve;
+mod terminal;
+
+use clap::{Parser, Subcommand};
+use rebond::account::AccountId;
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "Examples:
+  rebond demo                      see the whole story on this machine, with no account anywhere
+  rebond serve                     run on this machine: the pages of the connection, and the schedules
+  rebond app add m365 --tenant example.com --client-id GUID
+  rebond account add bounces --mailbox bounces@example.com --app m365
+  rebond connect bounces           print the link that connects it
+  rebond poll bounces              read it now
+  rebond reports bounces           see what came back, and why
+  rebond poll bounces --stack NAME the same for a stack on AWS
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it.";
+
+/// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    at: place::Where,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play the whole story on loopback with stand-ins
+    Demo(demo::DemoArgs),
+    /// Run the functions on this machine
+    Serve,
+    /// Registrations at the identity provider
+    #[command(subcommand)]
+    App(app::AppCommand),
+    /// Mailboxes
+    #[command(subcommand)]
+    Account(account::AccountCommand),
+    /// Print the link that connects an account
+    Connect {
+        /// Which account
+        account: AccountId,
+    },
+    /// Read one mailbox now
+    Poll {
+        /// Which account
+        account: AccountId,
+        /// What was done as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Renew the grant of one account now
+    Refresh {
+        /// Which account
+        account: AccountId,
+    },
+    /// Show the facts of one account
+    Reports(reports::ReportsArgs),
+}
+
+/// Runs the command that the process was started with.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Demo(args) => demo::run(&args).await,
+        Command::Serve => serve::run(&cli.at).await,
+        Command::App(command) => app::run(&cli.at, command).await,
+        Command::Account(command) => account::run(&cli.at, command).await,
+        Command::Connect { account } => connect::run(&cli.at, &account).await,
+        Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
+        Command::Refresh { account } => refresh::run(&cli.at, &account).await,
+        Command::Reports(args) => reports::run(&cli.at, &args).await,
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("rebond: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Log lines for whoever runs `serve`: on standard error, in colour only on a terminal.
+fn log_to_stderr() {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(rebond::telemetry::quiet(filter))
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
+}

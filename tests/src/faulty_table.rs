@@ -1,0 +1,85 @@
+//! A table that throttles, and one whose answers are lost after the write: put before the embedded one.
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_types::body::SdkBody;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What goes wrong, and what was asked. Shares are of a thousand calls; both are 0 at first.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Calls that are answered with `ProvisionedThroughputExceededException` and change nothing.
+    pub throttled: AtomicU32,
+    /// Calls that are carried out, and whose answer never comes.
+    pub lost: AtomicU32,
+    seed: AtomicU64,
+    calls: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Faults {
+    /// How often each operation reached the table so far.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes that reached the table so far.
+    #[must_use]
+    pub fn writes(&self) -> u64 {
+        let calls = self.calls();
+        ["PutItem", "UpdateItem", "DeleteItem"].iter().filter_map(|name| calls.get(*name)).sum()
+    }
+
+    /// Sets both shares.
+    pub fn set(&self, throttled: u32, lost: u32) {
+        self.throttled.store(throttled, Ordering::Relaxed);
+        self.lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// A number from 0 to 999: the same sequence in each run (splitmix64).
+    fn draw(&self) -> u32 {
+        let mut z = self.seed.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % 1_000) as u32
+    }
+}
+
+/// `inner` with `faults` before it.
+#[must_use]
+pub fn wrap(inner: SharedHttpConnector, faults: Arc<Faults>) -> SharedHttpConnector {
+    SharedHttpConnector::new(Faulty { inner, faults })
+}
+
+#[derive(Debug)]
+struct Faulty {
+    inner: SharedHttpConnector,
+    faults: Arc<Faults>,
+}
+
+impl HttpConnector for Faulty {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let target = request.headers().get("x-amz-target").and_then(|target| target.split_once('.'));
+        let operation = target.map_or("", |(_, operation)| operation).to_owned();
+        let faults = &self.faults;
+        if faults.draw() < faults.throttled.load(Ordering::Relaxed) {
+            return HttpConnectorFuture::ready(Ok(throttled()));
+        }
+        *faults.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+        let lost = faults.draw() < faults.lost.load(Ordering::Relaxed);
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let answer = answer.await;
+            if lost { Err(ConnectorError::timeout("the answer was lost".into())) } else { answer }
+        })
+    }
+}
+
+fn throttled() -> HttpResponse {
+    let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+        "message":"The level of configured provisioned throughput for the table was exceeded."}"#;
+    HttpResponse::new(http::StatusCode::BAD_REQUEST.into(), SdkBody::from(body))
+}
