@@ -87,6 +87,15 @@ impl AccountItem {
     }
 }
 
+/// What can be understood; the rest is told to whoever reads the log.
+fn readable(items: Vec<Item>) -> Vec<AccountItem> {
+    let read = |item: Item| {
+        let pk = item.get(keys::PK).and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
+        read_item(item).inspect_err(|error| tracing::error!(item = pk, error = %error, "an account is left out")).ok()
+    };
+    items.into_iter().filter_map(read).collect()
+}
+
 /// An account that is not polled stays in the index, so that it can be listed, and never falls due.
 pub(super) const NEVER: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
 
@@ -113,26 +122,32 @@ impl Table {
         self.get(keys::account(id)).await
     }
 
-    /// All accounts, by name.
+    /// All accounts, by name; an item that cannot be understood is an error.
     pub async fn accounts(&self) -> Result<Vec<AccountItem>, TableError> {
-        let mut all = self.accounts_due_before(NEVER + 1).await?;
+        let items = self.items_due_before(NEVER + 1).await?;
+        let mut all = items.into_iter().map(read_item).collect::<Result<Vec<AccountItem>, _>>()?;
         all.sort_by(|a, b| a.account.id.cmp(&b.account.id));
         Ok(all)
     }
 
-    /// Accounts whose time has come.
-    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
-        self.accounts_due_before(now.as_second() + 1).await
+    /// All accounts that can be understood: for schedules, which one odd item must not stop for everybody.
+    pub async fn readable_accounts(&self) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(NEVER + 1).await?))
     }
 
-    async fn accounts_due_before(&self, end: i64) -> Result<Vec<AccountItem>, TableError> {
+    /// Accounts whose time has come, of those that can be understood.
+    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(now.as_second() + 1).await?))
+    }
+
+    async fn items_due_before(&self, end: i64) -> Result<Vec<Item>, TableError> {
         let shards = keys::due_shards().map(|shard| async move {
             let values = Item::from([
                 (":shard".into(), AttributeValue::S(shard)),
                 (":end".into(), AttributeValue::N(end.to_string())),
             ]);
             let condition = "due_shard = :shard AND next_due < :end";
-            self.query_index::<AccountItem>(keys::DUE_INDEX, condition, values, None, false).await
+            self.query_items(keys::DUE_INDEX, condition, values, None, false).await
         });
         Ok(futures::future::try_join_all(shards).await?.concat())
     }
