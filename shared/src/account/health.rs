@@ -70,16 +70,35 @@ pub struct Health {
 /// What a refusal of the identity provider makes of an account: `error` and `suberror` decide, never a number.
 pub fn state_after_refusal(error: &str, suberror: Option<&str>) -> HealthState {
     match (error, suberror) {
+        // Signing in again would only show a message: Microsoft, "Handle errors and exceptions in MSAL".
+        (
+            "invalid_grant" | "interaction_required",
+            Some("message_only" | "additional_action" | "protection_policy_required" | "device_authentication_failed"),
+        ) => HealthState::NeedsAdmin,
         ("consent_required", _) | ("invalid_grant" | "interaction_required", Some("consent_required")) => {
             HealthState::NeedsConsent
         }
-        ("access_denied", _) => HealthState::NeedsConsent,
-        ("invalid_grant" | "interaction_required" | "login_required", _) => HealthState::NeedsReconnect,
+        (
+            "access_denied" | "authorization_declined" | "permission_denied" | "authorization_pending" | "slow_down",
+            _,
+        ) => HealthState::NeedsConsent,
+        (
+            "invalid_grant"
+            | "interaction_required"
+            | "login_required"
+            | "account_selection_required"
+            | "expired_token"
+            | "code_expired"
+            | "bad_verification_code",
+            _,
+        ) => HealthState::NeedsReconnect,
         (
             "invalid_client"
             | "unauthorized_client"
             | "invalid_scope"
+            | "insufficient_scope"
             | "invalid_resource"
+            | "invalid_target"
             | "invalid_request"
             | "unsupported_grant_type"
             | "unsupported_response_type",
@@ -134,6 +153,12 @@ mod tests {
         check("invalid_grant", Some("consent_required"), HealthState::NeedsConsent);
         check("interaction_required", None, HealthState::NeedsReconnect);
         check("consent_required", None, HealthState::NeedsConsent);
+        check("invalid_grant", Some("message_only"), HealthState::NeedsAdmin);
+        check("interaction_required", Some("additional_action"), HealthState::NeedsAdmin);
+        check("interaction_required", Some("basic_action"), HealthState::NeedsReconnect);
+        check("authorization_declined", None, HealthState::NeedsConsent);
+        check("expired_token", None, HealthState::NeedsReconnect);
+        check("invalid_target", None, HealthState::Misconfigured);
         check("invalid_client", None, HealthState::Misconfigured);
         check("temporarily_unavailable", None, HealthState::Retrying);
         check("a_word_of_tomorrow", None, HealthState::OurFault);
