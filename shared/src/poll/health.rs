@@ -13,7 +13,7 @@ pub(super) fn after_success(item: &AccountItem, now: Timestamp) -> Health {
     if item.account.enabled {
         return item.health.active(now);
     }
-    Health { state: HealthState::Disabled, since: now, advice: None, said: None, failures: 0 }
+    item.health.disabled(now)
 }
 
 pub(super) fn after_our_fault(item: &AccountItem, error: &PollError, now: Timestamp) -> Health {
