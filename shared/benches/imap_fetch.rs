@@ -1,7 +1,7 @@
 //! Messages a second from a mail server that is already there:
 //!
 //! ```text
-//! cargo run -p rebond-tests --example dovecot -- 10000 &      # prints the two variables
+//! cargo run -p rebond-tests --example dovecot -- 10000 20   # 20 ms away, or 0; prints the two variables
 //! REBOND_BENCH_PORT=… REBOND_BENCH_CA=… cargo bench -p rebond --features mailbox --bench imap_fetch
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]

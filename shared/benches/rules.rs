@@ -10,7 +10,8 @@ fn main() {
     divan::main();
 }
 
-const POSTFIX: &str = "550 5.1.1 <someone@example.com>: Recipient address rejected: User unknown in virtual mailbox table";
+const POSTFIX: &str =
+    "550 5.1.1 <someone@example.com>: Recipient address rejected: User unknown in virtual mailbox table";
 const GOOGLE: &str = "552-5.2.2 The recipient's inbox is out of storage space and inactive. Please 552-5.2.2 direct \
     the recipient to 552 5.2.2 https://support.google.com/mail/?p=OverQuotaPerm c2-202229zmZBNM3agi23.222 - gsmtp";
 const SUBJECT: &str = "Undelivered Mail Returned to Sender";

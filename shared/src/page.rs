@@ -26,6 +26,8 @@ pub struct Page<'a> {
     pub good: bool,
     /// The heading.
     pub title: &'a str,
+    /// A sentence of its own, where there is no advice.
+    pub sentence: Option<&'a str>,
     /// Rows of names and values.
     pub facts: Vec<(&'a str, String)>,
     /// What to do.
@@ -80,6 +82,7 @@ impl Page<'_> {
                             p { (advice.sentence(self.language, self.account, self.redirect_uri)) }
                             p { (words.who) " " strong { (advice.who.words(self.language)) } "." }
                         }
+                        @if let Some(sentence) = self.sentence { p { (sentence) } }
                         @if !self.facts.is_empty() {
                             dl { @for (name, value) in &self.facts { dt { (name) } dd { (value) } } }
                         }
@@ -133,9 +136,18 @@ pub fn refusal(status: StatusCode, language: Language, sentence: &str) -> Respon
         Language::English => ("This link does not work", "You may close this page."),
         Language::French => ("Ce lien ne fonctionne pas", "Vous pouvez fermer cette page."),
     };
-    let facts = vec![("", sentence.to_owned())];
-    let page =
-        Page { language, good: false, title, facts, advice: None, account: "", redirect_uri: "", said: None, closing };
+    let page = Page {
+        language,
+        good: false,
+        title,
+        sentence: Some(sentence),
+        facts: vec![],
+        advice: None,
+        account: "",
+        redirect_uri: "",
+        said: None,
+        closing,
+    };
     page.answer(status)
 }
 
@@ -146,8 +158,18 @@ pub fn our_fault(language: Language, account: &str) -> Response<String> {
         Language::French => ("Une panne de notre côté", "Vous pouvez fermer cette page."),
     };
     let advice = advice::by_id("our-store");
-    let page =
-        Page { language, good: false, title, facts: vec![], advice, account, redirect_uri: "", said: None, closing };
+    let page = Page {
+        language,
+        good: false,
+        title,
+        sentence: None,
+        facts: vec![],
+        advice,
+        account,
+        redirect_uri: "",
+        said: None,
+        closing,
+    };
     page.answer(StatusCode::SERVICE_UNAVAILABLE)
 }
 

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,8 +56,9 @@ impl Dovecot {
         let ca_pem = write_certificate(dir.path())?;
         let ports = [imap, imaps, pop3, pop3s];
         write_configuration(dir.path(), ports, introspection_port, settings)?;
-        let master = Command::new("dovecot")
-            .args(["-F", "-c"])
+        // The kernel ends it too, should the test be killed.
+        let master = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--", "dovecot", "-F", "-c"])
             .arg(dir.path().join("dovecot.conf"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -94,6 +96,11 @@ impl Dovecot {
             Some(mailbox) => tokens.insert(token.to_owned(), mailbox.to_owned()),
             None => tokens.remove(token),
         };
+    }
+
+    /// Ends the endpoint that knows tokens, as when the identity provider is down.
+    pub fn stop_introspection(&self) {
+        self.introspection.abort();
     }
 
     /// Puts messages into the INBOX of `user`, in the order of their names, as a delivery agent does.
@@ -136,8 +143,8 @@ impl Dovecot {
 impl Drop for Dovecot {
     fn drop(&mut self) {
         self.introspection.abort();
-        // Its master ends its children; killed, it would leave them.
-        let _ = self.doveadm(&["stop"]);
+        // Asked to end, the master ends its children; killed, it would leave them.
+        let _ = Command::new("kill").arg(self.master.id().to_string()).status();
         let end = Instant::now() + Duration::from_secs(5);
         while Instant::now() < end {
             if matches!(self.master.try_wait(), Ok(Some(_))) {
@@ -150,12 +157,17 @@ impl Drop for Dovecot {
     }
 }
 
-/// Ports that nobody listens on; held together so that they differ.
+/// Ports that nobody listens on, below those that the system gives to outgoing connections: between our look and
+/// Dovecot's start nobody takes them by chance.
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let listeners: Vec<_> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = (std::process::id() % 120) as u16 * 100;
     let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
+    for port in &mut ports {
+        *port = (0..12_000)
+            .map(|_| 20_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
+            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .context("no port is free")?;
     }
     Ok(ports)
 }

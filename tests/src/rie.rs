@@ -19,7 +19,7 @@ pub struct Emulated {
 
 impl Emulated {
     /// Starts the function `name` with these environment variables beside those that Lambda sets.
-    pub fn start(name: &str, environment: &[(&str, &str)]) -> Result<Self> {
+    pub fn start(name: &str, environment: &[(&'static str, String)]) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let (api, runtime) = (free_port()?, free_port()?);
         let mut command = Command::new(emulator()?);
@@ -36,10 +36,12 @@ impl Emulated {
                 ("AWS_ACCESS_KEY_ID", "test"),
                 ("AWS_SECRET_ACCESS_KEY", "test"),
             ])
-            .envs(environment.iter().copied());
+            .envs(environment.iter().map(|(name, value)| (name, value)));
         let mut process = Process::start(&command, &dir.path().join("log"))?;
         process.wait_for_port(loopback(api), Duration::from_secs(10))?;
         let url = format!("http://{}/2015-03-31/functions/function/invocations", loopback(api));
+        // reqwest wants a provider though it speaks plain HTTP here; a second call finds the first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?;
         Ok(Self { url, http, process, _dir: dir })
     }

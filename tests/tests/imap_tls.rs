@@ -138,7 +138,6 @@ async fn f23_unfit_certificates_each_with_its_sentence() {
     let fault = fault_of_bytes(b"", &ca.pem).await;
     let expected = matches!(fault, TlsFault::Broken(_));
     check(fault, expected);
-    println!("{}", sentences.join("\n"));
     sentences.sort();
     sentences.dedup();
     assert_eq!(sentences.len(), 8);

@@ -1,19 +1,20 @@
 //! What a person sees: tables, times, colour only on a terminal, a bar on long work.
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use rebond::poll::Progress;
+use rebond::report::Outcome;
 use rebond::table::Fact;
 use std::io::IsTerminal;
 
 /// An empty table with a heading.
 pub fn table(heading: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(160).force_no_tty();
     }
-    table.set_header(heading);
+    table.set_header(heading.iter().map(|name| Cell::new(name).add_attribute(Attribute::Underlined)));
     table
 }
 
@@ -25,36 +26,40 @@ pub fn time(seconds: i64) -> String {
     }
 }
 
+/// Characters shown of the words that prove a verdict.
+const WORDS: usize = 110;
+
 /// Facts as a table: one row for each outcome.
 pub fn outcomes(facts: &[Fact]) -> Table {
     let mut table = table(&["arrived", "what", "address", "reason", "hard", "status", "the words that prove it"]);
     for fact in facts {
-        let what = serde_json::to_value(fact.kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
-        let what = what.unwrap_or_default();
+        let (time, what) = (time(fact.arrived), fact.kind.as_str());
         if fact.report.recipients.is_empty() {
-            table.add_row([
-                time(fact.arrived),
-                what.clone(),
-                String::new(),
-                String::new(),
-                String::new(),
-                String::new(),
-                String::new(),
-            ]);
+            table.add_row([time.as_str(), what]);
         }
         for outcome in &fact.report.recipients {
             table.add_row([
-                time(fact.arrived),
-                what.clone(),
-                outcome.address.clone(),
-                outcome.reason.as_str().to_owned(),
-                if outcome.hard { "hard" } else { "" }.to_owned(),
-                outcome.status.clone().unwrap_or_default(),
-                outcome.evidence.text.chars().take(200).collect(),
+                Cell::new(&time),
+                Cell::new(what),
+                Cell::new(&outcome.address),
+                Cell::new(outcome.reason.as_str()),
+                Cell::new(if outcome.hard { "hard" } else { "" }).fg(Color::Red),
+                Cell::new(outcome.status.as_deref().unwrap_or_default()),
+                Cell::new(proof(outcome)),
             ]);
         }
     }
     table
+}
+
+/// The sentence that the proving words stand in, or the words alone.
+fn proof(outcome: &Outcome) -> String {
+    let words = &outcome.evidence.text;
+    let sentence = outcome.diagnostic.as_ref().filter(|sentence| sentence.contains(words.as_str())).unwrap_or(words);
+    match sentence.char_indices().nth(WORDS) {
+        Some((end, _)) => format!("{}…", &sentence[..end]),
+        None => sentence.clone(),
+    }
 }
 
 /// A bar on standard error while a person is watching it; nothing otherwise.

@@ -538,3 +538,43 @@ async fn a_device_waits_for_its_person() {
     assert_eq!(text(&poll(&device).await.1, "error"), "expired_token");
     assert!(person(true).walk(&link(&device)).await.unwrap().text.contains("didn't work"));
 }
+
+/// What the stand-in IMAP server asks: audience, permission, mailbox.
+#[tokio::test]
+async fn a_token_opens_the_mailboxes_of_its_person_or_app() {
+    use rebond_standin::Admission::{Connected, NotConnected, Refused};
+    let world = World::start(|_| ()).await;
+    let grant = world.connect().await;
+    let token = text(&grant, "access_token").to_owned();
+    let check = |token: &str, mailbox: &str, expected| {
+        assert_eq!(world.entra.admission(token, mailbox), expected, "{mailbox}");
+        assert_eq!((world.entra.gate())(mailbox, token), expected, "{mailbox}");
+    };
+    check(&token, "Bounces@Example.org", Connected);
+    check(&token, "shared@example.org", NotConnected);
+    world.entra.change(|settings| settings.users[0].mailboxes.push("shared@example.org".into()));
+    check(&token, "shared@example.org", Connected);
+    world.entra.change(|settings| settings.users[0].licensed = false);
+    check(&token, "bounces@example.org", NotConnected);
+    check("nonsense", "bounces@example.org", Refused);
+    check(text(&grant, "id_token"), "bounces@example.org", Refused);
+
+    let walk = person(true).walk(&world.authorize("common", &[("scope", "User.Read SMTP.Send")])).await.unwrap();
+    let (_, graph) = world.redeem(&query(&walk, "code").unwrap(), &[]).await;
+    check(text(&graph, "access_token"), "shared@example.org", Refused);
+    let send = "https://outlook.office.com/SMTP.Send";
+    let walk = person(true).walk(&world.authorize("common", &[("scope", send)])).await.unwrap();
+    let (_, answer) = world.redeem(&query(&walk, "code").unwrap(), &[]).await;
+    check(text(&answer, "access_token"), "shared@example.org", Refused);
+
+    let form = [("grant_type", "client_credentials"), ("scope", "https://outlook.office365.com/.default")];
+    let (_, app) = world.token("example.org", &form, &[]).await;
+    check(text(&app, "access_token"), "bounces@example.org", Connected);
+    check(text(&app, "access_token"), "alex@example.org", NotConnected);
+    world.entra.change(|settings| settings.tenants[0].roles_granted.clear());
+    let (_, app) = world.token("example.org", &form, &[]).await;
+    check(text(&app, "access_token"), "bounces@example.org", Refused);
+
+    world.entra.advance_clock(SignedDuration::from_secs(5400));
+    check(&token, "shared@example.org", Refused);
+}

@@ -178,6 +178,14 @@ mod tests {
         assert_eq!(get(&local, &format!("http://localhost:{port}/")).await.unwrap().status(), 302);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://127.0.0.1:{}/token?code=s3cret", listener.local_addr().unwrap().port());
+        let error = get(&Reach::public().with_loopback(), &url).await.unwrap_err();
+        assert_eq!(error, NetError::Timeout("127.0.0.1".to_owned()));
+    }
+
     #[tokio::test]
     async fn answers_are_bounded() {
         let local = Reach::public().with_loopback();

@@ -24,6 +24,21 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// The word in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bounce => "bounce",
+            Self::Delayed => "delayed",
+            Self::Delivered => "delivered",
+            Self::Feedback => "feedback",
+            Self::AutoReply => "auto-reply",
+            Self::Disposition => "disposition",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// `Action` of RFC 3464 §2.3.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
-use crate::account::{Account, AccountId, Health, HealthState};
+use crate::account::{Account, AccountId, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -65,16 +65,11 @@ pub struct Busy;
 impl AccountItem {
     /// A new account: not connected when it waits for a person, due at once otherwise.
     pub fn new(account: Account, now: Timestamp) -> Self {
-        let waits = account.app().is_some();
-        let state = match (account.enabled, waits) {
-            (false, _) => HealthState::Disabled,
-            (true, true) => HealthState::NotConnected,
-            (true, false) => HealthState::Active,
-        };
+        let health = Health::new(account.enabled, account.app().is_some(), now);
         Self {
             due_shard: keys::due_shard(&account.id),
-            next_due: if state.is_polled() { now.as_second() } else { NEVER },
-            health: Health { state, since: now, advice: None, said: None, failures: 0 },
+            next_due: if health.state.is_polled() { now.as_second() } else { NEVER },
+            health,
             // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
             generation: u64::try_from(now.as_second()).unwrap_or(0),
             principal: None,
@@ -306,7 +301,7 @@ impl Table {
         token_expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::Active, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::connected(now);
         let update = self
             .update_account(id)
             .update_expression(
@@ -329,7 +324,7 @@ impl Table {
 
     /// Forgets who connected an account: the next generation, nobody's.
     pub async fn disconnect_account(&self, id: &AccountId, from: u64, now: Timestamp) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::NotConnected, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::disconnected(now);
         let update = self
             .update_account(id)
             .update_expression(

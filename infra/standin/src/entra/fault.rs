@@ -69,3 +69,8 @@ impl Fault {
 pub(crate) fn stamp(time: Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
+
+/// The form of times inside descriptions: `2026-01-09T02:02:12.0000000Z`.
+pub(crate) fn fine(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%S.0000000Z").to_string()
+}

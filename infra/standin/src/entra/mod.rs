@@ -2,9 +2,12 @@
 //! RFCs; it has met no code of Rebond.
 
 mod admin;
+mod assertion;
 mod authorize;
+mod client;
 mod device;
 mod fault;
+mod introspect;
 mod jwt;
 mod pages;
 mod registration;
@@ -29,7 +32,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use script::{Answer, Call, Endpoint, Refusal};
-pub use settings::{App, AppSecret, Audience, CONSUMERS, Platform, RedirectUri, Settings, Tenant, User, UserConsent};
+pub use settings::{
+    App, AppSecret, Audience, CONSUMERS, Certificate, Federated, Platform, RedirectUri, Settings, Tenant, User,
+    UserConsent,
+};
 
 use crate::imap::{Admission, Gate};
 use state::State;
@@ -72,6 +78,7 @@ impl Entra {
             ahead: SignedDuration::ZERO,
             codes: Default::default(),
             devices: Default::default(),
+            assertions: Default::default(),
             refresh: Default::default(),
             access: Default::default(),
             sessions: Default::default(),
@@ -136,7 +143,7 @@ impl Entra {
     /// The introspection answer for a token (RFC 7662); `{"active": false}` for one that is unknown, ended,
     /// revoked, or for another resource than Exchange.
     pub fn introspect(&self, token: &str) -> Value {
-        token::describe(&self.inner.state(), token)
+        introspect::describe(&self.inner.state(), token)
     }
 
     /// Whether a token opens a mailbox over IMAP, as Exchange decides it.
@@ -174,7 +181,7 @@ fn routes() -> Router<Arc<Inner>> {
         .route("/{tenant}/v2.0/adminconsent", get(admin::consent).post(admin::consent))
         .route("/{tenant}/oauth2/v2.0/devicecode", post(device::start))
         .route("/devicelogin", get(device::page).post(device::page))
-        .route("/introspect", get(token::introspect).post(token::introspect))
+        .route("/introspect", get(introspect::introspect).post(introspect::introspect))
 }
 
 /// The wrong audience or permission is refused at the door; the right token for a mailbox that is not this person's
@@ -237,7 +244,7 @@ async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
     }))
     .into_response()
 }

@@ -31,6 +31,10 @@ pub struct Settings {
     /// Each refresh token works once; a second use revokes its whole family (RFC 9700, section 2.2.2).
     /// Entra does not do this; other providers do, and it makes a lost race visible.
     pub strict_rotation: bool,
+    /// Outside issuers and their RSA public keys (DER of RSAPublicKey), in place of fetching their key sets.
+    pub issuers: BTreeMap<String, Vec<Vec<u8>>>,
+    /// A client assertion whose `jti` was seen is refused. Entra documents no such refusal.
+    pub refuse_replayed_assertions: bool,
     /// A line beneath the sign-in form, for a demo; empty for none.
     pub sign_in_hint: String,
     /// What introspection says in `email` for the tokens of a sign-in name (or of an app, by client id), where
@@ -77,6 +81,10 @@ pub struct App {
     pub audience: Audience,
     /// Client secrets.
     pub secrets: Vec<AppSecret>,
+    /// Certificates, by their public keys.
+    pub certificates: Vec<Certificate>,
+    /// Federated credentials: outside issuers whose tokens prove who the app is.
+    pub federated: Vec<Federated>,
     /// Redirect URIs, compared byte by byte.
     pub redirect_uris: Vec<RedirectUri>,
     /// Application permissions it declares, such as `IMAP.AccessAsApp`; effective where an administrator granted them
@@ -84,6 +92,26 @@ pub struct App {
     pub roles: Vec<String>,
     /// Mailboxes that `Add-MailboxPermission` opened to its service principal.
     pub mailboxes: Vec<String>,
+}
+
+/// A certificate registered for an app.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// base64url of the SHA-256 of the certificate in DER: what an assertion's header says in `x5t#S256`.
+    pub thumbprint: String,
+    /// The RSA public key: DER of RSAPublicKey (RFC 8017, appendix A.1.1).
+    pub public_key: Vec<u8>,
+}
+
+/// A federated credential: what an outside token must say. All three are compared with regard to case.
+#[derive(Clone, Debug)]
+pub struct Federated {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`.
+    pub subject: String,
+    /// `aud`, by default `api://AzureADTokenExchange`.
+    pub audience: String,
 }
 
 /// "Supported account types" of a registration.
@@ -191,6 +219,8 @@ impl Settings {
                 value: "St8~demo.secret-Value_0123456789abcdefXYZ".to_owned(),
                 expires: None,
             }],
+            certificates: Vec::new(),
+            federated: Vec::new(),
             redirect_uris: vec![RedirectUri { uri: redirect_uri.to_owned(), platform: Platform::Web }],
             roles: vec!["IMAP.AccessAsApp".to_owned()],
             mailboxes: vec!["bounces@example.org".to_owned()],
@@ -215,6 +245,8 @@ impl Settings {
             code_seconds: 600,
             refresh_idle_seconds: 90 * 86_400,
             strict_rotation: false,
+            issuers: BTreeMap::new(),
+            refuse_replayed_assertions: false,
             sign_in_hint: "For the demo: bounces@example.org, password “correct horse”.".to_owned(),
             introspect_as: BTreeMap::new(),
         }

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub devices: HashMap<String, Device>,
     pub refresh: HashMap<String, Refresh>,
     pub access: HashMap<String, Access>,
+    /// (client id, `jti`) of the client assertions seen.
+    pub assertions: HashSet<(String, String)>,
     /// Session cookie → who signed in.
     pub sessions: HashMap<String, Session>,
     /// (client id, object id) → permissions as `audience/name`.

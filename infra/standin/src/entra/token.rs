@@ -1,19 +1,20 @@
 //! The token endpoint: authorization code, refresh token, client credentials (RFC 6749 sections 4.1.3, 6 and 4.4;
 //! "OAuth 2.0 authorization code flow", "Refresh tokens in the Microsoft identity platform", "OAuth 2.0 client credentials
-//! flow"); and introspection for mail servers (RFC 7662).
+//! flow").
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery, State as Shared};
+use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::fault::{Fault, stamp};
+use super::client::{Asks, authenticate, credentials, required};
+use super::fault::{Fault, fine};
 use super::registration::{find_app, not_installed, unconsented};
 use super::scope::{self, Asked};
 use super::script::{Answer, Endpoint, broken_off};
@@ -70,21 +71,22 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
         return Err(Fault::new("invalid_request", 900144, text));
     }
     let grant_type = required(body, "grant_type")?;
-    let (client_id, secret) = credentials(headers, body)?;
+    let (client_id, proof) = credentials(headers, body)?;
+    let asks = Asks { tenant, proof, body };
     match grant_type.as_str() {
         "authorization_code" => {
             let app = find_app(state, tenant, &client_id)?;
-            redeem(state, &app, secret, body)
+            redeem(state, &app, &asks)
         }
         "refresh_token" => {
             let app = find_app(state, tenant, &client_id)?;
-            refresh(state, &app, secret, body)
+            refresh(state, &app, &asks)
         }
         "urn:ietf:params:oauth:grant-type:device_code" => {
             let app = find_app(state, tenant, &client_id)?;
-            redeem_device(state, &app, secret, body)
+            redeem_device(state, &app, &asks)
         }
-        "client_credentials" => app_only(state, tenant, &client_id, secret, body),
+        "client_credentials" => app_only(state, &client_id, &asks),
         _ => {
             let text = format!("The app requested an unsupported grant type '{grant_type}'.");
             Err(Fault::new("unsupported_grant_type", 70003, text))
@@ -93,15 +95,15 @@ fn answer(state: &mut State, tenant: &str, headers: &HeaderMap, body: &str) -> R
 }
 
 /// A code for tokens, once.
-fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let given = required(body, "code")?;
-    let redirect_uri = required(body, "redirect_uri")?;
+fn redeem(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let given = required(asks.body, "code")?;
+    let redirect_uri = required(asks.body, "redirect_uri")?;
     let malformed = || Fault::new("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.");
     let code = state.codes.get(&given).cloned().ok_or_else(malformed)?;
     if code.client_id != app.client_id {
         return Err(Fault::new("invalid_grant", 70000, "The provided value for the 'code' parameter is not valid."));
     }
-    authenticate(app, Some(code.platform), secret, state.now())?;
+    authenticate(state, app, Some(code.platform), asks)?;
     if code.redeemed {
         // RFC 6749, section 4.1.2: what the code gave should be revoked when it is used twice.
         state.revoked_families.insert(code.family.clone());
@@ -122,8 +124,8 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
         );
         return Err(Fault::new("invalid_client", 500112, text).status(StatusCode::BAD_REQUEST));
     }
-    check_verifier(&code, body)?;
-    let asked = match field(body, "scope").filter(|text| !text.trim().is_empty()) {
+    check_verifier(&code, asks.body)?;
+    let asked = match field(asks.body, "scope").filter(|text| !text.trim().is_empty()) {
         Some(text) => scope::read(&text, &app.name, "")?,
         None => code.asked.clone(),
     };
@@ -153,11 +155,11 @@ fn redeem(state: &mut State, app: &App, secret: Option<String>, body: &str) -> R
 }
 
 /// A device code for tokens, once a person accepted (RFC 8628, section 3.4).
-fn redeem_device(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let device_code = required(body, "device_code")?;
+fn redeem_device(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let device_code = required(asks.body, "device_code")?;
     // "Allow public client flows" is told here by a redirect URI of a native client.
     let public = app.redirect_uris.iter().any(|uri| uri.platform == Platform::Native);
-    authenticate(app, public.then_some(Platform::Native), secret, state.now())?;
+    authenticate(state, app, public.then_some(Platform::Native), asks)?;
     let (user, asked) = device::redeem(state, app, &device_code)?;
     let now = state.now();
     let first = Refresh {
@@ -190,11 +192,11 @@ fn check_verifier(code: &Code, body: &str) -> Result<(), Fault> {
 }
 
 /// A refresh token for new tokens. The old one stays good, as Entra does it, unless rotation is strict.
-fn refresh(state: &mut State, app: &App, secret: Option<String>, body: &str) -> Result<Value, Fault> {
-    let given = required(body, "refresh_token")?;
+fn refresh(state: &mut State, app: &App, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let given = required(asks.body, "refresh_token")?;
     let malformed = || Fault::new("invalid_grant", 9002313, "Invalid request. Request is malformed or invalid.");
     let known = state.refresh.get(&given).cloned().ok_or_else(malformed)?;
-    authenticate(app, Some(known.platform), secret, state.now())?;
+    authenticate(state, app, Some(known.platform), asks)?;
     if known.client_id != app.client_id {
         let text = "The provided refresh token was issued to another client.";
         return Err(Fault::new("invalid_grant", 70000, text));
@@ -205,7 +207,7 @@ fn refresh(state: &mut State, app: &App, secret: Option<String>, body: &str) -> 
         let text = "a rotated refresh token was used again: its whole family is revoked (strict rotation).";
         return Err(Fault::new("invalid_grant", 0, text).suberror("bad_token"));
     }
-    let asked = match field(body, "scope").filter(|text| !text.trim().is_empty()) {
+    let asked = match field(asks.body, "scope").filter(|text| !text.trim().is_empty()) {
         Some(text) => scope::read(&text, &app.name, "")?,
         None => known.asked.clone(),
     };
@@ -300,13 +302,8 @@ fn give(state: &mut State, app: &App, next: &Refresh, asked: &Asked, nonce: Opti
 }
 
 /// The app's own token: a concrete tenant, `/.default`, roles instead of scopes, no refresh token.
-fn app_only(
-    state: &mut State,
-    tenant: &str,
-    client_id: &str,
-    secret: Option<String>,
-    body: &str,
-) -> Result<Value, Fault> {
+fn app_only(state: &mut State, client_id: &str, asks: &Asks<'_>) -> Result<Value, Fault> {
+    let tenant = asks.tenant;
     match tenant {
         "common" | "consumers" => {
             let text = "The grant type is not supported over the /common or /consumers endpoints. Please use the \
@@ -329,8 +326,8 @@ fn app_only(
     if !installed {
         return Err(not_installed(client_id, tenant));
     }
-    authenticate(&app, None, secret, state.now())?;
-    let text = required(body, "scope")?;
+    authenticate(state, &app, None, asks)?;
+    let text = required(asks.body, "scope")?;
     let asked = scope::read(&text, &app.name, tenant)?;
     let [(audience, name)] = asked.permissions.as_slice() else { return Err(scope::invalid(&text)) };
     if name != ".default" {
@@ -345,117 +342,8 @@ fn app_only(
     Ok(json!({"token_type": "Bearer", "expires_in": seconds, "ext_expires_in": seconds, "access_token": access}))
 }
 
-/// Client authentication. `platform` is the one the grant came through; without one the client must be confidential.
-fn authenticate(app: &App, platform: Option<Platform>, secret: Option<String>, now: Timestamp) -> Result<(), Fault> {
-    let public = matches!(platform, Some(Platform::Native | Platform::Spa));
-    match (public, secret) {
-        (true, None) => Ok(()),
-        (true, Some(_)) => {
-            let text = "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.";
-            Err(Fault::new("invalid_client", 700025, text))
-        }
-        (false, None) => {
-            let text = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
-            Err(Fault::new("invalid_client", 7000218, text))
-        }
-        (false, Some(secret)) => check_secret(app, &secret, now),
-    }
-}
-
-fn check_secret(app: &App, given: &str, now: Timestamp) -> Result<(), Fault> {
-    let Some(known) = app.secrets.iter().find(|secret| secret.value == given) else {
-        let text = format!(
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not \
-             the client secret ID, for a secret added to app '{}'.",
-            app.client_id
-        );
-        return Err(Fault::new("invalid_client", 7000215, text));
-    };
-    if known.expires.is_some_and(|end| end <= now) {
-        let text = format!(
-            "The provided client secret keys for app '{}' are expired. Visit the Azure portal to create new keys for your \
-             app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security: \
-             https://aka.ms/certCreds.",
-            app.client_id
-        );
-        return Err(Fault::new("invalid_client", 7000222, text));
-    }
-    Ok(())
-}
-
-/// Client id and secret: of the body, or of HTTP Basic, where both are form-encoded first (RFC 6749, section 2.3.1).
-fn credentials(headers: &HeaderMap, body: &str) -> Result<(String, Option<String>), Fault> {
-    let basic = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
-        let decoded = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
-        let (id, secret) = decoded.split_once(':')?;
-        let plain = |text: &str| field(&format!("x={text}"), "x").unwrap_or_default();
-        Some((plain(id), plain(secret)))
-    });
-    match basic {
-        Some((id, secret)) => Ok((id, Some(secret))),
-        None => Ok((required(body, "client_id")?, field(body, "client_secret"))),
-    }
-}
-
-fn required(body: &str, name: &str) -> Result<String, Fault> {
-    field(body, name).filter(|value| !value.is_empty()).ok_or_else(|| {
-        let text = format!("The request body must contain the following parameter: '{name}'.");
-        Fault::new("invalid_request", 900144, text)
-    })
-}
-
-/// RFC 7662: what a mail server asks about a token, in a form, a query or as a bearer header (Dovecot does all three).
-pub(super) async fn introspect(
-    Shared(inner): Shared<Arc<Inner>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
-    let mut state = inner.state();
-    if let Some(response) = state.scripted(Endpoint::Introspect).as_ref().and_then(Answer::raw) {
-        return response;
-    }
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = bearer.and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
-    let token = field(&body, "token").or_else(|| field(&query.unwrap_or_default(), "token")).or(bearer);
-    let answer = describe(&state, &token.unwrap_or_default());
-    let active = answer.get("active").and_then(Value::as_bool).unwrap_or_default();
-    state.log.push(Call {
-        endpoint: "introspect",
-        tenant: String::new(),
-        grant_type: String::new(),
-        client_id: String::new(),
-        scope: String::new(),
-        outcome: if active { "active".to_owned() } else { "inactive".to_owned() },
-    });
-    json_answer(StatusCode::OK, &answer)
-}
-
-/// The introspection answer for a token. The question is a mail server's: a token for another resource is not active
-/// there (RFC 7662, section 2.2, leaves that to the authorization server).
-pub(super) fn describe(state: &State, token: &str) -> Value {
-    let Some(claims) = state.valid(token) else { return json!({"active": false}) };
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-    if !scope::is_exchange(text("aud")) {
-        return json!({"active": false});
-    }
-    let app = state.app(text("appid"));
-    let own = match text("upn") {
-        "" => app.and_then(|app| app.mailboxes.first()).map_or("", String::as_str),
-        upn => upn,
-    };
-    let subject = if text("upn").is_empty() { text("appid") } else { text("upn") };
-    let mailbox = state.settings.introspect_as.get(subject).map_or(own, String::as_str);
-    json!({
-        "active": true, "token_type": "Bearer", "client_id": text("appid"), "scope": text("scp"),
-        "roles": claims.get("roles"), "username": subject, "email": mailbox, "sub": text("sub"), "aud": text("aud"),
-        "iss": text("iss"), "tid": text("tid"), "exp": claims.get("exp"), "iat": claims.get("iat"),
-        "nbf": claims.get("nbf"),
-    })
-}
-
 /// `{url}/{tenant}/oauth2/v2.0/token` and introspection never let their answers be stored (RFC 6749, section 5.1).
-fn json_answer(status: StatusCode, value: &Value) -> Response {
+pub(super) fn json_answer(status: StatusCode, value: &Value) -> Response {
     let mut response = (status, value.to_string()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -466,11 +354,6 @@ fn json_answer(status: StatusCode, value: &Value) -> Response {
 
 fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_second() - from.as_second()).unwrap_or_default()
-}
-
-/// The form of dates inside descriptions: `2026-01-09T02:02:12.0000000Z`.
-fn fine(time: Timestamp) -> String {
-    format!("{}.0000000Z", stamp(time).replacen(' ', "T", 1).trim_end_matches('Z'))
 }
 
 fn note(state: &mut State, tenant: &str, body: &str, outcome: String) {

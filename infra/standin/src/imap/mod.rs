@@ -4,6 +4,8 @@
 
 mod command;
 mod fetch;
+mod folder;
+mod mailbox;
 mod search;
 mod session;
 mod store;

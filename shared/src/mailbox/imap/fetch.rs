@@ -202,16 +202,16 @@ impl Fetching {
         at.and_then(|at| self.open.remove(at)).ok_or(FaultKind::Protocol("an answer to a command that was not sent"))
     }
 
-    /// A range that ended well: what did not come is gone (RFC 9051 §6.4.9: UIDs that do not exist are ignored). What
-    /// came as NIL is asked for once more: gone, it will not be named then; unreadable, it will be NIL again.
+    /// A range that ended well. What did not come, or came as NIL, is asked for once more: gone, it will not be named
+    /// then (RFC 9051 §6.4.9: UIDs that do not exist are ignored); unreadable, it will be NIL again.
     fn settle_ended(&mut self, range: Range) {
-        self.missed.extend(range.left(Came::NotYet).map(|message| Missed { uid: message.uid, refused: None }));
-        let nil: Vec<Listed> = range.left(Came::Nil).collect();
         if range.turn == Turn::First {
-            self.ahead.extend(asks(&nil, Turn::Again));
-        } else {
-            let said = || Some("NIL in place of the message".to_owned());
-            self.missed.extend(nil.iter().map(|message| Missed { uid: message.uid, refused: said() }));
+            self.ahead.extend(asks(&range.left(), Turn::Again));
+            return;
+        }
+        for (message, came) in range.wanted.iter().zip(&range.came).filter(|(_, came)| **came != Came::Whole) {
+            let refused = (*came == Came::Nil).then(|| "NIL in place of the message".to_owned());
+            self.missed.push(Missed { uid: message.uid, refused });
         }
     }
 
@@ -227,8 +227,7 @@ impl Fetching {
         if !expunged && (status == Status::Bad || fault.kind != FaultKind::Refused(COMMAND)) {
             return Err(fault);
         }
-        let mut left: Vec<Listed> = range.left(Came::NotYet).chain(range.left(Came::Nil)).collect();
-        left.sort_unstable_by_key(|message| message.uid);
+        let left = range.left();
         match range.turn {
             // RFC 5530: somebody else removed messages; the next answer knows which.
             Turn::First if expunged => self.ahead.extend(asks(&left, Turn::Again)),
@@ -243,8 +242,9 @@ impl Fetching {
 }
 
 impl Range {
-    fn left(&self, how: Came) -> impl Iterator<Item = Listed> {
-        self.wanted.iter().zip(&self.came).filter(move |(_, came)| **came == how).map(|(message, _)| *message)
+    /// What has not come whole, ascending.
+    fn left(&self) -> Vec<Listed> {
+        self.wanted.iter().zip(&self.came).filter(|(_, came)| **came != Came::Whole).map(|(one, _)| *one).collect()
     }
 }
 

@@ -33,6 +33,9 @@ impl Imap {
 
     /// The messages that arrived on `day`, in the server's time zone, or later; ascending, bounded as above.
     pub async fn list_since(&mut self, day: jiff::civil::Date) -> Result<Vec<Listed>, MailboxFault> {
+        if self.exists == 0 {
+            return Ok(vec![]);
+        }
         let mut uids = Vec::new();
         let tag = self.send(&format!("UID SEARCH SINCE {}", day.strftime("%-d-%b-%Y"))).await?;
         self.finish(tag, Asked::Command("UID SEARCH"), |answer| match answer {

@@ -1,0 +1,85 @@
+//! What logins send, and what is said to them.
+
+use super::*;
+
+#[tokio::test]
+async fn f30_what_logins_send() {
+    let check = async |user: &str, password: &str, steps: &[(&str, &str)], sent: &str| {
+        let greeting = "* OK [CAPABILITY IMAP4rev1] hello\r\n";
+        let script = Script::new(greeting, steps);
+        let heard = script.heard.clone();
+        let login = Login::Password { user: user.into(), password: Secret::from(password.to_owned()) };
+        open_as(script, &login, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(*heard.lock().unwrap(), sent);
+    };
+    let ok = "# OK x\r\n";
+    check("a b", "c\"\\d", &[("LOGIN", ok)], "R1 LOGIN \"a b\" \"c\\\"\\\\d\"\r\n").await;
+    let literal = "R1 LOGIN {3}\r\n\u{fc}x \"b\"\r\n";
+    check("\u{fc}x", "b", &[("LOGIN {3}", "+ \r\n"), ("\u{fc}x", ok)], literal).await;
+    let literals = "R1 LOGIN \"a\" {2}\r\n\u{fc}\r\n";
+    check("a", "\u{fc}", &[("LOGIN \"a\" {2}", "+ go\r\n"), ("\u{fc}", ok)], literals).await;
+}
+
+#[tokio::test]
+async fn logins_that_a_server_does_not_offer() {
+    let check = async |capabilities: &str, login: Login, expected: FaultKind| {
+        let script = Script::new(&format!("* OK [CAPABILITY IMAP4rev1 {capabilities}] hello\r\n"), &[]);
+        let heard = script.heard.clone();
+        assert_eq!(open_as(script, &login, Duration::from_secs(60)).await.err().unwrap().kind, expected);
+        assert_eq!(*heard.lock().unwrap(), "");
+    };
+    let no_token = FaultKind::NoMechanism("AUTH=XOAUTH2, so no token can be used");
+    check("AUTH=PLAIN", token(), no_token).await;
+    check("LOGINDISABLED", password(), FaultKind::NoMechanism("any login by password")).await;
+}
+
+#[tokio::test]
+async fn what_exchange_says() {
+    let check = async |steps: &[(&str, &str)], expected: FaultKind, wait: Option<u64>| {
+        let session = async {
+            let mut imap = open_as(Script::new(GREETING, steps), &token(), Duration::from_secs(60)).await?;
+            imap.select("INBOX").await
+        };
+        let outcome: Result<Folder, MailboxFault> = session.await;
+        let fault = outcome.unwrap_err();
+        assert_eq!((fault.kind, fault.retry_after), (expected, wait.map(Duration::from_millis)));
+    };
+    let login = |answer| [("AUTHENTICATE XOAUTH2 dXNl", answer)];
+    check(&login("# NO AUTHENTICATE failed.\r\n"), FaultKind::LoginRefused, None).await;
+    check(&login("# NO Basic authentication is disabled.\r\n"), FaultKind::BasicAuthDisabled, None).await;
+    check(&login("# NO Server Unavailable. 15\r\n"), FaultKind::Unavailable, None).await;
+    let throttled = "# BAD Request is throttled. Suggested Backoff Time: 4832 milliseconds\r\n";
+    check(&login(throttled), FaultKind::Throttled, Some(4832)).await;
+    let select = |answer| [login("# OK AUTHENTICATE completed.\r\n")[0], ("SELECT", answer)];
+    check(&select("# BAD User is authenticated but not connected.\r\n"), FaultKind::NotConnected, None).await;
+    check(&select("* BYE Connection closed. 14\r\n"), FaultKind::Throttled, None).await;
+    check(&select(throttled), FaultKind::Throttled, Some(4832)).await;
+    check(
+        &select("* 3 EXISTS\r\n# OK x\r\n"),
+        FaultKind::Protocol("a folder was opened without its UIDVALIDITY"),
+        None,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn xoauth2_error_continuation() {
+    // {"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}
+    let json = "+ eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIiwic2NvcGUiOiJodHRwczovL21haWwuZ29vZ2xlLmNvbS8ifQ==\r\n";
+    let steps = [("AUTHENTICATE XOAUTH2 ", json), ("\r\n", "# NO [AUTHENTICATIONFAILED] Invalid credentials\r\n")];
+    let fault = open_as(Script::new(GREETING, &steps), &token(), Duration::from_secs(60)).await.err().unwrap();
+    assert_eq!(fault.kind, FaultKind::LoginRefused);
+    assert_eq!(fault.said.as_deref(), Some("[AUTHENTICATIONFAILED] Invalid credentials (status 400)"));
+    let forever = [("AUTHENTICATE XOAUTH2 ", json), ("\r\n", json)];
+    let fault = open_as(Script::new(GREETING, &forever), &token(), Duration::from_secs(60)).await.err().unwrap();
+    assert_eq!(fault.kind, FaultKind::Protocol("the login does not end"));
+}
+
+#[tokio::test]
+async fn a_long_token_waits_for_its_turn() {
+    let long = "t".repeat(8000);
+    let login = Login::XOAuth2 { mailbox: "a".into(), token: Secret::from(long) };
+    let first = sasl::first_message(&login).unwrap();
+    let steps = [("AUTHENTICATE XOAUTH2\r\n", "+ \r\n"), (first.expose_secret(), "# OK x\r\n")];
+    assert!(open_as(Script::new(GREETING, &steps), &login, Duration::from_secs(60)).await.is_ok());
+}

@@ -1,0 +1,184 @@
+//! Listing, fetching, settling: what came held against what was asked.
+
+use super::*;
+
+#[tokio::test]
+async fn f09_what_is_expunged_meanwhile_is_said_to_be_gone() {
+    let reply = "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n* 2 EXPUNGE\r\n* 2 EXISTS\r\n\
+                 * 2 FETCH (UID 7 BODY[]<0> \"seven\")\r\n";
+    let nil = "* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n";
+    let ok = "# OK x\r\n";
+    let expunged = "# NO [EXPUNGEISSUED] Some of them are gone\r\n";
+    for (first, again) in [
+        (format!("{reply}{ok}"), vec![ok]),
+        // As Dovecot does it.
+        (format!("{reply}{nil}{ok}"), vec![ok]),
+        (format!("{reply}{expunged}"), vec![ok]),
+        (format!("{nil}{reply}{expunged}"), vec![expunged, expunged]),
+    ] {
+        let mut steps = vec![("UID FETCH 5:7 (UID INTERNALDATE BODY.PEEK[]<0.1000>)", &first[..])];
+        steps.extend(again.iter().map(|answer| ("UID FETCH 6 ", *answer)));
+        let mut imap = open(&steps).await;
+        let (came, missed) = fetch(&mut imap, &[5, 6, 7]).await;
+        assert_eq!(came, [(5, "five".to_owned()), (7, "seven".to_owned())]);
+        assert_eq!(missed.unwrap(), [Missed { uid: 6, refused: None }]);
+    }
+}
+
+#[tokio::test]
+async fn unreadable_messages_do_not_stop_the_others() {
+    let steps = [
+        (
+            "UID FETCH 5:8 ",
+            "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n# NO broken\r\n",
+        ),
+        ("UID FETCH 6 ", "* 2 FETCH (UID 6 BODY[]<0> NIL)\r\n# OK x\r\n"),
+        ("UID FETCH 7 ", "# NO still no use\r\n"),
+        ("UID FETCH 8 ", "* 4 FETCH (UID 8 BODY[]<0> \"eight\")\r\n# OK x\r\n"),
+    ];
+    let mut imap = open(&steps).await;
+    let (came, missed) = fetch(&mut imap, &[5, 6, 7, 8]).await;
+    assert_eq!(came, [(5, "five".to_owned()), (8, "eight".to_owned())]);
+    let refused = |uid, said: &str| Missed { uid, refused: Some(said.to_owned()) };
+    assert_eq!(missed.unwrap(), [refused(6, "NIL in place of the message"), refused(7, "still no use")]);
+}
+
+#[tokio::test]
+async fn f09_messages_are_never_taken_for_others() {
+    let check = async |reply: &str, expected: Result<&[(u32, &str)], FaultKind>| {
+        let mut imap = open(&[("UID FETCH 5:6 ", reply)]).await;
+        let (came, missed) = fetch(&mut imap, &[5, 6]).await;
+        let came: Vec<_> = came.iter().map(|(uid, text)| (*uid, &text[..])).collect();
+        assert_eq!(missed.map(|_| &came[..]).map_err(|fault| fault.kind), expected, "{reply}");
+    };
+    let both = "* 1 FETCH (UID 6 BODY[]<0> \"six\")\r\n* 2 FETCH (UID 5 BODY[]<0> \"five\")\r\n";
+    check(&format!("{both}# OK x\r\n"), Ok(&[(6, "six"), (5, "five")])).await;
+    check(&format!("{both}{both}# OK x\r\n"), Ok(&[(6, "six"), (5, "five")])).await;
+    check("* 1 FETCH (BODY[]<0> \"six\")\r\n", Err(FaultKind::Protocol("a message came without its UID"))).await;
+    check("* 1 FETCH (UID 9 BODY[]<0> \"x\")\r\n", Err(FaultKind::Protocol("a message came that was not asked for")))
+        .await;
+    check("R9 OK x\r\n", Err(FaultKind::Protocol("an answer to a command that was not sent"))).await;
+    check("* 1 FETCH (UID 5 BODY[]<0> \"x\"\r\n", Err(FaultKind::Protocol("a FETCH response that cannot be read")))
+        .await;
+}
+
+#[tokio::test]
+async fn the_next_range_is_asked_for_before_this_one_has_come() {
+    let uids: Vec<u32> = (1..=1200).collect();
+    let answers = |range: std::ops::RangeInclusive<u32>, tag: &str| {
+        let messages: String = range.map(|uid| format!("* 1 FETCH (UID {uid} BODY[]<0> \"{uid}\")\r\n")).collect();
+        format!("{messages}{tag} OK x\r\n")
+    };
+    // Nothing is said to the first range; to the second, both are answered, mixed.
+    let mixed = format!("{}{}", answers(501..=1000, "R4"), answers(1..=500, "R3"));
+    let steps = [
+        ("UID FETCH 1:500 ", ""),
+        ("UID FETCH 501:1000 ", &mixed),
+        ("UID FETCH 1001:1200 ", &answers(1001..=1200, "#")),
+    ];
+    let mut imap = open(&steps).await;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(2000);
+    assert_eq!(imap.fetch(&listed(&uids), 1000, sender).await.unwrap(), []);
+    let mut count = 0;
+    while let Some(message) = receiver.recv().await {
+        assert_eq!(message.bytes, message.uid.to_string().into_bytes());
+        count += 1;
+    }
+    assert_eq!(count, 1200);
+}
+
+#[tokio::test]
+async fn a_receiver_that_leaves_stops_the_fetch_not_the_session() {
+    let uids: Vec<u32> = (1..=2000).collect();
+    let messages: String = (1..=500).map(|uid| format!("* 1 FETCH (UID {uid} BODY[]<0> \"x\")\r\n")).collect();
+    let first = format!("{messages}# OK x\r\n");
+    let steps =
+        [("UID FETCH 1:500 ", &first[..]), ("UID FETCH 501:1000 ", "# OK x\r\n"), ("UID STORE 1 ", "# OK x\r\n")];
+    let mut imap = open(&steps).await;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Fetched>(1);
+    let leaving = async move { receiver.recv().await.unwrap().uid };
+    let wanted = listed(&uids);
+    let (missed, uid) = tokio::join!(imap.fetch(&wanted, 1000, sender), leaving);
+    assert_eq!(uid, 1);
+    // The second range was answered without its messages, and nothing was asked for again: nothing is known of them.
+    assert_eq!(missed.unwrap(), []);
+    assert_eq!(imap.settle(&[1], &AfterReading::Seen).await.unwrap(), Settled::Done);
+}
+
+#[tokio::test]
+async fn settling_with_what_the_server_can() {
+    let check = async |capabilities: &str, what: AfterReading, steps: &[(&str, &str)], expected: Settled| {
+        let asked = format!("* CAPABILITY IMAP4rev1 {capabilities}\r\n# OK x\r\n");
+        let steps = [&[("AUTHENTICATE", "# OK x\r\n"), ("CAPABILITY", &asked[..])], steps].concat();
+        let script = Script::new(GREETING, &steps);
+        let heard = script.heard.clone();
+        let mut imap = open_as(script, &password(), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(imap.settle(&[3, 2, 1, 9], &what).await.unwrap(), expected);
+        assert_eq!(heard.lock().unwrap().lines().count(), steps.len(), "all and nothing else was sent");
+    };
+    let ok = "# OK x\r\n";
+    let to = || AfterReading::Move("B\u{fc}ro".into());
+    let (mark, expunge) = (("UID STORE 1:3,9 +FLAGS.SILENT (\\Deleted)\r\n", ok), ("UID EXPUNGE 1:3,9\r\n", ok));
+    let (mv, copy) = (("UID MOVE 1:3,9 \"B&APw-ro\"\r\n", ok), ("UID COPY 1:3,9 \"B&APw-ro\"\r\n", ok));
+    check("MOVE", to(), &[mv], Settled::Done).await;
+    check("UIDPLUS", to(), &[copy, mark, expunge], Settled::Done).await;
+    check("", to(), &[copy, mark], Settled::MarkedDeleted).await;
+    check("UIDPLUS", AfterReading::Delete, &[mark, expunge], Settled::Done).await;
+    check("MOVE", AfterReading::Delete, &[mark], Settled::MarkedDeleted).await;
+}
+
+#[tokio::test]
+async fn searches_and_lists() {
+    let steps = [
+        ("UID FETCH 9:*", "* 3 FETCH (UID 8 RFC822.SIZE 1)\r\n# OK x\r\n"),
+        (
+            "UID FETCH 1:*",
+            "* 3 FETCH (UID 8 RFC822.SIZE 5000000000)\r\n* 1 FETCH (UID 2 RFC822.SIZE 1)\r\n\
+                           * 3 FETCH (UID 8 FLAGS (\\Seen))\r\n* 3 FETCH (UID 8 RFC822.SIZE 1)\r\n# OK x\r\n",
+        ),
+        ("UID SEARCH SINCE 1-Jan-2026\r\n", "* SEARCH\r\n# OK x\r\n"),
+    ];
+    let mut imap = open(&steps).await;
+    assert_eq!(imap.list_from(9).await.unwrap(), []);
+    let found = imap.list_from(0).await.unwrap();
+    assert_eq!(found.iter().map(|m| (m.uid, m.size)).collect::<Vec<_>>(), [(2, 1), (8, u32::MAX)]);
+    assert_eq!(imap.list_since(jiff::civil::date(2026, 1, 1)).await.unwrap(), []);
+    assert_eq!(imap.round_trips(), 5);
+}
+
+#[tokio::test]
+async fn a_fetch_that_breaks_off_is_never_taken_for_its_end() {
+    let check = async |reply: &str, expected: FaultKind| {
+        let mut script = Script::new(GREETING, &[LOGIN_OK, SELECT_OK, ("UID FETCH 5:6 ", reply)]);
+        script.hangs_up = true;
+        let mut imap = open_as(script, &password(), Duration::from_secs(60)).await.unwrap();
+        imap.select("INBOX").await.unwrap();
+        let (came, missed) = fetch(&mut imap, &[5, 6]).await;
+        assert_eq!(missed.unwrap_err().kind, expected, "{reply}");
+        assert_eq!(came, [(5, "five".to_owned())]);
+    };
+    let five = "* 1 FETCH (UID 5 BODY[]<0> \"five\")\r\n";
+    check(five, FaultKind::Closed).await;
+    check(&format!("{five}* 2 FETCH (UID 6 BODY[]<0> {{9}}\r\nhalf"), FaultKind::Closed).await;
+    check(&format!("{five}* BYE x\r\n"), FaultKind::Closed).await;
+    check(&format!("{five}# BAD x\r\n"), FaultKind::Refused("UID FETCH")).await;
+    check(&format!("{five}# NO Server Unavailable. 15\r\n"), FaultKind::Unavailable).await;
+    check(&format!("{five}# BAD Request is throttled.\r\n"), FaultKind::Throttled).await;
+    check(&format!("{five}+ go on\r\n"), FaultKind::Protocol("it asks for more than the command had")).await;
+}
+
+/// A function of a multi-threaded runtime, or of Lambda, must be able to hold a session.
+#[test]
+fn sessions_can_be_sent() {
+    fn check<T: Send>(_: impl FnOnce(Server, Login, Reach, Tls) -> T) {}
+    check(|server, login, reach, tls| async move {
+        let mut imap = Imap::open(&server, &login, &reach, &tls, Instant::now()).await?;
+        imap.select("INBOX").await?;
+        let listed = imap.list_since(jiff::civil::date(2026, 1, 1)).await?;
+        imap.list_from(1).await?;
+        imap.fetch(&listed, 1, tokio::sync::mpsc::channel(1).0).await?;
+        imap.settle(&[1], &AfterReading::Delete).await?;
+        imap.close().await;
+        Ok::<(), MailboxFault>(())
+    });
+}

@@ -1,0 +1,90 @@
+//! The adapters for Secrets Manager and SQS against moto, over HTTP as against AWS.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use rebond::queue::{PollRequest, Queue, Sqs};
+use rebond::secret::{ExposeSecret, Secret};
+use rebond::vault::{Name, Put, SecretsManager, Vault, Version};
+use rebond_tests::moto::Moto;
+use rebond_tests::stack::config;
+use uuid::Uuid;
+
+fn secret(text: &str) -> Secret {
+    Secret::from(text.to_owned())
+}
+
+async fn vault(moto: &Moto) -> SecretsManager {
+    SecretsManager::new(aws_sdk_secretsmanager::Client::new(&config(moto.endpoint()).await), "stack")
+}
+
+async fn read(vault: &SecretsManager, name: &Name, version: Version) -> Option<String> {
+    vault.get(name, version).await.unwrap().map(|value| value.expose_secret().to_owned())
+}
+
+#[tokio::test]
+async fn a_secret_is_kept_by_version_and_the_second_writer_of_a_version_is_refused() {
+    let moto = Moto::start().unwrap();
+    let vault = vault(&moto).await;
+    let name = Name::Grant("bounces".parse().unwrap());
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    assert_eq!(read(&vault, &name, Version::Current).await, None);
+    assert_eq!(vault.put(&name, first, &secret("one")).await.unwrap(), Put::Stored);
+    assert_eq!(vault.put(&name, first, &secret("one")).await.unwrap(), Put::Stored, "the same again is a success");
+    assert_eq!(vault.put(&name, first, &secret("other")).await.unwrap(), Put::Taken);
+    assert_eq!(vault.put(&name, second, &secret("two")).await.unwrap(), Put::Stored);
+    assert_eq!(read(&vault, &name, Version::Current).await.as_deref(), Some("two"));
+    assert_eq!(read(&vault, &name, Version::Id(first)).await.as_deref(), Some("one"));
+    assert_eq!(read(&vault, &name, Version::Id(Uuid::from_u128(3))).await, None);
+}
+
+#[tokio::test]
+async fn a_removed_secret_is_gone_at_once_and_its_name_is_free() {
+    let moto = Moto::start().unwrap();
+    let vault = vault(&moto).await;
+    let name = Name::App("entra".parse().unwrap());
+    vault.put(&name, Uuid::from_u128(1), &secret("one")).await.unwrap();
+    vault.remove(&name).await.unwrap();
+    vault.remove(&name).await.unwrap();
+    assert_eq!(read(&vault, &name, Version::Current).await, None);
+    assert_eq!(vault.put(&name, Uuid::from_u128(2), &secret("two")).await.unwrap(), Put::Stored);
+    assert_eq!(read(&vault, &name, Version::Current).await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn a_vault_that_is_not_there_is_an_error_without_the_value() {
+    let moto = Moto::start().unwrap();
+    let vault = vault(&moto).await;
+    drop(moto);
+    let name = Name::Grant("bounces".parse().unwrap());
+    let error = vault.put(&name, Uuid::from_u128(1), &secret("canary-4711")).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary-4711"), "{error:?}");
+    assert!(error.to_string().contains("grant/bounces"), "{error}");
+}
+
+#[tokio::test]
+async fn polls_are_queued_in_batches_of_ten() {
+    let moto = Moto::start().unwrap();
+    let client = aws_sdk_sqs::Client::new(&config(moto.endpoint()).await);
+    let url = client.create_queue().queue_name("poll").send().await.unwrap().queue_url.unwrap();
+    let request = |n: u32| PollRequest { account: format!("a{n}").parse().unwrap(), run: Some("run-1".into()) };
+    Sqs::new(client.clone(), &url).send((0..23).map(request).collect()).await.unwrap();
+    let mut found = std::collections::BTreeSet::new();
+    loop {
+        let page = client.receive_message().queue_url(&url).max_number_of_messages(10).send().await.unwrap();
+        let Some(messages) = page.messages.filter(|messages| !messages.is_empty()) else { break };
+        for message in messages {
+            let request: PollRequest = serde_json::from_str(message.body().unwrap()).unwrap();
+            assert_eq!(request.run.as_deref(), Some("run-1"));
+            assert!(found.insert(request.account.to_string()), "{} twice", request.account);
+        }
+    }
+    assert_eq!(found.len(), 23);
+}
+
+#[tokio::test]
+async fn a_queue_that_does_not_exist_is_an_error() {
+    let moto = Moto::start().unwrap();
+    let client = aws_sdk_sqs::Client::new(&config(moto.endpoint()).await);
+    let queue = Sqs::new(client, format!("{}/123456789012/none", moto.endpoint()));
+    let polls = vec![PollRequest { account: "a".parse().unwrap(), run: None }];
+    queue.send(polls).await.unwrap_err();
+}
