@@ -2,7 +2,7 @@
 //! recorded exactly once and moved. `REBOND_KILLS` says how often (12 where it does not).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use rebond::account::{AccountId, AfterReading, Authentication};
+use rebond::account::{AccountId, AfterReading, Authentication, HealthState};
 use rebond::vault::Name;
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
 use rebond_tests::mail::bounce;
@@ -76,6 +76,37 @@ async fn f01_f02_killed_at_any_moment_a_poll_loses_nothing_and_doubles_nothing()
     println!(
         "{kills} kills, {while_at_work} at work, {delivered} messages, each recorded once and moved (seed {seed})"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f43_killed_at_any_moment_a_renewal_costs_no_sign_in() {
+    let kills: usize = std::env::var("REBOND_KILLS").ok().map_or(12, |text| text.parse().unwrap());
+    let world = World::start().await.unwrap();
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+    let mut state = seed;
+    let refresh = || {
+        let mut command = Command::new(built("rebond").unwrap());
+        command.args(["refresh", "bounces", "--dir"]).arg(world.dir());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let started = Instant::now();
+    assert!(refresh().status().unwrap().success());
+    let whole = started.elapsed().as_millis() as u64;
+    for _ in 0..kills {
+        let mut child = refresh().spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(draw(&mut state, whole + 20)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.end_leases(&id).await.unwrap();
+        assert_eq!(world.item(&id).await.unwrap().health.state, HealthState::Active, "seed {seed}");
+    }
+    assert!(refresh().status().unwrap().success(), "seed {seed}");
+    let summary = world.poll(&id).await.unwrap();
+    assert_eq!(summary.health.unwrap().state, HealthState::Active, "seed {seed}");
+    let refused = world.entra.log().into_iter().find(|call| call.endpoint == "token" && call.outcome != "ok");
+    assert!(refused.is_none(), "{refused:?} (seed {seed})");
 }
 
 /// A last poll, undisturbed.
