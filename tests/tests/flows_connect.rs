@@ -487,3 +487,51 @@ async fn a_table_that_fails_is_our_fault_and_the_page_says_so() {
     // Nothing was spent.
     assert_says(&world.deliver(&begun).await.unwrap(), 200, &["The mailbox is connected"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f14_whichever_write_loses_its_answer_the_person_hears_the_truth() {
+    for words in ["used_by = :name", "principal = :principal", "SET outcome"] {
+        let world = World::start().await.unwrap();
+        let id = world.add("bounces", |_| {}).await.unwrap();
+        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        world.faults.lose_once(words);
+        let page = world.deliver(&begun).await.unwrap();
+        assert!(world.faults.was_lost(), "{words}");
+        assert_says(&page, 200, &["The mailbox is connected"]);
+        assert_eq!(world.token_calls("authorization_code"), 1);
+        assert_eq!(world.poll(&id).await.unwrap().health.unwrap().state, HealthState::Active);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reconnection_while_the_grant_is_being_renewed_ends_well_whoever_is_first() {
+    let world = World::start().await.unwrap();
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let (mut connected, mut superseded) = (0, 0);
+    for trial in 0..12 {
+        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        let item = world.item(&id).await.unwrap();
+        if trial % 3 == 0 {
+            world.entra.script(Refusal::token(Script::Late(10 * trial)));
+        }
+        let (page, renewed) = tokio::join!(world.deliver(&begun), world.machine.grants.renew(&item));
+        let page = page.unwrap();
+        renewed.unwrap();
+        match page.status {
+            200 => connected += 1,
+            _ => {
+                assert_says(&page, 400, &["The mailbox is not connected"]);
+                superseded += 1;
+            }
+        }
+        let item = world.item(&id).await.unwrap();
+        assert_eq!((item.health.state, item.principal.as_ref().unwrap().name.as_str()), (HealthState::Active, MAILBOX));
+        // What the table calls true is there, and the mail server takes it.
+        let refreshes = world.token_calls("refresh_token");
+        let fresh = world.machine.poller();
+        let summary = fresh.poll(&id, "test", tokio::time::Instant::now() + std::time::Duration::from_secs(20), &());
+        assert_eq!(summary.await.unwrap().health.unwrap().state, HealthState::Active);
+        assert_eq!(world.token_calls("refresh_token"), refreshes, "trial {trial}: the stored token was good");
+    }
+    println!("{connected} connected, {superseded} superseded");
+}

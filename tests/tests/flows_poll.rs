@@ -470,6 +470,38 @@ async fn f14_a_table_that_throttles_or_loses_answers_loses_and_doubles_nothing()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f14_whichever_write_loses_its_answer_the_poll_goes_on() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", |_| {}).await.unwrap();
+    for (number, words) in ["ADD fence", "REPORT#", "CURSOR#", "REMOVE lease_until"].into_iter().enumerate() {
+        deliver(&world, [bounce(number)]);
+        world.faults.lose_once(words);
+        let summary = poll_well(&world, &id).await;
+        assert!(world.faults.was_lost(), "{words}");
+        assert_eq!((summary.busy, summary.messages), (false, 1), "{words}: {summary:?}");
+        assert_eq!(addresses(&world, &id).await.len(), number + 1);
+        let again = poll_well(&world, &id).await;
+        assert_eq!((again.busy, again.messages), (false, 0), "{words}: the lease was given back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn since_new_misses_nothing_when_uids_lose_their_meaning() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", |account| account.since = Since::New).await.unwrap();
+    let old = world.now().checked_sub(SignedDuration::from_hours(100 * 24)).unwrap();
+    world.imap.deliver(BASIC, "INBOX", bounce(0), old);
+    assert_eq!(poll_well(&world, &id).await.messages, 0);
+    world.advance(SignedDuration::from_hours(24));
+    deliver(&world, [bounce(1)]);
+    assert_eq!(poll_well(&world, &id).await.messages, 1);
+    deliver(&world, [bounce(2)]);
+    world.imap.renumber(BASIC, "INBOX");
+    assert_eq!(poll_well(&world, &id).await.recorded, 1, "what came between two polls");
+    assert_eq!(addresses(&world, &id).await, ["user1@example.net", "user2@example.net"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_a_missing_one_are_said() {
     let world = World::start().await.unwrap();
     let id = world.add_basic("bounces", |_| {}).await.unwrap();

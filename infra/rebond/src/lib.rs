@@ -35,7 +35,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs so
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "rebond", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     at: place::Where,

@@ -1,6 +1,6 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
-use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
+use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::{Account, AccountId, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -168,7 +168,8 @@ impl Table {
     }
 
     /// Takes the lease of a poll, if nobody holds it; the answer is the account as it stands.
-    /// A holder that dies keeps the account for `seconds` at most.
+    /// A holder that dies keeps the account for `seconds` at most. The lease bears a name of its own, so that a call
+    /// whose answer was lost finds, when the client repeats it, that the lease is its own.
     pub async fn take_lease(
         &self,
         id: &AccountId,
@@ -178,8 +179,12 @@ impl Table {
         let until = now.as_second() + seconds;
         let update = self
             .update_account(id)
-            .update_expression("SET lease_until = :until ADD fence :one")
-            .condition_expression("attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until <= :now)")
+            .update_expression("SET lease_until = :until, lease_name = :name ADD fence :one")
+            .condition_expression(
+                "attribute_exists(pk) AND \
+                 (attribute_not_exists(lease_until) OR lease_until <= :now OR lease_name = :name)",
+            )
+            .expression_attribute_values(":name", AttributeValue::S(unique()?))
             .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
@@ -222,7 +227,7 @@ impl Table {
             set += ", last_poll = :last";
             update = update.expression_attribute_values(":last", attribute(last)?);
         }
-        match update.update_expression(set + " REMOVE lease_until").send().await {
+        match update.update_expression(set + " REMOVE lease_until, lease_name").send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
@@ -308,7 +313,8 @@ impl Table {
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
                  token_expires = :expires, refreshed = :now REMOVE refresh_until",
             )
-            .condition_expression("generation = :from")
+            // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
+            .condition_expression("generation = :from OR (generation = :next AND token_expires = :expires)")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":principal", attribute(principal)?)

@@ -17,6 +17,7 @@ pub use reports::{Fact, Recorded};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 
 /// An item as the SDK knows it.
@@ -122,6 +123,14 @@ impl Table {
             }
         }
     }
+}
+
+/// A name that no other call has.
+fn unique() -> Result<String, TableError> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| TableError::Service { doing: "written", said: "no random bytes to be had".to_owned() })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn read_item<T: serde::de::DeserializeOwned>(item: Item) -> Result<T, TableError> {
