@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/report");
     let entries = std::fs::read_dir(&folder).expect("the fixtures are part of the repository");
-    let mut all: Vec<_> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "eml")).collect();
+    let mut all: Vec<_> =
+        entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "eml")).collect();
     all.sort();
     assert!(all.len() >= 60, "{} fixtures are too few", all.len());
     all
@@ -65,10 +66,10 @@ fn keys_tell_messages_apart() {
     let mut seen = std::collections::HashMap::new();
     for path in fixtures() {
         let message = std::fs::read_to_string(&path).map_or_else(|_| std::fs::read(&path).unwrap(), String::into_bytes);
-        let other = String::from_utf8_lossy(&message).lines().filter(|l| !l.to_lowercase().starts_with("message-id:")).fold(
-            String::new(),
-            |all, line| all + line + "\n",
-        );
+        let other = String::from_utf8_lossy(&message)
+            .lines()
+            .filter(|l| !l.to_lowercase().starts_with("message-id:"))
+            .fold(String::new(), |all, line| all + line + "\n");
         for key in [rebond::report::key(&message), rebond::report::key(other.as_bytes())] {
             assert_eq!(key.len(), 64);
             if let Some(before) = seen.insert(key, path.clone()) {
