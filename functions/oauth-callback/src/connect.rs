@@ -7,7 +7,7 @@ use rebond::advice;
 use rebond::grant::GrantFault;
 use rebond::limits;
 use rebond::mailbox::imap::Imap;
-use rebond::mailbox::{Login, MailboxFault};
+use rebond::mailbox::{FaultKind, Login, MailboxFault};
 use rebond::oauth::{IdTokenError, Pending, Principal, Refusal, Tokens, verify_id_token};
 use rebond::page;
 use rebond::poll::state_and_advice;
@@ -30,7 +30,11 @@ enum Failed {
     WrongPerson {
         signed_in: String,
     },
-    Mailbox(MailboxFault),
+    Mailbox {
+        fault: MailboxFault,
+        signed_in: String,
+        mailbox: String,
+    },
     /// Somebody else connected the account while this person signed in.
     Superseded,
     Gone(AccountId),
@@ -93,7 +97,11 @@ impl OauthCallback {
         let tokens = self.grants.redeem(&app, &code, &pending.verifier(&key)).await?;
         let principal = self.who(&tokens, &app, &pending.nonce(&key))?;
         check_same_person(&item, &principal)?;
-        self.open_mailbox(&item, &tokens).await.map_err(Failed::Mailbox)?;
+        self.open_mailbox(&item, &tokens).await.map_err(|fault| Failed::Mailbox {
+            fault,
+            signed_in: principal.name.clone(),
+            mailbox: item.account.mailbox.clone(),
+        })?;
         match self.grants.keep(&item, &principal, &tokens).await? {
             true => Ok(principal),
             false => Err(Failed::Superseded),
@@ -135,7 +143,13 @@ impl Failed {
             Self::NoCode => ("request-refused", None, None),
             Self::WhoSignedIn(error) => ("not-who-signed-in", Some(error.to_string()), None),
             Self::WrongPerson { signed_in } => ("wrong-person", None, Some(signed_in)),
-            Self::Mailbox(fault) => (state_and_advice(&fault.kind, false).1, Some(fault.to_string()), None),
+            Self::Mailbox { fault, signed_in, mailbox } => {
+                let advice = match fault.kind {
+                    FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&signed_in), &mailbox),
+                    _ => state_and_advice(&fault.kind, false).1,
+                };
+                (advice, Some(fault.to_string()), Some(signed_in))
+            }
             Self::Superseded => ("superseded", None, None),
             Self::Gone(id) => ("request-refused", Some(format!("there is no account {id} any more")), None),
             Self::Ours(error) => {

@@ -10,6 +10,7 @@ pub mod embedded;
 pub mod machine;
 pub mod place;
 mod poll;
+mod read;
 mod refresh;
 mod reports;
 mod secret_input;
@@ -72,6 +73,8 @@ enum Command {
         /// Which account
         account: AccountId,
     },
+    /// Say what messages in files mean
+    Read(read::ReadArgs),
     /// Show the facts of one account
     Reports(reports::ReportsArgs),
 }
@@ -87,6 +90,7 @@ pub async fn run() -> ExitCode {
         Command::Connect { account } => connect::run(&cli.at, &account).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
+        Command::Read(args) => read::run(args),
         Command::Reports(args) => reports::run(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {

@@ -38,7 +38,8 @@ pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
         reading.note("recipient-unnamed");
     }
     let sense = sense(reading);
-    let outcomes = found.iter().map(|(i, named)| outcome(reading.texts(), *i, named, sense)).collect();
+    let whole = found.len() <= limits::SEARCHED_RECIPIENTS;
+    let outcomes = found.iter().map(|(i, named)| outcome(reading.texts(), *i, named, sense, whole)).collect();
     reading.report.recipients = outcomes;
     reading.report.kind = match sense {
         Sense::Failure => Kind::Bounce,
@@ -127,7 +128,7 @@ fn is_plausible(reading: &Reading<'_>, found: &[(usize, Named)]) -> bool {
 /// Whether the words about the first recipient say why, in a language whose announcements are not known.
 fn gives_reason(texts: &Texts<'_>, found: &[(usize, Named)]) -> bool {
     let Some((at, named)) = found.first() else { return false };
-    best_verdict(texts, *at, named, Action::Failed).is_some_and(|(verdict, _, _)| !is_vague(verdict.reason))
+    best_verdict(texts, *at, named, Action::Failed, true).is_some_and(|(verdict, _, _)| !is_vague(verdict.reason))
 }
 
 fn sense(reading: &Reading<'_>) -> Sense {
@@ -176,7 +177,7 @@ fn unplaced(address: String, texts: &Texts<'_>) -> Named {
     Named { address, target: None, sections: std::iter::once(0..end).collect(), rank: 2, alone: true }
 }
 
-fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense) -> Outcome {
+fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense, whole: bool) -> Outcome {
     let action = match sense {
         Sense::Failure => Action::Failed,
         Sense::Delay => Action::Delayed,
@@ -185,7 +186,7 @@ fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense) -> Outcome
             return stated(named.address.clone(), Some(Action::Delivered), Reason::Delivered, evidence);
         }
     };
-    let Some((verdict, evidence, witness)) = best_verdict(texts, at, named, action) else {
+    let Some((verdict, evidence, witness)) = best_verdict(texts, at, named, action, whole) else {
         return stated(named.address.clone(), Some(action), Reason::Undefined, Evidence::default());
     };
     let failed = action == Action::Failed;
@@ -207,12 +208,14 @@ fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense) -> Outcome
 }
 
 /// The first of the recipient's sections that tells a reason; then all of the notice, which also
-/// tells the codes that a section left out, where it speaks of nobody else.
+/// tells the codes that a section left out, where it speaks of nobody else. With `whole` unset a
+/// recipient is known by its own sections alone: there are too many of them.
 fn best_verdict<'t>(
     texts: &'t Texts<'_>,
     at: usize,
     named: &Named,
     action: Action,
+    whole: bool,
 ) -> Option<(Verdict, Evidence, Witness<'t>)> {
     let text = texts.list.get(at)?;
     let clue =
@@ -233,7 +236,7 @@ fn best_verdict<'t>(
             break;
         }
     }
-    if best.as_ref().is_none_or(|(v, _, _)| is_vague(v.reason)) {
+    if best.is_none() || whole && best.as_ref().is_some_and(|(v, _, _)| is_vague(v.reason)) {
         let all = weigh(0..text.notice().len());
         let held = best.as_ref().map(|(held, _, _)| held.reason);
         if held.is_none_or(|held| !is_vague(all.0.reason) || held == Reason::Undefined) {

@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
-use crate::account::{Account, AccountId, Health, HealthState};
+use crate::account::{Account, AccountId, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -65,16 +65,11 @@ pub struct Busy;
 impl AccountItem {
     /// A new account: not connected when it waits for a person, due at once otherwise.
     pub fn new(account: Account, now: Timestamp) -> Self {
-        let waits = account.app().is_some();
-        let state = match (account.enabled, waits) {
-            (false, _) => HealthState::Disabled,
-            (true, true) => HealthState::NotConnected,
-            (true, false) => HealthState::Active,
-        };
+        let health = Health::new(account.enabled, account.app().is_some(), now);
         Self {
             due_shard: keys::due_shard(&account.id),
-            next_due: if state.is_polled() { now.as_second() } else { NEVER },
-            health: Health { state, since: now, advice: None, said: None, failures: 0 },
+            next_due: if health.state.is_polled() { now.as_second() } else { NEVER },
+            health,
             // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
             generation: u64::try_from(now.as_second()).unwrap_or(0),
             principal: None,
@@ -85,6 +80,15 @@ impl AccountItem {
             account,
         }
     }
+}
+
+/// What can be understood; the rest is told to whoever reads the log.
+fn readable(items: Vec<Item>) -> Vec<AccountItem> {
+    let read = |item: Item| {
+        let pk = item.get(keys::PK).and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
+        read_item(item).inspect_err(|error| tracing::error!(item = pk, error = %error, "an account is left out")).ok()
+    };
+    items.into_iter().filter_map(read).collect()
 }
 
 /// An account that is not polled stays in the index, so that it can be listed, and never falls due.
@@ -113,26 +117,32 @@ impl Table {
         self.get(keys::account(id)).await
     }
 
-    /// All accounts, by name.
+    /// All accounts, by name; an item that cannot be understood is an error.
     pub async fn accounts(&self) -> Result<Vec<AccountItem>, TableError> {
-        let mut all = self.accounts_due_before(NEVER + 1).await?;
+        let items = self.items_due_before(NEVER + 1).await?;
+        let mut all = items.into_iter().map(read_item).collect::<Result<Vec<AccountItem>, _>>()?;
         all.sort_by(|a, b| a.account.id.cmp(&b.account.id));
         Ok(all)
     }
 
-    /// Accounts whose time has come.
-    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
-        self.accounts_due_before(now.as_second() + 1).await
+    /// All accounts that can be understood: for schedules, which one odd item must not stop for everybody.
+    pub async fn readable_accounts(&self) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(NEVER + 1).await?))
     }
 
-    async fn accounts_due_before(&self, end: i64) -> Result<Vec<AccountItem>, TableError> {
+    /// Accounts whose time has come, of those that can be understood.
+    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(now.as_second() + 1).await?))
+    }
+
+    async fn items_due_before(&self, end: i64) -> Result<Vec<Item>, TableError> {
         let shards = keys::due_shards().map(|shard| async move {
             let values = Item::from([
                 (":shard".into(), AttributeValue::S(shard)),
                 (":end".into(), AttributeValue::N(end.to_string())),
             ]);
             let condition = "due_shard = :shard AND next_due < :end";
-            self.query_index::<AccountItem>(keys::DUE_INDEX, condition, values, None, false).await
+            self.query_items(keys::DUE_INDEX, condition, values, None, false).await
         });
         Ok(futures::future::try_join_all(shards).await?.concat())
     }
@@ -291,7 +301,7 @@ impl Table {
         token_expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::Active, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::connected(now);
         let update = self
             .update_account(id)
             .update_expression(
@@ -314,7 +324,7 @@ impl Table {
 
     /// Forgets who connected an account: the next generation, nobody's.
     pub async fn disconnect_account(&self, id: &AccountId, from: u64, now: Timestamp) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::NotConnected, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::disconnected(now);
         let update = self
             .update_account(id)
             .update_expression(

@@ -77,7 +77,7 @@ impl Table {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Every item of a partition of an index, page by page.
+    /// Every item of a partition of an index, understood.
     async fn query_index<T: serde::de::DeserializeOwned>(
         &self,
         index: &'static str,
@@ -86,6 +86,19 @@ impl Table {
         limit: Option<usize>,
         newest_first: bool,
     ) -> Result<Vec<T>, TableError> {
+        let items = self.query_items(index, condition, values, limit, newest_first).await?;
+        items.into_iter().map(read_item).collect()
+    }
+
+    /// Every item of a partition of an index, page by page.
+    async fn query_items(
+        &self,
+        index: &'static str,
+        condition: &'static str,
+        values: Item,
+        limit: Option<usize>,
+        newest_first: bool,
+    ) -> Result<Vec<Item>, TableError> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
@@ -102,9 +115,7 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| failed("read", error))?;
-            for item in page.items.unwrap_or_default() {
-                found.push(read_item(item)?);
-            }
+            found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
                 return Ok(found);

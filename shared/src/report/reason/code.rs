@@ -140,7 +140,8 @@ static MICROSOFT: &[Row] = &[
 
 /// Gmail: "Gmail SMTP errors and codes".
 static GOOGLE: &[Row] = &[
-    Row(0, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
+    Row(4, 2, 1, 1, Speeding, T, "code/gmail-receiving-rate"),
+    Row(5, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
     Row(0, 4, 5, 5, Speeding, T, "code/gmail-daily-limit"),
     Row(0, 7, 27, 27, AuthFailure, T, "code/gmail-spf"),
     Row(0, 7, 29, 29, FailedStarttls, T, "code/gmail-tls"),
@@ -198,25 +199,31 @@ pub enum House {
     Microsoft,
     /// Gmail and Google Workspace.
     Google,
-    /// KDDI (au, ezweb): its gateway answers "user unknown" for every refusal, and its own sentence says which it was.
-    Kddi,
     /// Anybody else.
     Other,
 }
 
-/// Domains of KDDI's mobile customers.
+/// Domains of KDDI's mobile customers (au, ezweb).
 const KDDI: &[&str] = &["@ezweb.ne.jp", "@au.com", ".ezweb.ne.jp"];
 
+/// Whether the destination's gateway answers "user unknown" for every refusal, and says only in its own sentence
+/// which it was ("The user(s) account is disabled"): KDDI.
+pub fn speaks_in_its_own_sentence(address: &str) -> bool {
+    let ends = |domain: &&str| {
+        let from = address.len().checked_sub(domain.len());
+        from.and_then(|from| address.get(from..)).is_some_and(|tail| tail.eq_ignore_ascii_case(domain))
+    };
+    KDDI.iter().any(ends)
+}
+
 impl House {
-    /// By the name of the refusing host, by the address, and by what the answers of the house carry.
-    pub fn of(host: &str, address: &str, words: &str) -> Self {
+    /// By the name of the refusing host, and by what the answers of the house carry.
+    pub fn of(host: &str, words: &str) -> Self {
         let has = |text: &str, name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
         if has(host, "outlook.com") || has(words, "outlook.com") || has(words, "RESOLVER.") || has(words, "STOREDRV") {
             House::Microsoft
         } else if has(host, "google.com") || has(words, " - gsmtp") || has(words, "support.google.com") {
             House::Google
-        } else if KDDI.iter().any(|domain| address.to_ascii_lowercase().ends_with(domain)) {
-            House::Kddi
         } else {
             House::Other
         }
@@ -230,7 +237,7 @@ pub fn read_status(code: &str, house: House) -> Option<Meaning> {
     let own = match house {
         House::Microsoft => MICROSOFT,
         House::Google => GOOGLE,
-        House::Kddi | House::Other => &[],
+        House::Other => &[],
     };
     let fits = |row: &&Row| {
         (row.0 == 0 || u16::from(row.0) == class) && u16::from(row.1) == subject && (row.2..=row.3).contains(&detail)

@@ -74,6 +74,20 @@ fn hostile_text_costs_no_more_than_its_length() {
     }
 }
 
+#[test]
+fn what_servers_say_is_understood() {
+    let lines = include_str!("rules/said").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    for line in lines {
+        let (reason, remote) = line.split_once("  ").expect("a reason, two blanks, what is said");
+        let verdict = said(remote);
+        if verdict.reason.as_str() != reason {
+            wrong.push(format!("{} by {}, not {reason}: {remote}", verdict.reason.as_str(), verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
+}
+
 fn check(clue: &Clue<'_>, reason: Reason, hard: bool, permanent: bool, status: Option<&str>, source: Source) {
     let verdict = weigh(clue);
     assert_eq!(verdict.reason, reason, "{clue:?} by {}", verdict.rule);
@@ -105,7 +119,11 @@ fn evidence_is_weighed_in_the_stated_order() {
     let clue = Clue { local: "Host unknown", status: Some("5.0.0"), ..none };
     check(&clue, HostUnknown, true, true, Some("5.0.0"), Source::Local);
     // Weak words and vague codes come last, words first.
+    let clue = Clue { remote: "552 Requested action aborted", status: Some("5.2.2"), ..none };
+    check(&clue, MailboxFull, false, true, Some("5.2.2"), Source::Status);
     let clue = Clue { remote: "550 Access denied", status: Some("5.1.1"), ..none };
+    check(&clue, PolicyViolation, false, true, Some("5.1.1"), Source::Remote);
+    let clue = Clue { remote: "550 Bob", status: Some("5.1.1"), ..none };
     check(&clue, UserUnknown, true, true, Some("5.1.1"), Source::Status);
     let clue = Clue { remote: "550 5.7.1 Access denied", local: "the mailbox is full", ..none };
     check(&clue, MailboxFull, false, true, Some("5.7.1"), Source::Local);
@@ -231,6 +249,12 @@ fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
         "451 4.3.0 user database unavailable",
         "550 5.7.1 Message rejected: invalid content in subject",
         "421 4.3.2 host is shutting down",
+        "554 delivery to recipient failed: unknown error",
+        "550 mailbox access failed for an unknown reason",
+        "500 unknown command",
+        "501 Invalid address syntax",
+        "550 cannot resolve sender domain",
+        "421 4.7.0 complaint rate too high for this domain",
     ] {
         let verdict = said(remote);
         if verdict.hard {

@@ -52,6 +52,8 @@ pub struct Special {
     pub address: u16,
     /// "not".
     pub not: u16,
+    /// `:`.
+    pub colon: u16,
 }
 
 /// Places in phrases that are reached together.
@@ -220,6 +222,7 @@ impl<F: FnMut(Hit)> Run<'_, F> {
                 return;
             }
             Kind::Address => self.table.special.address,
+            Kind::Colon => self.table.special.colon,
             Kind::Not => self.table.special.not,
             _ => self.table.look_up(&text[token.start..token.end]),
         };
@@ -229,8 +232,9 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         if class != 0 {
             self.step(class, token.start, token.end);
         }
-        // Addresses, numbers and codes part no phrase, but may be a part of one.
-        self.settle(matches!(token.kind, Kind::Address | Kind::Number | Kind::Code));
+        // Addresses, numbers, codes and colons part no phrase, but may be a part of one; `mx.example.com` is one word.
+        let joined = token.start > 0 && text.as_bytes()[token.start - 1] == b'.';
+        self.settle(joined || matches!(token.kind, Kind::Address | Kind::Number | Kind::Code | Kind::Colon));
     }
 
     /// Every place goes on by this class, and a phrase may begin with it.
