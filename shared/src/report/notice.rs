@@ -29,14 +29,24 @@ pub(crate) struct Company<'a> {
 }
 
 /// Where the returned message begins in a notice: at its fields, or at the line that announces it.
+/// Fields that stand before any word of the notice are stepped over.
 pub(crate) fn returned_at(text: &str) -> usize {
-    let mut at = 0;
+    let (mut at, mut said) = (0, false);
     while at < text.len() {
         let end = line_end(text, at);
         let line = &text[at..end];
-        if announces_copy(line) || begins_fields(text, at) {
+        if begins_fields(text, at) {
+            if said {
+                return at;
+            }
+            at = text[at..].find("\n\n").or_else(|| text[at..].find("\n\r\n")).map_or(text.len(), |n| at + n + 1);
+            said = true;
+            continue;
+        }
+        if announces_copy(line) && said {
             return at;
         }
+        said |= !line.trim().is_empty();
         at = next_line(text, end);
     }
     text.len()
