@@ -6,6 +6,9 @@ use super::field;
 use super::status::is_enhanced;
 use std::ops::Range;
 
+/// Bytes before an address that are looked at for what they say of it.
+const FRONT: usize = 200;
+
 /// A recipient that a notice names, and where it speaks of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
@@ -210,10 +213,19 @@ fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, men
             continue;
         }
         let shown = i.checked_sub(1).map(|i| &spans[i]).filter(|shown| between(shown, span));
-        let front = &line[..shown.unwrap_or(span).start];
+        let front = tail(&line[..shown.unwrap_or(span).start]);
         let (rank, alias) = rank(line, front, span, place, company);
         mentions.push(Mention { span: at + span.start..at + span.end, rank, line: at, alias });
     }
+}
+
+/// The last words before an address: what is further away says nothing of it.
+fn tail(front: &str) -> &str {
+    let mut from = front.len().saturating_sub(FRONT);
+    while !front.is_char_boundary(from) {
+        from += 1;
+    }
+    &front[from..]
 }
 
 /// The alias is what was mailed, where the returned message says so; the target stands beside it.

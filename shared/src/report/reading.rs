@@ -204,7 +204,7 @@ impl<'m> Reading<'m> {
     /// an automaton, or a short answer in which nobody is quoted and no mail client left its name.
     fn may_reply_in_words(&self) -> bool {
         let signs = &self.signs;
-        if signs.automatic || signs.null_sender || signs.junk {
+        if signs.automatic || signs.null_sender || signs.junk && signs.conversation {
             return true;
         }
         let text = || self.texts().list.first().map(|t| t.notice().trim()).unwrap_or_default();
