@@ -16,9 +16,9 @@ fn peak() -> Option<usize> {
     Some(line.split_whitespace().nth(1)?.parse::<usize>().ok()? << 10)
 }
 
-/// A build without optimisation is given ten times as long.
+/// A build without optimisation is given twenty times as long.
 fn patience(release: Duration) -> Duration {
-    if cfg!(debug_assertions) { release * 10 } else { release }
+    if cfg!(debug_assertions) { release * 20 } else { release }
 }
 
 #[test]
@@ -155,8 +155,8 @@ fn f32_time_is_linear_in_hostile_text() {
             read(&twice);
             let took = start.elapsed();
             // Twice as much may take 2.3 times as long; what is over before it can be measured is fast enough.
-            let enough =
-                took < Duration::from_millis(30) || least(&twice).as_secs_f64() <= 2.3 * least(&once).as_secs_f64();
+            let enough = took < patience(Duration::from_millis(20))
+                || least(&twice).as_secs_f64() <= 2.3 * least(&once).as_secs_f64();
             if !enough || took > patience(Duration::from_millis(100)) {
                 slow.push(format!("{text:?} after {:?}: {took:?}", head.lines().last().unwrap_or_default()));
             }

@@ -6,6 +6,9 @@ use super::field;
 use super::status::is_enhanced;
 use std::ops::Range;
 
+/// Addresses looked at in one notice.
+const MENTIONS: usize = 2_000;
+
 /// Bytes before an address that are looked at for what they say of it.
 const FRONT: usize = 200;
 
@@ -158,7 +161,7 @@ pub(crate) fn recipients(text: &str, company: &Company<'_>) -> Vec<Named> {
         let end = line_end(text, at);
         let line = &text[at..end];
         place.enter(line);
-        if line.contains('@') {
+        if line.contains('@') && mentions.len() < MENTIONS {
             add_mentions(line, at, &place, company, &mut mentions);
         }
         place.leave(line);
@@ -205,7 +208,7 @@ fn known(named: &[Named], address: &str) -> bool {
 }
 
 fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, mentions: &mut Vec<Mention>) {
-    let spans: Vec<_> = address::find(line).collect();
+    let spans: Vec<_> = address::find(line).take(MENTIONS).collect();
     for (i, span) in spans.iter().enumerate() {
         // `shown@example.com <real@example.com>`: the first is a display name, the second is meant.
         let between = |a: &Range<usize>, b: &Range<usize>| line[a.end..b.start].trim_matches(['"', '\'']).trim() == "<";
