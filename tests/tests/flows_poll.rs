@@ -461,7 +461,7 @@ async fn f14_a_table_that_throttles_or_loses_answers_loses_and_doubles_nothing()
             }
             world.advance(SignedDuration::from_secs(90));
         }
-        println!("{throttled} ‰ throttled, {lost} ‰ lost: {failed} of 3 polls failed");
+        assert!(throttled == 0 || failed > 0, "it did not throttle enough to be felt");
         poll_well(&world, &id).await;
         let all = addresses(&world, &id).await;
         assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (60, 60));
