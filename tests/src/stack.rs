@@ -125,7 +125,9 @@ impl Stack {
         Ok(())
     }
 
-    fn account(&self, id: AccountId, mailbox: &str, authentication: Authentication) -> Account {
+    /// An account of this stack's mail server.
+    #[must_use]
+    pub fn account(&self, id: AccountId, mailbox: &str, authentication: Authentication) -> Account {
         Account {
             id,
             label: None,

@@ -152,7 +152,6 @@ static GOOGLE: &[Row] = &[
 /// SMTP reply codes (RFC 5321 §4.2.3, 4954 §6, 5248 §2, 7504).
 static REPLIES: &[(u16, Reason, Weight, &str)] = &[
     (421, SystemError, V, "reply/421"),
-    (450, OnHold, V, "reply/450"),
     (451, SystemError, V, "reply/451"),
     (452, SystemFull, V, "reply/452"),
     (454, SecurityError, V, "reply/454"),

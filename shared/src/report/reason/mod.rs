@@ -12,10 +12,10 @@
 //! 8. What is still being tried is late (`expired`); a failure of which nothing more is said is `on-hold`; where
 //!    nothing at all is said the verdict is `undefined`.
 //!
-//! Where two rules of one rank fit one text, the table that stands first in `rules/order` wins: a full mailbox before
-//! an unknown user. A destination whose published code list gives a code a meaning of its own is asked before the
-//! common registry ([`code`]), and one that says less on the wire than in its own sentence is read there first
-//! ([`code::speaks_in_its_own_sentence`]). Weak words make no dead address where a code beside them says "for now" or
+//! Where two rules of one rank fit one text, the table that stands first in `rules/order` wins (and in it the rule that
+//! stands first): a full mailbox before an unknown user. A destination whose published code list gives a code a meaning
+//! of its own is asked before the common registry ([`code`]), and one that says less on the wire than in its own
+//! sentence is read there first ([`code::speaks_in_its_own_sentence`]). Weak words make no dead address where a code beside them says "for now" or
 //! "by policy". How a delivery program ended (`X-Unix; 77`) comes after what it said.
 //!
 //! *Hard* follows from the reason alone ([`Reason::is_hard`]), except that a host which takes no mail *for now* is not

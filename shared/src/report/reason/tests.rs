@@ -253,6 +253,10 @@ fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
         "550 mailbox access failed for an unknown reason",
         "500 unknown command",
         "501 Invalid address syntax",
+        "550 Cannot resolve your domain",
+        "550 Your domain does not exist",
+        "550 Your host name could not be found",
+        "550 your address was not found in our whitelist",
         "550 cannot resolve sender domain",
         "421 4.7.0 complaint rate too high for this domain",
     ] {

@@ -219,7 +219,8 @@ impl Reading {
             |hit| {
                 let rule = &RULES[hit.rule as usize];
                 let best = if rule.rank == 2 { &mut weak } else { &mut strong };
-                let key = (rule.rank, rule.table);
+                // Rules are numbered in the order of their tables, and of their lines.
+                let key = (rule.rank, hit.rule);
                 if best.as_ref().is_none_or(|(held, _)| key < *held) {
                     *best = Some((key, Match { rule: hit.rule, span: hit.start..hit.end }));
                 }

@@ -343,3 +343,48 @@ fn sentences_of_many_programs_are_understood() {
         }
     }
 }
+
+/// A text as the words it is cut into; `@` an address, `|` the end of a sentence.
+fn cut(text: &str) -> String {
+    let mut words = Vec::new();
+    token::cut(text, |token| {
+        words.push(match token.kind {
+            token::Kind::Address => "@".to_owned(),
+            token::Kind::Stop => "|".to_owned(),
+            token::Kind::Colon => ":".to_owned(),
+            token::Kind::Not => "not".to_owned(),
+            _ => {
+                let mut word = String::new();
+                text[token.start..token.end]
+                    .chars()
+                    .for_each(|character| token::fold(character, |folded| word.push(folded)));
+                word
+            }
+        });
+    });
+    words.join(" ")
+}
+
+#[test]
+fn text_is_cut_into_words() {
+    for (text, expected) in [
+        ("NO_SUCH-USER here", "no such user here"),
+        ("user <a.b+c=d@example.com> unknown", "user @ unknown"),
+        ("550-5.7.26 Unauthenticated", "550 5.7.26 unauthenticated"),
+        ("4.16.55.1 and 192.0.2.1", "4 16 55 1 and 192 0 2 1"),
+        ("doesn't, can’t, won't, cannot", "does not can not wo not can not"),
+        ("Boîte saturée: REJETÉ", "boite saturee : rejete"),
+        ("Größe überschritten", "grosse uberschritten"),
+        ("<a@example.com>... User Unknown. Next", "@ user unknown | next"),
+        ("line\n\nparagraph", "line | paragraph"),
+        ("user unknown <<< 554 no", "user unknown | 554 no"),
+        ("用户不存在。", "用 户 不 存 在 |"),
+        ("kijitora@example.jp您好", "@ 您 好"),
+        ("ＦＵＬＬ ｗｉｄｔｈ", "full width"),
+        ("e\u{301}tat", "etat"),
+        ("@ alone", "alone"),
+        ("", ""),
+    ] {
+        assert_eq!(cut(text), expected, "{text}");
+    }
+}
