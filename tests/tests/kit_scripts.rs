@@ -111,7 +111,12 @@ fn a_shell_can_read_the_registration_script() {
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         let log = std::fs::read_to_string(dir.path().join("az.log")).unwrap();
         let id = &app().client_id;
-        assert!(log.contains(&format!("ad app update --id {id} --web-redirect-uris https://mail.example.com/oauth/callback")), "{log}");
+        assert!(
+            log.contains(&format!(
+                "ad app update --id {id} --web-redirect-uris https://mail.example.com/oauth/callback"
+            )),
+            "{log}"
+        );
         assert!(log.contains(&format!("ad app permission admin-consent --id {id}")), "{log}");
         assert!(!log.contains("ad app create"), "{log}");
     }

@@ -26,15 +26,6 @@ fn header(answer: &Value, name: &str) -> String {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str().unwrap().to_owned()).unwrap()
 }
 
-/// What stands on the queue, as the event source would hand it to the function.
-async fn queued(stack: &Stack) -> Value {
-    let received = stack.sqs.receive_message().queue_url(&stack.queue_url).max_number_of_messages(10).send().await;
-    let records = received.unwrap().messages.unwrap_or_default();
-    let records =
-        records.iter().map(|m| json!({ "messageId": m.message_id, "body": m.body, "eventSource": "aws:sqs" }));
-    json!({ "Records": records.collect::<Vec<_>>() })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_functions() {
     let gateway = Gateway::start().await.unwrap();
@@ -47,11 +38,11 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
 
     let dispatched = start(stack, "poll-dispatch").invoke(&event("poll-dispatch")).await.unwrap();
     assert_eq!((&dispatched["due"], &dispatched["queued"]), (&json!(1), &json!(1)), "{dispatched}");
-    let batch = queued(stack).await;
+    let batch = stack.queued().await.unwrap();
     let poll = start(stack, "bounce-poll");
     let answer = poll.invoke(&batch).await.unwrap();
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", poll.output());
-    assert_eq!(stack.facts().await.unwrap(), stack.messages, "{}", poll.output());
+    assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
 
     let again = poll.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!((&again["messages"], &again["recorded"]), (&json!(0), &json!(0)), "{again}");

@@ -146,10 +146,12 @@ fn no_role_names_a_managed_policy_or_every_resource() {
 }
 
 #[test]
-fn the_schedules_may_invoke_their_function_alone() {
+fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
     for function in ["TokenRefresh", "PollDispatch"] {
         let expected = BTreeSet::from([("lambda:InvokeFunction".to_owned(), function.to_owned())]);
         assert_eq!(rights(&RESOURCES[&format!("{function}TickRole")]), expected);
+        // Else the function is sent the scheduler's event, whose `account` is that of AWS.
+        assert_eq!(properties(&format!("{function}Tick"))["Target"]["Input"], "{}");
     }
 }
 

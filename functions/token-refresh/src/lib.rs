@@ -67,7 +67,7 @@ impl TokenRefresh {
     async fn candidates(&self, only: Option<&AccountId>) -> Result<Vec<AccountItem>, GrantFault> {
         let mut items = match only {
             Some(id) => vec![self.table.account(id).await?.ok_or(GrantFault::NotConnected)?],
-            None => self.table.accounts().await?,
+            None => self.table.readable_accounts().await?,
         };
         items.retain(|item| {
             matches!(item.account.authentication, Authentication::OauthUser { .. }) && item.principal.is_some()

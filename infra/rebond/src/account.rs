@@ -3,7 +3,7 @@
 use crate::place::{Place, Where};
 use crate::{secret_input, terminal};
 use anyhow::bail;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use rebond::account::{
     Account, AccountId, AfterReading, AppId, Authentication, Encryption, Forecast, Health, HealthState, Protocol,
     Purpose, Server, Since,
@@ -66,7 +66,7 @@ const ADD_EXAMPLES: &str = "Examples:
 
 /// A mailbox.
 #[derive(Debug, Args)]
-#[group(id = "way-in", required = true, multiple = false, args = ["app", "password"])]
+#[command(group = ArgGroup::new("way-in").required(true).args(["app", "password"]))]
 pub struct AddArgs {
     /// A name for it here: a-z, 0-9 and -
     id: AccountId,

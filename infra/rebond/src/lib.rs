@@ -15,6 +15,7 @@ pub mod machine;
 pub mod place;
 mod poll;
 mod quote;
+mod read;
 mod refresh;
 mod reports;
 mod secret_input;
@@ -41,7 +42,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs so
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "rebond", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     at: place::Where,
@@ -92,6 +93,8 @@ enum Command {
     Lint(lint::LintArgs),
     /// Print the script that an Exchange administrator runs for an account
     Kit(Box<kit::KitArgs>),
+    /// Say what messages in files mean
+    Read(read::ReadArgs),
     /// Show the facts of one account
     Reports(reports::ReportsArgs),
 }
@@ -112,6 +115,7 @@ pub async fn run() -> ExitCode {
         Command::Audit(args) => audit::run(&cli.at, &args).await,
         Command::Lint(args) => lint::run(&cli.at, &args).await,
         Command::Kit(args) => kit::run(&cli.at, *args).await,
+        Command::Read(args) => read::run(args),
         Command::Reports(args) => reports::run(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {

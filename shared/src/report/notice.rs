@@ -15,6 +15,8 @@ pub(crate) struct Named {
     pub sections: Vec<Range<usize>>,
     /// How surely it is a failed recipient: 3 named as such, 2 probably, 1 merely present.
     pub rank: u8,
+    /// The notice names nobody else.
+    pub alone: bool,
 }
 
 /// Addresses that a notice may name without meaning them.
@@ -154,8 +156,17 @@ pub(crate) fn recipients(text: &str, company: &Company<'_>) -> Vec<Named> {
     for mention in mentions.iter().filter(|m| m.rank == best && best > 0) {
         let address = &text[mention.span.clone()];
         if named.len() < crate::limits::RECIPIENTS && !known(&named, address) {
-            named.push(Named { address: address.to_owned(), target: None, sections: Vec::new(), rank: best });
+            named.push(Named {
+                address: address.to_owned(),
+                target: None,
+                sections: Vec::new(),
+                rank: best,
+                alone: false,
+            });
         }
+    }
+    if let [only] = named.as_mut_slice() {
+        only.alone = true;
     }
     add_sections(text, &mentions, &mut named);
     for mention in mentions.iter().filter(|m| m.alias) {
@@ -196,9 +207,11 @@ fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, men
 }
 
 /// The alias is what was mailed, where the returned message says so; the target stands beside it.
+/// An alias of the sender's own is no recipient of its: then the target is whom it reached out to.
 fn name_alias(text: &str, mention: &Mention, company: &Company<'_>, named: &mut [Named]) {
     let alias = &text[mention.span.clone()];
-    if !company.mailed.contains(&alias.to_lowercase()) {
+    let lower = alias.to_lowercase();
+    if !company.mailed.contains(&lower) || company.ours.contains(&lower) {
         return;
     }
     let behind = named.iter_mut().find(|n| n.sections.iter().any(|s| s.contains(&mention.span.start)));
@@ -369,6 +382,15 @@ fn leads_to_recipient(words: &str) -> bool {
             | "account"
             | "至"
     )
+}
+
+/// The mailing list that a list manager's notice names.
+pub(crate) fn lists(text: &str) -> Option<String> {
+    let named = |span: &Range<usize>| {
+        let before = text[..span.start].trim_end_matches(['<', '(', '"', ':', ' ', '\n', '\r']).to_ascii_lowercase();
+        ["list", "group", "to"].iter().any(|w| before.ends_with(w))
+    };
+    address::find(text).take(20).find(named).map(|span| text[span].to_owned())
 }
 
 /// The SMTP answer that a section quotes: from its reply code to the end of the paragraph.

@@ -5,7 +5,7 @@ use super::field::{self, Fields};
 use super::mime::{Media, Parts};
 use super::signs::Signs;
 use super::texts::Texts;
-use super::types::{Action, Evidence, Kind, Outcome, Reason, Report};
+use super::types::{Action, Evidence, Kind, Original, Outcome, Reason, Report};
 use super::words::Notice;
 use super::{address, delivery, diagnostic, disposition, feedback, original, prose};
 use crate::limits;
@@ -80,15 +80,24 @@ impl<'m> Reading<'m> {
         })
     }
 
+    /// The message that came back, as far as it did.
+    pub fn original(&self) -> Option<Original> {
+        match &self.returned {
+            Some(fields) => Some(original::read(fields)),
+            None => self.texts().original.as_ref().map(|(original, _)| original.clone()),
+        }
+    }
+
     /// Tells something about the reading.
     pub fn note(&mut self, code: &str) {
         self.report.diagnostics.push(diagnostic(code));
     }
 
     /// Where a slice of the message, or of its decoded part, stands.
-    pub fn offset_in(&self, whole: &Cow<'_, [u8]>, slice: &[u8]) -> usize {
-        let whole = if matches!(whole, Cow::Borrowed(_)) { self.message } else { whole };
-        (slice.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+    pub fn offset_in(&self, whole: &[u8], slice: &[u8]) -> usize {
+        let inside = self.message.as_ptr_range().contains(&whole.as_ptr());
+        let from = if inside { self.message } else { whole };
+        (slice.as_ptr() as usize).saturating_sub(from.as_ptr() as usize)
     }
 
     /// A field of the header as evidence.
@@ -121,10 +130,7 @@ impl<'m> Reading<'m> {
         if !self.is_decided(depth) {
             self.report.original = None; // other mail: what is attached to it did not come back
         } else if self.report.original.is_none() {
-            self.report.original = match &self.returned {
-                Some(fields) => Some(original::read(fields)),
-                None => self.texts().original.as_ref().map(|(original, _)| original.clone()),
-            };
+            self.report.original = self.original();
         }
     }
 

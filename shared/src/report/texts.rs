@@ -105,15 +105,16 @@ impl<'m> Texts<'m> {
         Some(passage.evidence(found.rule, 0..passage.text.len()))
     }
 
-    /// What the texts say the message is, where they say it. A warning that also says what may go
-    /// wrong is a warning; a failure that tells of the attempts before it is a failure.
+    /// What the texts say the message is, where they say it. A warning speaks of failure too; a
+    /// failure does not say that there will be more attempts.
     pub fn sense(&self) -> Option<Sense> {
-        self.announced.iter().find_map(|f| match f.notice {
-            Notice::Failure => Some(Sense::Failure),
-            Notice::Delay => Some(Sense::Delay),
-            Notice::Success => Some(Sense::Success),
-            _ => None,
-        })
+        if self.announces(Notice::Delay) {
+            Some(Sense::Delay)
+        } else if self.announces(Notice::Failure) {
+            Some(Sense::Failure)
+        } else {
+            self.announces(Notice::Success).then_some(Sense::Success)
+        }
     }
 
     /// Whether a text quotes an SMTP answer.

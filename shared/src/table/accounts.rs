@@ -1,6 +1,6 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
-use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
+use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::{Account, AccountId, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -95,6 +95,15 @@ impl AccountItem {
     }
 }
 
+/// What can be understood; the rest is told to whoever reads the log.
+fn readable(items: Vec<Item>) -> Vec<AccountItem> {
+    let read = |item: Item| {
+        let pk = item.get(keys::PK).and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
+        read_item(item).inspect_err(|error| tracing::error!(item = pk, error = %error, "an account is left out")).ok()
+    };
+    items.into_iter().filter_map(read).collect()
+}
+
 /// An account that is not polled stays in the index, so that it can be listed, and never falls due.
 pub(super) const NEVER: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
 
@@ -121,26 +130,32 @@ impl Table {
         self.get(keys::account(id)).await
     }
 
-    /// All accounts, by name.
+    /// All accounts, by name; an item that cannot be understood is an error.
     pub async fn accounts(&self) -> Result<Vec<AccountItem>, TableError> {
-        let mut all = self.accounts_due_before(NEVER + 1).await?;
+        let items = self.items_due_before(NEVER + 1).await?;
+        let mut all = items.into_iter().map(read_item).collect::<Result<Vec<AccountItem>, _>>()?;
         all.sort_by(|a, b| a.account.id.cmp(&b.account.id));
         Ok(all)
     }
 
-    /// Accounts whose time has come.
-    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
-        self.accounts_due_before(now.as_second() + 1).await
+    /// All accounts that can be understood: for schedules, which one odd item must not stop for everybody.
+    pub async fn readable_accounts(&self) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(NEVER + 1).await?))
     }
 
-    async fn accounts_due_before(&self, end: i64) -> Result<Vec<AccountItem>, TableError> {
+    /// Accounts whose time has come, of those that can be understood.
+    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(now.as_second() + 1).await?))
+    }
+
+    async fn items_due_before(&self, end: i64) -> Result<Vec<Item>, TableError> {
         let shards = keys::due_shards().map(|shard| async move {
             let values = Item::from([
                 (":shard".into(), AttributeValue::S(shard)),
                 (":end".into(), AttributeValue::N(end.to_string())),
             ]);
             let condition = "due_shard = :shard AND next_due < :end";
-            self.query_index::<AccountItem>(keys::DUE_INDEX, condition, values, None, false).await
+            self.query_items(keys::DUE_INDEX, condition, values, None, false).await
         });
         Ok(futures::future::try_join_all(shards).await?.concat())
     }
@@ -166,7 +181,8 @@ impl Table {
     }
 
     /// Takes the lease of a poll, if nobody holds it; the answer is the account as it stands.
-    /// A holder that dies keeps the account for `seconds` at most.
+    /// A holder that dies keeps the account for `seconds` at most. The lease bears a name of its own, so that a call
+    /// whose answer was lost finds, when the client repeats it, that the lease is its own.
     pub async fn take_lease(
         &self,
         id: &AccountId,
@@ -176,8 +192,12 @@ impl Table {
         let until = now.as_second() + seconds;
         let update = self
             .update_account(id)
-            .update_expression("SET lease_until = :until ADD fence :one")
-            .condition_expression("attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until <= :now)")
+            .update_expression("SET lease_until = :until, lease_name = :name ADD fence :one")
+            .condition_expression(
+                "attribute_exists(pk) AND \
+                 (attribute_not_exists(lease_until) OR lease_until <= :now OR lease_name = :name)",
+            )
+            .expression_attribute_values(":name", AttributeValue::S(unique()?))
             .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
@@ -220,7 +240,7 @@ impl Table {
             set += ", last_poll = :last";
             update = update.expression_attribute_values(":last", attribute(last)?);
         }
-        match update.update_expression(set + " REMOVE lease_until").send().await {
+        match update.update_expression(set + " REMOVE lease_until, lease_name").send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
@@ -306,7 +326,8 @@ impl Table {
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
                  token_expires = :expires, refreshed = :now REMOVE refresh_until",
             )
-            .condition_expression("generation = :from")
+            // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
+            .condition_expression("generation = :from OR (generation = :next AND token_expires = :expires)")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":principal", attribute(principal)?)
