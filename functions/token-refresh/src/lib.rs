@@ -105,7 +105,9 @@ impl TokenRefresh {
         let health = item.health.active(now);
         let next = health.state.is_polled().then_some(now.as_second());
         self.table.set_health(&item.account.id, &health, next).await?;
-        self.table.audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, now).await;
+        self.table
+            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
+            .await;
         Ok(())
     }
 
@@ -119,7 +121,9 @@ impl TokenRefresh {
         let health = item.health.broken(state, advice, Some(fault.to_string()), now);
         let next = health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause);
         self.table.set_health(&item.account.id, &health, next).await?;
-        self.table.audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, now).await;
+        self.table
+            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
+            .await;
         Ok(())
     }
 }

@@ -55,6 +55,11 @@ impl Grants {
         Self { function: function.into(), run: run.into(), ..self.clone() }
     }
 
+    /// The time, as grants are kept by it.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
     /// Who acts.
     fn by(&self) -> By<'_> {
         By { function: &self.function, run: &self.run }
