@@ -1,8 +1,8 @@
 //! From the provider's answer to a kept grant.
 
-use super::OauthCallback;
+use super::{OauthCallback, by};
 use http::request::Parts;
-use rebond::account::{AccountId, App};
+use rebond::account::{AccountId, App, Health};
 use rebond::advice;
 use rebond::grant::GrantFault;
 use rebond::limits;
@@ -12,7 +12,7 @@ use rebond::oauth::{IdTokenError, Pending, Principal, Refusal, Tokens, verify_id
 use rebond::page;
 use rebond::poll::state_and_advice;
 use rebond::secret::Secret;
-use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, TableError};
+use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, TableError, log_health};
 use rebond::vault::{VaultError, signing_key};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -103,7 +103,13 @@ impl OauthCallback {
             mailbox: item.account.mailbox.clone(),
         })?;
         match self.grants.keep(&item, &principal, &tokens).await? {
-            true => Ok(principal),
+            true => {
+                let health = Health::connected((self.clock)());
+                if health.differs(&item.health) {
+                    log_health(id, &item.health, &health, by(&pending.id()));
+                }
+                Ok(principal)
+            }
             false => Err(Failed::Superseded),
         }
     }

@@ -13,7 +13,7 @@ use rebond::grant::{Clock, Grants};
 use rebond::net::{Reach, Tls};
 use rebond::oauth::Pending;
 use rebond::page;
-use rebond::table::{Authorization, AuthorizationOutcome, Claim, Table, TableError};
+use rebond::table::{AuditEntry, AuditEvent, Authorization, AuthorizationOutcome, By, Claim, Table, TableError};
 use rebond::vault::Vault;
 use std::sync::Arc;
 
@@ -57,10 +57,20 @@ impl OauthCallback {
         if self.table.claim_authorization(&id, (self.clock)()).await? == Claim::Yours {
             let outcome = self.connect(request, &authorization, &pending).await;
             log(&authorization, &outcome);
+            self.audit(&authorization, &id, &outcome).await;
             self.table.end_authorization(&id, &outcome).await?;
         }
         // 303: a reload asks for the result, not for the code again.
         Ok(page::redirect(StatusCode::SEE_OTHER, &format!("/oauth/done?id={id}"), None))
+    }
+
+    async fn audit(&self, authorization: &Authorization, id: &str, outcome: &AuthorizationOutcome) {
+        let event = if outcome.connected { AuditEvent::Connected } else { AuditEvent::ConnectionRefused };
+        let mut entry = AuditEntry::new(event, by(id), (self.clock)());
+        entry.who.clone_from(&outcome.who);
+        entry.advice.clone_from(&outcome.advice);
+        entry.said.clone_from(&outcome.said);
+        self.table.audit(&authorization.account, &entry).await;
     }
 
     /// The authorization under way, if it was started by this very browser. Whoever else asks learns nothing.
@@ -77,6 +87,11 @@ impl OauthCallback {
         let found = self.table.authorization(id, (self.clock)()).await?;
         Ok(found.filter(|found| found.cookie_hash == pending.cookie_hash()).map(|found| (found, pending)))
     }
+}
+
+/// Who acts, for log and audit: the run is the beginning of the authorization's id, which is no secret.
+fn by(id: &str) -> By<'_> {
+    By { function: "oauth-callback", run: id.get(..16).unwrap_or(id) }
 }
 
 fn unknown(language: Language) -> Response<String> {

@@ -133,6 +133,7 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
         authority: args.authority,
     };
     app.check()?;
+    crate::lint::warn(Some(&app), None);
     let place = at.open().await?;
     if place.table().app(&app.id).await?.is_some() {
         bail!("there is an app {} already: `rebond app secret {}` replaces its secret", app.id, app.id);

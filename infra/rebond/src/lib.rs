@@ -4,18 +4,24 @@
 
 mod account;
 mod app;
+mod audit;
 pub mod connect;
 mod demo;
 pub mod embedded;
+mod forget;
+pub mod kit;
+mod lint;
 pub mod machine;
 pub mod place;
 mod poll;
+mod quote;
 mod read;
 mod refresh;
 mod reports;
 mod secret_input;
 pub mod serve;
 mod terminal;
+mod token;
 
 use clap::{Parser, Subcommand};
 use rebond::account::AccountId;
@@ -28,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365
   rebond connect bounces           print the link that connects it
   rebond poll bounces              read it now
+  rebond kit bounces               print what an Exchange administrator must run for it
   rebond reports bounces           see what came back, and why
   rebond poll bounces --stack NAME the same for a stack on AWS
 
@@ -73,6 +80,19 @@ enum Command {
         /// Which account
         account: AccountId,
     },
+    /// Show what is in an account's access token, beside what is wanted; never the token
+    Token(token::TokenArgs),
+    /// Delete our copy of an account's grant, and say what an administrator must do
+    Forget {
+        /// Which account
+        account: AccountId,
+    },
+    /// Show who connected an account, when its grant was renewed, what failed
+    Audit(audit::AuditArgs),
+    /// Say what is wrong with a registration before Entra does
+    Lint(lint::LintArgs),
+    /// Print the script that an Exchange administrator runs for an account
+    Kit(Box<kit::KitArgs>),
     /// Say what messages in files mean
     Read(read::ReadArgs),
     /// Show the facts of one account
@@ -90,6 +110,11 @@ pub async fn run() -> ExitCode {
         Command::Connect { account } => connect::run(&cli.at, &account).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
+        Command::Token(args) => token::run(&cli.at, &args).await,
+        Command::Forget { account } => forget::run(&cli.at, &account).await,
+        Command::Audit(args) => audit::run(&cli.at, &args).await,
+        Command::Lint(args) => lint::run(&cli.at, &args).await,
+        Command::Kit(args) => kit::run(&cli.at, *args).await,
         Command::Read(args) => read::run(args),
         Command::Reports(args) => reports::run(&cli.at, &args).await,
     };
@@ -109,4 +134,34 @@ fn log_to_stderr() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rebond::advice;
+
+    /// What stands between back quotes and begins with our name.
+    fn commands(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("rebond "))
+    }
+
+    #[test]
+    fn every_command_that_an_advice_names_exists() {
+        let mut seen = 0;
+        for row in advice::all() {
+            for text in [row.means.en, row.means.fr, row.step.en, row.step.fr] {
+                for command in commands(text) {
+                    let typed =
+                        command.replace("{account}", "bounces").replace("APP", "m365").replace("ID", "example.com");
+                    let words = typed.split(' ').chain(typed.contains("app add").then_some("--client-id=x"));
+                    let parsed = Cli::try_parse_from(words);
+                    assert!(parsed.is_ok(), "{}: {command}: {}", row.id, parsed.unwrap_err());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 40, "{seen}");
+    }
 }

@@ -1,9 +1,12 @@
 //! Apps and accounts: what the operator named, checked at the edge so that nothing below re-checks it.
 
+mod forecast;
 mod health;
 mod id;
+pub mod lint;
 mod settings;
 
+pub use forecast::{Ending, Forecast};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, InvalidId};
 pub use settings::{

@@ -14,7 +14,7 @@ pub use fault::GrantFault;
 use crate::account::{App, AppId};
 use crate::net::Http;
 use crate::secret::Secret;
-use crate::table::Table;
+use crate::table::{By, Table};
 use crate::vault::{Name, Vault, Version};
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -32,6 +32,9 @@ pub struct Grants {
     clock: Clock,
     /// Access tokens by account and generation, so that a warm function does not ask the vault at each poll.
     warm: Arc<Mutex<HashMap<String, Warm>>>,
+    /// Which function acts, and in which run: for the audit.
+    function: Arc<str>,
+    run: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -44,7 +47,22 @@ struct Warm {
 impl Grants {
     /// Grants in this table and vault, renewed over this HTTP client.
     pub fn new(table: Table, vault: Arc<dyn Vault>, http: Http, clock: Clock) -> Self {
-        Self { table, vault, http, clock, warm: Arc::default() }
+        Self { table, vault, http, clock, warm: Arc::default(), function: "rebond".into(), run: "".into() }
+    }
+
+    /// The same grants, acting as this function in this run: the audit names both.
+    pub fn acting_as(&self, function: &str, run: &str) -> Self {
+        Self { function: function.into(), run: run.into(), ..self.clone() }
+    }
+
+    /// The time, as grants are kept by it.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Who acts.
+    fn by(&self) -> By<'_> {
+        By { function: &self.function, run: &self.run }
     }
 
     /// An app by its id.

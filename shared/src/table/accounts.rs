@@ -18,6 +18,15 @@ pub struct LastPoll {
     pub recorded: u64,
 }
 
+/// The last warning of an end that comes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warned {
+    /// Of which end, in seconds since 1970.
+    pub ends: i64,
+    /// How many days before.
+    pub days: i64,
+}
+
 /// An account as the table keeps it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AccountItem {
@@ -37,6 +46,9 @@ pub struct AccountItem {
     /// When the grant was last renewed, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<i64>,
+    /// The last warning that the grant is about to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned: Option<Warned>,
     /// Number of the last lease of a poll.
     #[serde(default)]
     pub fence: u64,
@@ -75,6 +87,7 @@ impl AccountItem {
             principal: None,
             token_expires: None,
             refreshed: None,
+            warned: None,
             fence: 0,
             last_poll: None,
             account,
@@ -359,6 +372,24 @@ impl Table {
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_condition(&error) => Ok(()),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Writes down that an end was warned of; `false` when somebody did so, or a nearer warning was given.
+    pub async fn warn_once(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET warned = :warned")
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(warned) OR warned.ends <> :ends OR warned.days > :days)",
+            )
+            .expression_attribute_values(":warned", attribute(&warned)?)
+            .expression_attribute_values(":ends", AttributeValue::N(warned.ends.to_string()))
+            .expression_attribute_values(":days", AttributeValue::N(warned.days.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
         }
     }

@@ -2,13 +2,15 @@
 
 mod accounts;
 mod apps;
+mod audit;
 mod authorizations;
 mod cursors;
 mod keys;
 mod reports;
 mod schema;
 
-pub use accounts::{AccountItem, Busy, LastPoll, Lease};
+pub use accounts::{AccountItem, Busy, LastPoll, Lease, Warned};
+pub use audit::{AuditEntry, AuditEvent, By, log_health};
 pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome};
 pub use cursors::Cursor;
 pub use keys::Folder;
