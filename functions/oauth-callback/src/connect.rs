@@ -31,7 +31,7 @@ enum Failed {
         signed_in: String,
     },
     Mailbox {
-        fault: MailboxFault,
+        fault: Box<MailboxFault>,
         signed_in: String,
         mailbox: String,
     },
@@ -98,7 +98,7 @@ impl OauthCallback {
         let principal = self.who(&tokens, &app, &pending.nonce(&key))?;
         check_same_person(&item, &principal)?;
         self.open_mailbox(&item, &tokens).await.map_err(|fault| Failed::Mailbox {
-            fault,
+            fault: Box::new(fault),
             signed_in: principal.name.clone(),
             mailbox: item.account.mailbox.clone(),
         })?;
