@@ -4,11 +4,15 @@
 
 #[path = "build/automaton.rs"]
 mod automaton;
+#[path = "build/phrase.rs"]
+mod phrase;
 #[path = "build/tables.rs"]
 mod tables;
 #[path = "src/report/words/token.rs"]
 #[allow(dead_code, reason = "the library uses the rest")]
 mod token;
+#[path = "build/trie.rs"]
+mod trie;
 
 use std::path::{Path, PathBuf};
 use std::{env, error::Error, fs};

@@ -19,6 +19,9 @@ pub const DIAGNOSTIC_CHARS: usize = 2_000;
 pub const ADDRESS_CHARS: usize = 400;
 /// Decoded bytes of a text part that are read as a notice.
 pub const NOTICE_BYTES: usize = 64 << 10;
+/// Recipients of one report for whom the words for people are searched one by one; the fields of
+/// the machine-readable part are read for all of them.
+pub const SEARCHED_RECIPIENTS: usize = 20;
 /// Characters of evidence shown.
 pub const EVIDENCE_CHARS: usize = 300;
 

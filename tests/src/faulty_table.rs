@@ -15,6 +15,7 @@ pub struct Faults {
     pub throttled: AtomicU32,
     /// Calls that are carried out, and whose answer never comes.
     pub lost: AtomicU32,
+    lost_once: Mutex<Option<String>>,
     seed: AtomicU64,
     calls: Mutex<BTreeMap<String, u64>>,
 }
@@ -37,6 +38,27 @@ impl Faults {
     pub fn set(&self, throttled: u32, lost: u32) {
         self.throttled.store(throttled, Ordering::Relaxed);
         self.lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// Loses the answer to the next call whose text holds `words`; the call is carried out.
+    pub fn lose_once(&self, words: &str) {
+        *self.lost_once.lock().unwrap_or_else(PoisonError::into_inner) = Some(words.to_owned());
+    }
+
+    /// Whether an answer was lost since [`Faults::lose_once`].
+    #[must_use]
+    pub fn was_lost(&self) -> bool {
+        self.lost_once.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn is_lost(&self, body: &[u8]) -> bool {
+        let mut once = self.lost_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(body);
+        let named = once.as_ref().is_some_and(|words| text.contains(words.as_str()));
+        if named {
+            *once = None;
+        }
+        named || self.draw() < self.lost.load(Ordering::Relaxed)
     }
 
     /// A number from 0 to 999: the same sequence in each run (splitmix64).
@@ -69,7 +91,7 @@ impl HttpConnector for Faulty {
             return HttpConnectorFuture::ready(Ok(throttled()));
         }
         *faults.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
-        let lost = faults.draw() < faults.lost.load(Ordering::Relaxed);
+        let lost = faults.is_lost(request.body().bytes().unwrap_or_default());
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await;

@@ -40,6 +40,8 @@ impl Emulated {
         let mut process = Process::start(&command, &dir.path().join("log"))?;
         process.wait_for_port(loopback(api), Duration::from_secs(10))?;
         let url = format!("http://{}/2015-03-31/functions/function/invocations", loopback(api));
+        // reqwest wants a provider though it speaks plain HTTP here; a second call finds the first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?;
         Ok(Self { url, http, process, _dir: dir })
     }

@@ -2,6 +2,7 @@
 //! stand-ins for the identity provider and the mail server, with one account that waits to be connected.
 
 use crate::moto::Moto;
+use crate::recorder::Recorder;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
@@ -20,6 +21,9 @@ use tokio::task::JoinHandle;
 
 /// The mailbox that the account reads.
 pub const MAILBOX: &str = "bounces@example.org";
+/// A mailbox with the same mail that opens with a password.
+pub const ARCHIVE: &str = "archive@example.org";
+const ARCHIVE_PASSWORD: &str = "opens the archive";
 /// The account's name.
 pub const ACCOUNT: &str = "bounces";
 
@@ -54,11 +58,15 @@ impl Stack {
         let settings = Settings { address, ..Settings::demo(&redirect_uri) };
         let (client_id, client_secret) = registered(&settings)?;
         let entra = Entra::start(settings).await?;
-        let imap = ImapServer::start(ImapSettings { address, ..ImapSettings::new(entra.gate()) }).await?;
+        let passwords = [(ARCHIVE.to_owned(), ARCHIVE_PASSWORD.to_owned())].into();
+        let imap = ImapServer::start(ImapSettings { address, passwords, ..ImapSettings::new(entra.gate()) }).await?;
         let mail = demo_mail();
         let messages = mail.len();
         for (number, bytes) in (1..).zip(mail) {
-            imap.deliver(MAILBOX, "INBOX", bytes.to_vec(), Timestamp::now() - SignedDuration::from_mins(60 - number));
+            let arrived = Timestamp::now() - SignedDuration::from_mins(60 - number);
+            for mailbox in [MAILBOX, ARCHIVE] {
+                imap.deliver(mailbox, "INBOX", bytes.to_vec(), arrived);
+            }
         }
         let moto = Moto::start_on(address)?;
         let listener = TcpListener::bind((address, 0)).await?;
@@ -99,22 +107,8 @@ impl Stack {
         let app = App::entra("entra".parse()?, "example.org".parse()?, client_id, redirect_uri);
         let app = App { authority: Some(self.entra.url().to_owned()), ..app };
         app.check()?;
-        let account = Account {
-            id: account_id()?,
-            label: None,
-            enabled: true,
-            purpose: rebond::account::Purpose::default(),
-            protocol: Protocol::Imap,
-            server: Server { host: self.address.to_string(), port: self.imap.tls_port(), encryption: Encryption::Tls },
-            mailbox: MAILBOX.to_owned(),
-            authentication: Authentication::OauthUser { app: app.id.clone() },
-            folders: vec!["INBOX".to_owned()],
-            since: Since::All,
-            reports: rebond::account::AfterReading::Leave,
-            others: rebond::account::AfterReading::Leave,
-            period_seconds: Account::PERIOD_SECONDS,
-            sends_as: Vec::new(),
-        };
+        let authentication = Authentication::OauthUser { app: app.id.clone() };
+        let account = self.account(account_id()?, MAILBOX, authentication);
         account.check()?;
         let version = |n: u128| uuid::Uuid::from_u128(n);
         self.vault.put(&Name::App(app.id.clone()), version(1), &Secret::from(client_secret.to_owned())).await?;
@@ -123,6 +117,45 @@ impl Stack {
         self.table.add_app(&app).await?;
         self.table.add_account(&AccountItem::new(account, Timestamp::now())).await?;
         Ok(())
+    }
+
+    /// An account of this stack's mail server.
+    #[must_use]
+    pub fn account(&self, id: AccountId, mailbox: &str, authentication: Authentication) -> Account {
+        Account {
+            id,
+            label: None,
+            enabled: true,
+            purpose: rebond::account::Purpose::default(),
+            protocol: Protocol::Imap,
+            server: Server { host: self.address.to_string(), port: self.imap.tls_port(), encryption: Encryption::Tls },
+            mailbox: mailbox.to_owned(),
+            authentication,
+            folders: vec!["INBOX".to_owned()],
+            since: Since::All,
+            reports: rebond::account::AfterReading::Leave,
+            others: rebond::account::AfterReading::Leave,
+            period_seconds: Account::PERIOD_SECONDS,
+            sends_as: Vec::new(),
+        }
+    }
+
+    /// Adds an account for [`ARCHIVE`], which nobody needs to connect, and which is due at once.
+    pub async fn add_password_account(&self) -> Result<AccountId> {
+        let id: AccountId = "archive".parse()?;
+        let password = Secret::from(ARCHIVE_PASSWORD.to_owned());
+        self.vault.put(&Name::Password(id.clone()), uuid::Uuid::from_u128(3), &password).await?;
+        let account = self.account(id.clone(), ARCHIVE, Authentication::Password { user: ARCHIVE.to_owned() });
+        account.check()?;
+        self.table.add_account(&AccountItem::new(account, Timestamp::now())).await?;
+        Ok(id)
+    }
+
+    /// What stands on the queue, as the event source would hand it to the function.
+    pub async fn queued(&self) -> Result<Value> {
+        let received = self.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10).send().await?;
+        let record = |m: &aws_sdk_sqs::types::Message| json!({ "messageId": m.message_id, "body": m.body, "eventSource": "aws:sqs" });
+        Ok(json!({ "Records": received.messages().iter().map(record).collect::<Vec<_>>() }))
     }
 
     /// The environment of the stack's functions, as the template and Lambda would set it.
@@ -137,6 +170,18 @@ impl Stack {
             ("AWS_ENDPOINT_URL_DYNAMODB", self.table_url.clone()),
             ("RUST_LOG", "info".to_owned()),
         ]
+    }
+
+    /// The same, with all calls to AWS going through a recorder of their own.
+    pub async fn recorded(&self) -> Result<(Vec<(&'static str, String)>, Recorder)> {
+        let recorder = Recorder::start(&self.table_url, self.moto.endpoint()).await?;
+        let mut environment = self.environment();
+        for (name, value) in &mut environment {
+            if name.starts_with("AWS_ENDPOINT_URL") {
+                *value = recorder.url().to_owned();
+            }
+        }
+        Ok((environment, recorder))
     }
 
     /// The link that the operator would send.
@@ -154,9 +199,9 @@ impl Stack {
         Person { upn: MAILBOX.to_owned(), password: "correct horse".to_owned(), consents: true }
     }
 
-    /// How many facts the account has.
-    pub async fn facts(&self) -> Result<usize> {
-        Ok(self.table.facts(&account_id()?, Timestamp::UNIX_EPOCH, 1000).await?.len())
+    /// How many facts an account has.
+    pub async fn facts_of(&self, account: &AccountId) -> Result<usize> {
+        Ok(self.table.facts(account, Timestamp::UNIX_EPOCH, 1000).await?.len())
     }
 }
 

@@ -12,14 +12,13 @@ use rebond::account::{
 };
 use rebond::grant::Clock;
 use rebond::net::{Reach, Tls};
-use rebond::oauth::Pending;
+use rebond::oauth::{Invitation, Pending};
 use rebond::poll::{PollError, Summary};
 use rebond::table::{AccountItem, Fact};
-use rebond::vault::{MasterKey, Name, SealedFile, Vault};
+use rebond::vault::{MasterKey, Name, SealedFile, Vault, signing_key};
 use rebond_cli::embedded::{self, Durability};
 use rebond_cli::machine::Machine;
-use rebond_cli::place::Place;
-use rebond_cli::{connect, serve};
+use rebond_cli::serve;
 use rebond_standin::{Entra, ImapServer, ImapSettings, Person};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -96,9 +95,15 @@ impl World {
 
     /// The same, trusting the authorities in `more_ca` (PEM) beside the stand-in's own.
     pub async fn start_trusting(more_ca: &str) -> Result<Self> {
+        Self::start_at(0, more_ca).await
+    }
+
+    /// The same with the identity provider at a port of loopback that others were told of.
+    pub async fn start_at(provider: u16, more_ca: &str) -> Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let redirect_uri = format!("http://localhost:{}/oauth/callback", listener.local_addr()?.port());
-        let settings = rebond_standin::Settings::demo(&redirect_uri);
+        let mut settings = rebond_standin::Settings::demo(&redirect_uri);
+        settings.port = provider;
         let app = app(&settings, redirect_uri)?;
         let entra = Entra::start(settings).await?;
         let app = App { authority: Some(entra.url().to_owned()), ..app };
@@ -214,7 +219,9 @@ impl World {
     /// The invitation for an account as it stands.
     pub async fn link(&self, id: &AccountId) -> Result<String> {
         let item = self.item(id).await?;
-        connect::invitation(&Place::Machine(Box::new(self.machine.clone())), &item, &self.app).await
+        let key = signing_key(&*self.machine.vault).await?;
+        let invitation = Invitation::new(self.now()).sign(&key, id, item.generation);
+        Ok(format!("{}/oauth/start/{id}?invitation={invitation}", self.origin()))
     }
 
     /// Follows the invitation as far as the provider's redirect back to us, which stays undelivered.

@@ -50,19 +50,6 @@ async fn a_removed_secret_is_gone_at_once_and_its_name_is_free() {
 }
 
 #[tokio::test]
-async fn a_name_in_its_deletion_window_is_restored() {
-    let moto = Moto::start().unwrap();
-    let client = aws_sdk_secretsmanager::Client::new(&config(moto.endpoint()).await);
-    let vault = SecretsManager::new(client.clone(), "stack");
-    let name = Name::Password("bounces".parse().unwrap());
-    vault.put(&name, Uuid::from_u128(1), &secret("one")).await.unwrap();
-    client.delete_secret().secret_id("stack/password/bounces").recovery_window_in_days(7).send().await.unwrap();
-    assert_eq!(read(&vault, &name, Version::Current).await, None);
-    assert_eq!(vault.put(&name, Uuid::from_u128(2), &secret("two")).await.unwrap(), Put::Stored);
-    assert_eq!(read(&vault, &name, Version::Current).await.as_deref(), Some("two"));
-}
-
-#[tokio::test]
 async fn a_vault_that_is_not_there_is_an_error_without_the_value() {
     let moto = Moto::start().unwrap();
     let vault = vault(&moto).await;

@@ -3,7 +3,9 @@
 
 use rebond_tests::gateway::Gateway;
 use rebond_tests::process::workspace;
+use rebond_tests::recorder::Recorder;
 use rebond_tests::rie::Emulated;
+use rebond_tests::rights;
 use rebond_tests::stack::{ACCOUNT, Stack, account_id};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
@@ -16,6 +18,11 @@ fn start(stack: &Stack, function: &str) -> Emulated {
     Emulated::start(function, &stack.environment()).unwrap()
 }
 
+async fn recorded(stack: &Stack, function: &str) -> (Emulated, Recorder) {
+    let (environment, recorder) = stack.recorded().await.unwrap();
+    (Emulated::start(function, &environment).unwrap(), recorder)
+}
+
 fn event(name: &str) -> Value {
     let path = workspace().join("tests/events").join(name).with_extension("json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -24,15 +31,6 @@ fn event(name: &str) -> Value {
 fn header(answer: &Value, name: &str) -> String {
     let headers = answer["headers"].as_object().unwrap();
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str().unwrap().to_owned()).unwrap()
-}
-
-/// What stands on the queue, as the event source would hand it to the function.
-async fn queued(stack: &Stack) -> Value {
-    let received = stack.sqs.receive_message().queue_url(&stack.queue_url).max_number_of_messages(10).send().await;
-    let records = received.unwrap().messages.unwrap_or_default();
-    let records =
-        records.iter().map(|m| json!({ "messageId": m.message_id, "body": m.body, "eventSource": "aws:sqs" }));
-    json!({ "Records": records.collect::<Vec<_>>() })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,22 +43,36 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
     let item = stack.table.account(&account_id().unwrap()).await.unwrap().unwrap();
     assert!(item.principal.is_some(), "{item:?}\n{}", gateway.logs());
 
-    let dispatched = start(stack, "poll-dispatch").invoke(&event("poll-dispatch")).await.unwrap();
+    let (dispatch, dispatch_calls) = recorded(stack, "poll-dispatch").await;
+    let dispatched = dispatch.invoke(&event("poll-dispatch")).await.unwrap();
     assert_eq!((&dispatched["due"], &dispatched["queued"]), (&json!(1), &json!(1)), "{dispatched}");
-    let batch = queued(stack).await;
-    let poll = start(stack, "bounce-poll");
+    let batch = stack.queued().await.unwrap();
+    let (poll, poll_calls) = recorded(stack, "bounce-poll").await;
     let answer = poll.invoke(&batch).await.unwrap();
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", poll.output());
-    assert_eq!(stack.facts().await.unwrap(), stack.messages, "{}", poll.output());
+    assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
 
     let again = poll.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!((&again["messages"], &again["recorded"]), (&json!(0), &json!(0)), "{again}");
     assert_eq!(again["table_writes"].as_u64().unwrap().max(2), 2, "an empty poll writes at most twice: {again}");
 
-    let refreshed = start(stack, "token-refresh").invoke(&json!({ "account": ACCOUNT })).await.unwrap();
+    let (refresh, refresh_calls) = recorded(stack, "token-refresh").await;
+    let refreshed = refresh.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!((&refreshed["renewed"], &refreshed["failed"]), (&json!(1), &json!(0)), "{refreshed}");
     let with_new_token = poll.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!(with_new_token["health"]["state"], "active", "{with_new_token}");
+
+    refresh.invoke(&event("token-refresh")).await.unwrap();
+    for (function, calls) in [
+        ("OauthStart", &gateway.start_calls),
+        ("OauthCallback", &gateway.callback_calls),
+        ("PollDispatch", &dispatch_calls),
+        ("BouncePoll", &poll_calls),
+        ("TokenRefresh", &refresh_calls),
+    ] {
+        let (made, allowed) = (calls.actions(), rights::actions(function));
+        assert!(made.len() > 1 && made.is_subset(&allowed), "{function} called {made:?}, may {allowed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::process::{tool, workspace};
+use rebond_tests::rights::CALLS;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -68,68 +69,6 @@ fn rights(role: &Value) -> BTreeSet<(String, String)> {
     rights
 }
 
-/// What each function's code calls, and on what; besides these only its own log.
-const CALLS: &[(&str, &[(&str, &str)])] = &[
-    (
-        "OauthStart",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:PutItem", "Table"),
-            ("secretsmanager:GetSecretValue", "SigningKey"),
-        ],
-    ),
-    (
-        "OauthCallback",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("dynamodb:Query", "Table/index/due"),
-            ("secretsmanager:GetSecretValue", "SigningKey"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("sts:GetWebIdentityToken", "*"),
-            ("secretsmanager:GetSecretValue", "AppSecrets"),
-            ("secretsmanager:CreateSecret", "secret:{stack}/grant/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:RestoreSecret", "secret:{stack}/grant/*"),
-        ],
-    ),
-    (
-        "TokenRefresh",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("dynamodb:Query", "Table/index/due"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("sts:GetWebIdentityToken", "*"),
-            ("secretsmanager:GetSecretValue", "AppSecrets"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-        ],
-    ),
-    (
-        "PollDispatch",
-        &[("dynamodb:Query", "Table/index/due"), ("dynamodb:UpdateItem", "Table"), ("sqs:SendMessage", "PollQueue")],
-    ),
-    (
-        "BouncePoll",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:PutItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("sts:GetWebIdentityToken", "*"),
-            ("secretsmanager:GetSecretValue", "AppSecrets"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-            ("sqs:ReceiveMessage", "PollQueue"),
-            ("sqs:DeleteMessage", "PollQueue"),
-            ("sqs:GetQueueAttributes", "PollQueue"),
-        ],
-    ),
-];
-
 #[test]
 fn each_function_may_do_what_it_does_and_nothing_else() {
     let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
@@ -180,10 +119,12 @@ fn who_a_function_is_is_told_to_the_identity_provider_alone() {
 }
 
 #[test]
-fn the_schedules_may_invoke_their_function_alone() {
+fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
     for function in ["TokenRefresh", "PollDispatch"] {
         let expected = BTreeSet::from([("lambda:InvokeFunction".to_owned(), function.to_owned())]);
         assert_eq!(rights(&RESOURCES[&format!("{function}TickRole")]), expected);
+        // Else the function is sent the scheduler's event, whose `account` is that of AWS.
+        assert_eq!(properties(&format!("{function}Tick"))["Target"]["Input"], "{}");
     }
 }
 

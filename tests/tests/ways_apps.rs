@@ -289,12 +289,12 @@ async fn a_client_secret_may_be_kept_in_another_place() {
     world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
     let id = world.add("app", app_only).await.unwrap();
     assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-secret-missing".into()));
-    // CARGO_PKG_NAME is set for every test, so that no test changes the environment of the others.
-    let value = std::env::var("CARGO_PKG_NAME").unwrap();
+    // HOME is set for every test, so that no test changes the environment of the others.
+    let value = std::env::var("HOME").unwrap();
     world
         .entra
         .change(|s| s.apps[0].secrets.push(AppSecret { id: String::new(), value: value.clone(), expires: None }));
-    let from = SecretSource::Environment("CARGO_PKG_NAME".into());
+    let from = SecretSource::Environment("HOME".into());
     change_app(&world, |app| app.secret_from = Some(from)).await;
     assert_eq!(poll(&world, &id).await.0, HealthState::Active);
     assert_eq!(names_in_vault(&world), ["key/signing"]);

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, App, Authentication, Cloud, HealthState};
 use rebond::connection::Answer;
 use rebond::oauth::{Pending, authorization_url};
-use rebond::table::{Authorization, AuthorizationOutcome, Claim, Sought};
+use rebond::table::{Authorization, AuthorizationOutcome, By, Claim, Sought};
 use rebond::vault::signing_key;
 use rebond_cli::connect;
 use rebond_cli::place::Place;
@@ -15,6 +15,8 @@ use rebond_standin::{Answer as Scripted, Person, Refusal};
 use rebond_tests::world::{MAILBOX, SIGN_IN, World};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+const BY: By<'static> = By { function: "test", run: "test" };
 
 async fn health(world: &World, id: &AccountId) -> (HealthState, String) {
     let health = world.item(id).await.unwrap().health;
@@ -54,7 +56,7 @@ async fn by_device(
             }
         }
     };
-    let outcome = connector.by_device(&item, &world.app, &code, sleep).await;
+    let outcome = connector.by_device(&item, &world.app, &code, sleep, BY).await;
     let waits = waits.lock().unwrap().clone();
     (outcome, waits)
 }
@@ -130,7 +132,7 @@ async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String)
     let pasted = url::Url::parse(&change(walk.url)).unwrap();
     assert_eq!(connector.table.claim_authorization(&pending.id(), world.now()).await.unwrap(), Claim::Yours);
     let get = |name: &str| pasted.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned());
-    connector.by_code(id, item.generation, &Answer::read(get), &pending).await
+    connector.by_code(id, item.generation, &Answer::read(get), &pending, BY).await
 }
 
 #[tokio::test]
@@ -166,7 +168,7 @@ async fn an_administrator_consents_by_a_link_and_what_waited_goes_on_by_itself()
 
     let place = Place::Machine(Box::new(world.machine.clone()));
     let link = connect::consent_link(&place, &world.app).await.unwrap();
-    let waiting = world.machine.connector().await_consent(&world.app).await.unwrap();
+    let waiting = world.machine.connector().await_consent(&world.app, BY).await.unwrap();
     assert_eq!(waiting.len(), 2);
     for id in [&robot, &human] {
         assert_eq!(health(&world, id).await, (HealthState::NeedsConsent, "admin-consent-required".into()));
@@ -195,7 +197,7 @@ async fn an_administrator_consents_by_a_link_and_what_waited_goes_on_by_itself()
     let walk = person(MAILBOX, true).walk(&world.link(&human).await.unwrap()).await.unwrap();
     assert_eq!(walk.status, 200, "{}", walk.text);
     // What works already is left alone.
-    assert!(world.machine.connector().await_consent(&world.app).await.unwrap().is_empty());
+    assert!(world.machine.connector().await_consent(&world.app, BY).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use rebond::advice::Language;
 use rebond::connection::{Answer, Connector};
 use rebond::oauth::Pending;
 use rebond::page;
-use rebond::table::{Authorization, AuthorizationOutcome, Claim, Sought, TableError};
+use rebond::table::{Authorization, AuthorizationOutcome, By, Claim, Sought, TableError};
 
 /// What the function needs.
 #[derive(Clone)]
@@ -45,9 +45,9 @@ impl OauthCallback {
             let answer = Answer::read(|name| page::query(request, name));
             let outcome = match &authorization.sought {
                 Sought::Account { account, generation } => {
-                    self.connector.by_code(account, *generation, &answer, &pending).await
+                    self.connector.by_code(account, *generation, &answer, &pending, by(&id)).await
                 }
-                Sought::Consent { app } => self.connector.by_admin(app, &answer).await,
+                Sought::Consent { app } => self.connector.by_admin(app, &answer, by(&id)).await,
             };
             log(&authorization.sought, &outcome);
             table.end_authorization(&id, &outcome).await?;
@@ -70,6 +70,11 @@ impl OauthCallback {
         let found = self.connector.table.authorization(id, (self.connector.clock)()).await?;
         Ok(found.filter(|found| found.cookie_hash == pending.cookie_hash()).map(|found| (found, pending)))
     }
+}
+
+/// Who acts, for log and audit: the run is the beginning of the authorization's id, which is no secret.
+fn by(id: &str) -> By<'_> {
+    By { function: "oauth-callback", run: id.get(..16).unwrap_or(id) }
 }
 
 fn unknown(language: Language) -> Response<String> {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use rebond::queue::{PollRequest, Queue, QueueError};
-use rebond::table::{Table, TableError};
+use rebond::table::{AccountItem, Table, TableError};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -39,18 +39,26 @@ pub enum DispatchError {
 
 impl PollDispatch {
     /// Claims what is due, then queues it. The claim moves `next_due` on by one period, so that a second dispatcher of
-    /// the same tick finds nothing, and an account whose message is lost is due again after its period.
+    /// the same tick finds nothing, and an account whose message is lost is due again after its period. What the queue
+    /// refuses is given back.
     pub async fn run(&self, run: &str, now: Timestamp) -> Result<Summary, DispatchError> {
         let due = self.table.accounts_due(now).await?;
         let mut claimed = Vec::new();
+        let mut polls = Vec::new();
         for item in &due {
-            let next = now.as_second() + i64::from(item.account.period_seconds);
-            if self.table.claim_due(item, next).await? {
-                claimed.push(PollRequest { account: item.account.id.clone(), run: Some(run.to_owned()) });
+            let next_due = now.as_second() + i64::from(item.account.period_seconds);
+            if self.table.claim_due(item, next_due).await? {
+                polls.push(PollRequest { account: item.account.id.clone(), run: Some(run.to_owned()) });
+                claimed.push(AccountItem { next_due, ..item.clone() });
             }
         }
-        let summary = Summary { run: run.to_owned(), due: due.len() as u64, queued: claimed.len() as u64 };
-        self.queue.send(claimed).await?;
+        let summary = Summary { run: run.to_owned(), due: due.len() as u64, queued: polls.len() as u64 };
+        if let Err(error) = self.queue.send(polls).await {
+            for item in claimed.iter().filter(|item| error.accounts.contains(&item.account.id)) {
+                self.table.claim_due(item, now.as_second()).await?;
+            }
+            return Err(error.into());
+        }
         tracing::info!(run, due = summary.due, queued = summary.queued, "polls dispatched");
         Ok(summary)
     }

@@ -2,11 +2,13 @@
 //! that nobody mails to does not lose its grant.
 
 use jiff::{SignedDuration, Timestamp};
-use rebond::account::{AccountId, Authentication, HealthState};
+use rebond::account::{AccountId, Authentication, Forecast, HealthState};
 use rebond::grant::{GrantFault, Grants};
-use rebond::table::{AccountItem, Table, TableError};
+use rebond::table::{AccountItem, By, Table, TableError, Warned};
 use serde::{Deserialize, Serialize};
 
+/// The function's name in log and audit.
+const FUNCTION: &str = "token-refresh";
 /// Access tokens that end within this time are renewed: twice the pause of the schedule.
 pub const HORIZON: SignedDuration = SignedDuration::from_mins(30);
 /// An account that is not polled is renewed this often; Entra forgets a grant after 90 idle days.
@@ -38,17 +40,19 @@ impl TokenRefresh {
     /// Renews what ends within the horizon, or one account whatever its end.
     pub async fn run(&self, only: Option<&AccountId>, run: &str, now: Timestamp) -> Result<Summary, GrantFault> {
         let mut summary = Summary { run: run.to_owned(), ..Summary::default() };
+        let grants = self.grants.acting_as(FUNCTION, run);
         for item in self.candidates(only).await? {
             let account = &item.account.id;
             summary.accounts += 1;
+            self.forecast(&item, run, now).await?;
             if only.is_none() && !is_due(&item, now) {
                 continue;
             }
-            match self.grants.renew(&item).await {
+            match grants.renew(&item).await {
                 Ok(_) => {
                     tracing::info!(account = %account, run, "grant renewed");
                     summary.renewed += 1;
-                    self.mend(&item, now).await?;
+                    self.mend(&item, run, now).await?;
                 }
                 Err(fault) if fault.is_ours() => return Err(fault),
                 Err(fault) => {
@@ -63,7 +67,7 @@ impl TokenRefresh {
     async fn candidates(&self, only: Option<&AccountId>) -> Result<Vec<AccountItem>, GrantFault> {
         let mut items = match only {
             Some(id) => vec![self.table.account(id).await?.ok_or(GrantFault::NotConnected)?],
-            None => self.table.accounts().await?,
+            None => self.table.readable_accounts().await?,
         };
         items.retain(|item| {
             matches!(item.account.authentication, Authentication::OauthUser { .. }) && item.principal.is_some()
@@ -74,12 +78,37 @@ impl TokenRefresh {
         }
     }
 
-    /// A grant that works again ends a state that only a grant could cause.
-    async fn mend(&self, item: &AccountItem, now: Timestamp) -> Result<(), TableError> {
-        if !matches!(item.health.state, HealthState::NeedsReconnect | HealthState::NeedsConsent) {
+    /// Warns 30, 7 and 1 days before a grant ends for not having been renewed, each once.
+    async fn forecast(&self, item: &AccountItem, run: &str, now: Timestamp) -> Result<(), TableError> {
+        let Some(forecast) = item.refreshed.and_then(Forecast::of_grant) else { return Ok(()) };
+        let Some(days) = forecast.warning(now) else { return Ok(()) };
+        let warned = Warned { ends: forecast.ends.as_second(), days };
+        let told = |before: Warned| before.ends == warned.ends && before.days <= warned.days;
+        if item.warned.is_some_and(told) || !self.table.warn_once(&item.account.id, warned).await? {
             return Ok(());
         }
-        self.table.set_health(&item.account.id, &item.health.active(now), Some(now.as_second())).await
+        let (account, ends) = (&item.account.id, forecast.ends);
+        let days_left = forecast.days_left(now);
+        let (health, advice) = (item.health.state.as_str(), item.health.advice.as_deref());
+        tracing::warn!(account = %account, run, ending = forecast.ending.as_str(), %ends, days_left, health, advice,
+            "a grant ends soon");
+        Ok(())
+    }
+
+    /// A grant that works again ends a state that only a grant could cause.
+    async fn mend(&self, item: &AccountItem, run: &str, now: Timestamp) -> Result<(), TableError> {
+        let of_grant = matches!(item.health.state, HealthState::NeedsReconnect | HealthState::NeedsConsent);
+        let off = item.health.state == HealthState::Disabled && item.health.advice.is_some();
+        if !of_grant && !off {
+            return Ok(());
+        }
+        let health = item.health.active(now);
+        let next = health.state.is_polled().then_some(now.as_second());
+        self.table.set_health(&item.account.id, &health, next).await?;
+        self.table
+            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
+            .await;
+        Ok(())
     }
 
     async fn note(&self, item: &AccountItem, fault: &GrantFault, run: &str, now: Timestamp) -> Result<(), TableError> {
@@ -91,7 +120,11 @@ impl TokenRefresh {
         }
         let health = item.health.broken(state, advice, Some(fault.to_string()), now);
         let next = health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause);
-        self.table.set_health(&item.account.id, &health, next).await
+        self.table.set_health(&item.account.id, &health, next).await?;
+        self.table
+            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
+            .await;
+        Ok(())
     }
 }
 

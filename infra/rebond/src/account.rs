@@ -3,10 +3,10 @@
 use crate::place::{Place, Where};
 use crate::{secret_input, terminal};
 use anyhow::bail;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use rebond::account::{
-    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Health, HealthState, Protocol, Purpose,
-    Server, Since,
+    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Forecast, Health, HealthState, Protocol,
+    Purpose, Server, Since,
 };
 use rebond::advice::{self, Language};
 use rebond::oauth::provider;
@@ -45,7 +45,7 @@ pub enum AccountCommand {
     },
     /// Open it another way: by OAuth, by the app itself, or with a password. Id, cursors and facts stay
     Set(SetArgs),
-    /// Forget who connected it and delete our copy of the grant; settings, cursors and facts stay
+    /// The same as `rebond forget`
     Disconnect {
         /// Which account
         id: AccountId,
@@ -69,7 +69,7 @@ const ADD_EXAMPLES: &str = "Examples:
 
 /// A mailbox.
 #[derive(Debug, Args)]
-#[group(id = "way-in", required = true, multiple = false, args = ["app", "password"])]
+#[command(group = ArgGroup::new("way-in").required(true).args(["app", "password"]))]
 pub struct AddArgs {
     /// A name for it here: a-z, 0-9 and -
     id: AccountId,
@@ -182,7 +182,7 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
         AccountCommand::Show { id, json } => show(&place, &id, json).await?,
         AccountCommand::Password { id, secret_file } => password(&place, &id, secret_file).await?,
         AccountCommand::Set(args) => set(&place, args).await?,
-        AccountCommand::Disconnect { id } => disconnect(&place, &id).await?,
+        AccountCommand::Disconnect { id } => crate::forget::forget(&place, &id).await?,
         AccountCommand::Remove { id, facts } => remove(&place, &id, facts).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -218,6 +218,9 @@ async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
         sends_as: args.sends_as,
     };
     account.check()?;
+    if let Some(app) = &app {
+        crate::lint::warn(None, Some((&account, app)));
+    }
     let (id, oauth, waits) = (account.id.clone(), account.app().is_some(), account.needs_person());
     if place.table().account(&id).await?.is_some() {
         bail!("there is an account {id} already");
@@ -335,7 +338,8 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         println!("There is no account yet: see `rebond account add --help`.");
         return Ok(());
     }
-    let mut table = terminal::table(&["account", "mailbox", "health", "last poll", "messages", "new facts"]);
+    let mut table =
+        terminal::table(&["account", "mailbox", "health", "last poll", "messages", "new facts", "grant ends"]);
     for item in accounts {
         let last = item.last_poll.unwrap_or_default();
         table.add_row([
@@ -345,6 +349,7 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
             terminal::time(last.at),
             last.messages.to_string(),
             last.recorded.to_string(),
+            item.refreshed.map(|renewed| grant_ends(renewed, false)).unwrap_or_default(),
         ]);
     }
     println!("{table}");
@@ -374,11 +379,24 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
         ("sends as", account.sends_as.join(", ")),
         ("next poll", terminal::time(item.next_due)),
         ("health", item.health.state.as_str().to_owned()),
+        ("grant ends", item.refreshed.map(|renewed| grant_ends(renewed, true)).unwrap_or_default()),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         println!("{name:>14}  {value}");
     }
     tell_advice(place, &item, &item.health).await
+}
+
+/// When a grant ends unless it is renewed; without `always`, only when that is near.
+fn grant_ends(renewed: i64, always: bool) -> String {
+    let now = jiff::Timestamp::now();
+    match Forecast::of_grant(renewed) {
+        Some(forecast) if always || forecast.days_left(now) < 30 => {
+            let (ends, days) = (forecast.ends.strftime("%Y-%m-%d"), forecast.days_left(now));
+            if always { format!("{ends} unless renewed ({days} days left)") } else { format!("{days} days left") }
+        }
+        _ => String::new(),
+    }
 }
 
 /// The advice that goes with a health, as the result page says it.
@@ -415,24 +433,6 @@ fn after(after: &AfterReading) -> String {
         AfterReading::Move(folder) => format!("moved to {folder}"),
         AfterReading::Delete => "deleted".into(),
     }
-}
-
-async fn disconnect(place: &Place, id: &AccountId) -> anyhow::Result<()> {
-    let item = find(place, id).await?;
-    match &item.account.authentication {
-        Authentication::Password { .. } => {
-            bail!("{id} is opened with a password: `rebond account password {id}` replaces it")
-        }
-        Authentication::OauthApp { app } => {
-            bail!("{id} is opened by app {app} itself: nobody is connected to it, and no grant is kept")
-        }
-        Authentication::OauthUser { .. } => {}
-    }
-    place.table().disconnect_account(id, item.generation, jiff::Timestamp::now()).await?;
-    place.vault().remove(&Name::Grant(id.clone())).await?;
-    println!("{id} is disconnected and our copy of the grant is deleted; settings, cursors and facts stay.");
-    println!("Entra has no way to revoke a grant: an administrator ends it under Users, Revoke sessions.");
-    Ok(())
 }
 
 async fn remove(place: &Place, id: &AccountId, facts: bool) -> anyhow::Result<()> {

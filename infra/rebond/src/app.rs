@@ -156,6 +156,7 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
     };
     let app = given.set(app);
     app.check()?;
+    crate::lint::warn(Some(&app), None);
     if place.table().app(&app.id).await?.is_some() {
         bail!("there is an app {} already: `rebond app secret {}` replaces its secret", app.id, app.id);
     }

@@ -8,11 +8,14 @@ use rebond::account::{AccountId, App};
 use rebond::advice::{self, Language};
 use rebond::connection::Answer;
 use rebond::oauth::{Invitation, Pending, authorization_url};
-use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, Claim, Sought};
+use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, By, Claim, Sought};
 use rebond::vault::signing_key;
 use std::io::{BufRead, Read};
 use std::process::ExitCode;
 use url::Url;
+
+/// Who acts, for log and audit.
+const BY: By<'static> = By { function: "rebond connect", run: "by-hand" };
 
 /// Which account, and which way.
 #[derive(Debug, Args)]
@@ -74,7 +77,7 @@ async fn by_device(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resu
         item.account.mailbox,
         code.life().as_secs() / 60
     );
-    let outcome = connector.by_device(item, app, &code, tokio::time::sleep).await;
+    let outcome = connector.by_device(item, app, &code, tokio::time::sleep, BY).await;
     tell(item, app, &outcome)
 }
 
@@ -96,7 +99,7 @@ async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resul
         bail!("this sign-in took too long: run the command again");
     }
     let answer = Answer::read(|name| first(&pasted, name));
-    let outcome = connector.by_code(id, item.generation, &answer, &pending).await;
+    let outcome = connector.by_code(id, item.generation, &answer, &pending, BY).await;
     connector.table.end_authorization(&pending.id(), &outcome).await?;
     tell(item, app, &outcome)
 }
@@ -143,7 +146,7 @@ fn tell(item: &AccountItem, app: &App, outcome: &AuthorizationOutcome) -> anyhow
 /// Prints the link for an administrator, and notes that the app's accounts wait for one.
 pub(crate) async fn ask_for_consent(place: &Place, app: &App) -> anyhow::Result<()> {
     println!("{}", consent_link(place, app).await?);
-    let waiting = place.connector()?.await_consent(app).await?;
+    let waiting = place.connector()?.await_consent(app, BY).await?;
     eprintln!("\nSend this link to an administrator of the directory. It is valid for 7 days.");
     for item in waiting {
         eprintln!("{} waits for it.", item.account.id);

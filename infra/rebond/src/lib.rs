@@ -4,18 +4,25 @@
 
 mod account;
 mod app;
+mod audit;
 pub mod connect;
 mod credential;
 mod demo;
 pub mod embedded;
+mod forget;
+pub mod kit;
+mod lint;
 pub mod machine;
 pub mod place;
 mod poll;
+mod quote;
+mod read;
 mod refresh;
 mod reports;
 mod secret_input;
 pub mod serve;
 mod terminal;
+mod token;
 
 use clap::{Parser, Subcommand};
 use rebond::account::AccountId;
@@ -28,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365
   rebond connect bounces           print the link that connects it
   rebond poll bounces              read it now
+  rebond kit bounces               print what an Exchange administrator must run for it
   rebond reports bounces           see what came back, and why
   rebond poll bounces --stack NAME the same for a stack on AWS
 
@@ -35,7 +43,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs so
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES, max_term_width = 110)]
+#[command(name = "rebond", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
     #[command(flatten)]
     at: place::Where,
@@ -70,6 +78,21 @@ enum Command {
         /// Which account
         account: AccountId,
     },
+    /// Show what is in an account's access token, beside what is wanted; never the token
+    Token(token::TokenArgs),
+    /// Delete our copy of an account's grant, and say what an administrator must do
+    Forget {
+        /// Which account
+        account: AccountId,
+    },
+    /// Show who connected an account, when its grant was renewed, what failed
+    Audit(audit::AuditArgs),
+    /// Say what is wrong with a registration before Entra does
+    Lint(lint::LintArgs),
+    /// Print the script that an Exchange administrator runs for an account
+    Kit(Box<kit::KitArgs>),
+    /// Say what messages in files mean
+    Read(read::ReadArgs),
     /// Show the facts of one account
     Reports(reports::ReportsArgs),
 }
@@ -85,6 +108,12 @@ pub async fn run() -> ExitCode {
         Command::Connect(args) => connect::run(&cli.at, &args).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
+        Command::Token(args) => token::run(&cli.at, &args).await,
+        Command::Forget { account } => forget::run(&cli.at, &account).await,
+        Command::Audit(args) => audit::run(&cli.at, &args).await,
+        Command::Lint(args) => lint::run(&cli.at, &args).await,
+        Command::Kit(args) => kit::run(&cli.at, *args).await,
+        Command::Read(args) => read::run(args),
         Command::Reports(args) => reports::run(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {
@@ -103,4 +132,34 @@ fn log_to_stderr() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use rebond::advice;
+
+    /// What stands between back quotes and begins with our name.
+    fn commands(text: &str) -> impl Iterator<Item = &str> {
+        text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("rebond "))
+    }
+
+    #[test]
+    fn every_command_that_an_advice_names_exists() {
+        let mut seen = 0;
+        for row in advice::all() {
+            for text in [row.means.en, row.means.fr, row.step.en, row.step.fr] {
+                for command in commands(text) {
+                    let typed =
+                        command.replace("{account}", "bounces").replace("APP", "m365").replace("ID", "example.com");
+                    let words = typed.split(' ').chain(typed.contains("app add").then_some("--client-id=x"));
+                    let parsed = Cli::try_parse_from(words);
+                    assert!(parsed.is_ok(), "{}: {command}: {}", row.id, parsed.unwrap_err());
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 40, "{seen}");
+    }
 }

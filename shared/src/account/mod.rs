@@ -1,11 +1,14 @@
 //! Apps and accounts: what the operator named, checked at the edge so that nothing below re-checks it.
 
 mod app;
+mod forecast;
 mod health;
 mod id;
+pub mod lint;
 mod settings;
 
 pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
+pub use forecast::{Ending, Forecast};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, InvalidId};
 pub use settings::{Account, AfterReading, Authentication, Encryption, Invalid, Protocol, Purpose, Server, Since};

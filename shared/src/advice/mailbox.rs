@@ -10,6 +10,16 @@ const fn w(en: &'static str, fr: &'static str) -> Words {
     Words { en, fr }
 }
 
+/// Why Exchange accepts a token and opens no mailbox: it does not say, but who signed in narrows it down. `signed_in` is
+/// the name of the person in the token, none for an app's own token.
+pub fn of_unopened_mailbox(signed_in: Option<&str>, mailbox: &str) -> &'static str {
+    match signed_in {
+        None => "not-connected-app",
+        Some(name) if name.is_empty() || name.eq_ignore_ascii_case(mailbox) => "not-connected",
+        Some(_) => "not-connected-other-user",
+    }
+}
+
 pub(super) const ROWS: &[Advice] = &[
     row(
         "server-unreachable",
@@ -98,10 +108,19 @@ pub(super) const ROWS: &[Advice] = &[
     row(
         "login-refused",
         Who::Administrator,
-        w("The server refused the sign-in.", "Le serveur a refusé la connexion."),
+        w("The mail server refused the token.", "Le serveur de messagerie a refusé le jeton."),
         w(
-            "For a password: check user and password. For OAuth: whoever consented must have full access to this mailbox, and IMAP must be enabled for it (Set-CASMailbox -ImapEnabled $true).",
-            "Pour un mot de passe : vérifiez l’utilisateur et le mot de passe. Pour OAuth : la personne qui a consenti doit avoir un accès complet à la boîte, et IMAP doit y être activé (Set-CASMailbox -ImapEnabled $true).",
+            "`rebond token {account}` shows what is in it and what should be; then check that IMAP is enabled for the mailbox (Get-CASMailbox, ImapEnabled).",
+            "`rebond token {account}` montre ce qu’il contient et ce qu’il devrait contenir ; vérifiez ensuite qu’IMAP est activé pour la boîte (Get-CASMailbox, ImapEnabled).",
+        ),
+    ),
+    row(
+        "password-refused",
+        Who::Operator,
+        w("The server refused user name or password.", "Le serveur a refusé le nom d’utilisateur ou le mot de passe."),
+        w(
+            "Check the user in `rebond account show {account}` and store the password again with `rebond account password {account}`; it is tried four times a day, so that nothing locks the account out.",
+            "Vérifiez l’utilisateur dans `rebond account show {account}` et enregistrez à nouveau le mot de passe avec `rebond account password {account}` ; il est essayé quatre fois par jour, pour ne pas verrouiller le compte.",
         ),
     ),
     row(
@@ -112,8 +131,53 @@ pub(super) const ROWS: &[Advice] = &[
             "Exchange a accepté le jeton, puis n’a pas ouvert la boîte (« authenticated but not connected »).",
         ),
         w(
-            "Check that the mailbox is the one meant, that whoever consented has full access to it, that it has a licence, and that IMAP is enabled for it.",
-            "Vérifiez que la boîte est la bonne, que la personne qui a consenti y a un accès complet, qu’elle a une licence et qu’IMAP y est activé.",
+            "Check in this order: does the mailbox exist under this very address, is IMAP enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
+            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, IMAP y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` imprime les commandes.",
+        ),
+    ),
+    row(
+        "not-connected-other-user",
+        Who::Administrator,
+        w(
+            "Exchange did not open the mailbox: whoever signed in is somebody else than the mailbox, and has no full access to it.",
+            "Exchange n’a pas ouvert la boîte : la personne connectée n’est pas la boîte elle-même, et n’y a pas d’accès complet.",
+        ),
+        w(
+            "Sign in as the mailbox itself, or have an administrator give this person full access (Add-MailboxPermission -AccessRights FullAccess); `rebond kit {account}` prints the commands.",
+            "Connectez-vous comme la boîte elle-même, ou faites donner à cette personne un accès complet par un administrateur (Add-MailboxPermission -AccessRights FullAccess) ; `rebond kit {account}` imprime les commandes.",
+        ),
+    ),
+    row(
+        "not-connected-app",
+        Who::Administrator,
+        w(
+            "Exchange knows the app's token, and the app has no access to this mailbox.",
+            "Exchange reconnaît le jeton de l’application, et l’application n’a pas accès à cette boîte.",
+        ),
+        w(
+            "Run the script that `rebond kit {account}` prints: New-ServicePrincipal with the object ID of the enterprise application (the registration's own object ID is the usual mistake), then Add-MailboxPermission.",
+            "Exécutez le script qu’imprime `rebond kit {account}` : New-ServicePrincipal avec l’ID d’objet de l’application d’entreprise (celui de l’inscription est l’erreur habituelle), puis Add-MailboxPermission.",
+        ),
+    ),
+    row(
+        "protocol-disabled",
+        Who::Administrator,
+        w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
+        w(
+            "Enable it: Set-CASMailbox -ImapEnabled $true; `rebond kit {account}` prints the command.",
+            "Activez-le : Set-CASMailbox -ImapEnabled $true ; `rebond kit {account}` imprime la commande.",
+        ),
+    ),
+    row(
+        "no-licence",
+        Who::Administrator,
+        w(
+            "The mailbox has no Exchange Online licence, or is no mailbox of Exchange Online.",
+            "La boîte n’a pas de licence Exchange Online, ou n’est pas une boîte d’Exchange Online.",
+        ),
+        w(
+            "Give it an Exchange Online plan; a shared mailbox below 50 GB needs none.",
+            "Attribuez-lui une offre Exchange Online ; une boîte partagée de moins de 50 Go n’en demande pas.",
         ),
     ),
     row(
@@ -121,8 +185,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Operator,
         w("Exchange Online takes no passwords any more.", "Exchange Online n’accepte plus de mots de passe."),
         w(
-            "Register an app and connect the account by OAuth (`rebond app add`, `rebond connect {account}`).",
-            "Inscrivez une application et connectez le compte par OAuth (`rebond app add`, `rebond connect {account}`).",
+            "Register an app and connect the account by OAuth: `rebond app add APP --tenant ID`, then add the account with --app.",
+            "Inscrivez une application et connectez le compte par OAuth : `rebond app add APP --tenant ID`, puis ajoutez le compte avec --app.",
         ),
     ),
     row(
@@ -135,6 +199,30 @@ pub(super) const ROWS: &[Advice] = &[
         w(
             "Store it with `rebond account password {account}`.",
             "Enregistrez-le avec `rebond account password {account}`.",
+        ),
+    ),
+    row(
+        "settings-unusable",
+        Who::Operator,
+        w(
+            "The account's settings cannot work: a credential would travel in clear, or holds a character that cannot be sent.",
+            "Les réglages du compte ne peuvent pas fonctionner : un secret circulerait en clair, ou contient un caractère impossible à envoyer.",
+        ),
+        w(
+            "Look at `rebond account show {account}`; use encryption tls, and names and folders without control characters.",
+            "Consultez `rebond account show {account}` ; utilisez le chiffrement tls, et des noms et dossiers sans caractères de contrôle.",
+        ),
+    ),
+    row(
+        "mechanism-missing",
+        Who::Administrator,
+        w(
+            "The server offers no way to sign in that fits this account.",
+            "Le serveur ne propose aucune manière de se connecter qui convienne à ce compte.",
+        ),
+        w(
+            "Check that the host is the right one: Exchange Online offers XOAUTH2; a server of your own wants a password account or OAuth enabled.",
+            "Vérifiez que l’hôte est le bon : Exchange Online propose XOAUTH2 ; un serveur à vous demande un compte à mot de passe ou l’activation d’OAuth.",
         ),
     ),
     row(

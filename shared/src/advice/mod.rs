@@ -5,6 +5,9 @@
 
 mod mailbox;
 mod oauth;
+mod registration;
+
+pub use mailbox::of_unopened_mailbox;
 
 use crate::oauth::Refusal;
 
@@ -120,9 +123,14 @@ impl Advice {
     }
 }
 
+/// The rows that a refusal of the identity provider may end in.
+fn of_provider() -> impl Iterator<Item = &'static Advice> {
+    oauth::ROWS.iter().chain(registration::ROWS)
+}
+
 /// Every row.
 pub fn all() -> impl Iterator<Item = &'static Advice> {
-    oauth::ROWS.iter().chain(mailbox::ROWS)
+    of_provider().chain(mailbox::ROWS)
 }
 
 /// A row by its id.
@@ -130,10 +138,11 @@ pub fn by_id(id: &str) -> Option<&'static Advice> {
     all().find(|advice| advice.id == id)
 }
 
-/// The row for a refusal: by Entra's number, or else by the OAuth error.
+/// The row for a refusal: by Entra's number, or else by suberror and error.
 pub fn for_refusal(refusal: &Refusal) -> &'static Advice {
-    let by_number = refusal.aadsts().and_then(|number| oauth::ROWS.iter().find(|row| row.aadsts.contains(&number)));
-    by_number.or_else(|| by_id(oauth::id_of_error(&refusal.error))).unwrap_or(&oauth::UNKNOWN)
+    let by_number = refusal.aadsts().and_then(|number| of_provider().find(|row| row.aadsts.contains(&number)));
+    let by_word = || by_id(oauth::id_of_error(&refusal.error, refusal.suberror.as_deref()));
+    by_number.or_else(by_word).unwrap_or(&oauth::UNKNOWN)
 }
 
 #[cfg(test)]
@@ -167,6 +176,76 @@ mod tests {
         assert_eq!(for_refusal(&refusal("invalid_client", &[7000215])).id, "client-secret-wrong");
         assert_eq!(for_refusal(&refusal("invalid_grant", &[1])).id, "grant-refused");
         assert_eq!(for_refusal(&refusal("nonsense", &[])).id, "provider-unknown");
+    }
+
+    #[test]
+    fn every_number_of_the_reference_has_its_row() {
+        // Microsoft, "Microsoft Entra authentication and authorization error codes", and who acts on each.
+        use Who::{Administrator, AppOwner, Nobody, Operator, Person};
+        for (who, numbers) in [
+            (Person, &[50020, 50034, 50055, 50058, 50072, 50074, 50076, 50078, 50079, 50126][..]),
+            (Person, &[50132, 50133, 50173, 54005, 65004, 70000, 70008, 700082, 70016, 70018, 70019]),
+            (Administrator, &[50053, 50057, 50097, 50105, 53000, 53001, 53002, 53003, 530035, 65001, 650052]),
+            (Administrator, &[70043, 90094, 90095]),
+            (AppOwner, &[50011, 50194, 65005, 65006, 650056, 650057, 650053, 70001, 700016, 7000112, 700084]),
+            (AppOwner, &[700025, 700027, 70021, 700211, 700212, 700213, 7002137, 7002138, 7000215, 7000218]),
+            (AppOwner, &[7000222, 90002, 9001023, 9002332, 900382, 900432, 90038]),
+            (Operator, &[50147, 501481, 50196, 900144, 9002313, 70011, 28000, 700022]),
+            (Nobody, &[90006, 90024, 90033, 50033, 50087, 90055]),
+        ] {
+            for number in numbers {
+                let row = all().find(|row| row.aadsts.contains(number));
+                assert_eq!(row.map(|row| row.who), Some(who), "AADSTS{number}: {row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_error_of_oauth_has_its_row() {
+        let check = |error: &str, suberror: Option<&str>, id: &str| {
+            let refusal = Refusal { error: error.into(), suberror: suberror.map(str::to_owned), ..Refusal::default() };
+            assert_eq!(for_refusal(&refusal).id, id, "{error} {suberror:?}");
+        };
+        // RFC 6749 §4.1.2.1 and §5.2.
+        check("invalid_request", None, "request-refused");
+        check("invalid_client", None, "client-unproven");
+        check("invalid_grant", None, "grant-refused");
+        check("unauthorized_client", None, "app-may-not");
+        check("unsupported_grant_type", None, "request-refused");
+        check("unsupported_response_type", None, "request-refused");
+        check("invalid_scope", None, "scope-refused");
+        check("access_denied", None, "declined");
+        check("server_error", None, "provider-busy");
+        check("temporarily_unavailable", None, "provider-busy");
+        // RFC 8628 §3.5, and what Entra says in its place.
+        check("authorization_pending", None, "device-code-waiting");
+        check("slow_down", None, "device-code-waiting");
+        check("expired_token", None, "device-code-ended");
+        check("authorization_declined", None, "declined");
+        check("bad_verification_code", None, "device-code-ended");
+        // RFC 8707 §2, OpenID Connect Core §3.1.2.6, the administrator's consent.
+        check("invalid_target", None, "permission-list");
+        check("login_required", None, "sign-in-again");
+        check("consent_required", None, "consent-missing");
+        check("permission_denied", None, "admin-consent-required");
+        // Entra's finer words.
+        check("invalid_grant", Some("consent_required"), "consent-missing");
+        check("interaction_required", Some("message_only"), "policy-blocks");
+        check("invalid_grant", Some("user_password_expired"), "password-expired");
+        check("invalid_grant", Some("bad_token"), "grant-refused");
+    }
+
+    #[test]
+    fn who_signed_in_narrows_down_why_a_mailbox_did_not_open() {
+        let of = |who| of_unopened_mailbox(who, "bounces@example.com");
+        assert_eq!(of(None), "not-connected-app");
+        assert_eq!(of(Some("Bounces@Example.com")), "not-connected");
+        assert_eq!(of(Some("")), "not-connected");
+        assert_eq!(of(Some("alex@example.com")), "not-connected-other-user");
+        for id in ["not-connected-app", "not-connected", "not-connected-other-user", "protocol-disabled", "no-licence"]
+        {
+            assert!(by_id(id).is_some(), "{id}");
+        }
     }
 
     #[test]

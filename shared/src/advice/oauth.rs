@@ -1,5 +1,5 @@
-//! Refusals of the identity provider. Numbers and meanings: Microsoft, "Microsoft Entra authentication and
-//! authorization error codes"; errors: RFC 6749 §4.1.2.1 and §5.2.
+//! Refusals of the identity provider that concern who signs in, what they consented to, and our way of asking. Numbers and
+//! meanings: Microsoft, "Microsoft Entra authentication and authorization error codes".
 
 use super::{Advice, Who, Words};
 
@@ -11,16 +11,34 @@ const fn w(en: &'static str, fr: &'static str) -> Words {
     Words { en, fr }
 }
 
-/// The row that names an OAuth error when no number says more.
-pub(super) fn id_of_error(error: &str) -> &'static str {
+/// The row that names a refusal when no number says more: by `suberror`, or else by `error` (RFC 6749 §4.1.2.1 and §5.2,
+/// RFC 8628 §3.5, RFC 8707 §2, OpenID Connect Core §3.1.2.6; suberrors: Microsoft, "Handle errors and exceptions in MSAL").
+pub(super) fn id_of_error(error: &str, suberror: Option<&str>) -> &'static str {
+    match suberror {
+        Some("consent_required") => return "consent-missing",
+        Some("message_only" | "additional_action" | "protection_policy_required") => return "policy-blocks",
+        Some("device_authentication_failed") => return "device-policy",
+        Some("user_password_expired") => return "password-expired",
+        _ => {}
+    }
     match error {
         "invalid_grant" => "grant-refused",
-        "interaction_required" | "login_required" => "sign-in-again",
+        "interaction_required" | "login_required" | "account_selection_required" => "sign-in-again",
         "consent_required" => "consent-missing",
-        "access_denied" => "declined",
-        "invalid_client" | "unauthorized_client" => "client-refused",
-        "invalid_scope" | "invalid_resource" => "scope-refused",
-        "invalid_request" | "unsupported_grant_type" | "unsupported_response_type" => "request-refused",
+        "access_denied" | "authorization_declined" => "declined",
+        "permission_denied" => "admin-consent-required",
+        "invalid_client" => "client-unproven",
+        "unauthorized_client" => "app-may-not",
+        "invalid_scope" | "insufficient_scope" => "scope-refused",
+        "invalid_resource" | "invalid_target" => "permission-list",
+        "authorization_pending" | "slow_down" => "device-code-waiting",
+        "expired_token" | "code_expired" | "bad_verification_code" => "device-code-ended",
+        "invalid_request"
+        | "unsupported_grant_type"
+        | "unsupported_response_type"
+        | "invalid_request_uri"
+        | "invalid_request_object"
+        | "request_not_supported" => "request-refused",
         "temporarily_unavailable" | "server_error" => "provider-busy",
         _ => "provider-unknown",
     }
@@ -45,7 +63,7 @@ pub(super) const ROWS: &[Advice] = &[
     row(
         "redirect-uri-mismatch",
         Who::AppOwner,
-        &[50011],
+        &[50011, 500112],
         w(
             "The registration does not list our redirect URI.",
             "L’inscription ne contient pas notre URI de redirection.",
@@ -64,8 +82,8 @@ pub(super) const ROWS: &[Advice] = &[
             "La personne connectée appartient à une autre organisation que l’application.",
         ),
         w(
-            "Sign in with an account of the mailbox's own organisation, or register the app for several organisations.",
-            "Connectez-vous avec un compte de l’organisation de la boîte, ou inscrivez l’application pour plusieurs organisations.",
+            "Sign in with an account of the mailbox's own organisation; or have that account invited as a guest, or the app registered for several organisations.",
+            "Connectez-vous avec un compte de l’organisation de la boîte ; ou faites inviter ce compte, ou inscrire l’application pour plusieurs organisations.",
         ),
     ),
     row(
@@ -74,8 +92,8 @@ pub(super) const ROWS: &[Advice] = &[
         &[50034],
         w("The directory knows no such account.", "L’annuaire ne connaît pas ce compte."),
         w(
-            "Check the sign-in name: an alias of the mailbox is not always one.",
-            "Vérifiez le nom de connexion : un alias de la boîte n’en est pas toujours un.",
+            "Check the sign-in name and the tenant: an alias of the mailbox is not always a sign-in name.",
+            "Vérifiez le nom de connexion et le locataire : un alias de la boîte n’est pas toujours un nom de connexion.",
         ),
     ),
     row(
@@ -87,16 +105,32 @@ pub(super) const ROWS: &[Advice] = &[
             "Le compte est verrouillé, ou la connexion vient d’une adresse jugée malveillante.",
         ),
         w(
-            "Wait, or unlock it in the Entra admin centre.",
-            "Attendez, ou déverrouillez-le dans le centre d’administration Entra.",
+            "Wait, or unlock it in the Entra admin centre; an address that many share, as a cloud's, may be rated for what others did.",
+            "Attendez, ou déverrouillez-le dans le centre d’administration Entra ; une adresse partagée, comme celle d’un cloud, peut être jugée sur les actes d’autrui.",
         ),
     ),
     row(
         "password-expired",
         Who::Person,
-        &[50055, 50126],
-        w("The password is wrong or has expired.", "Le mot de passe est faux ou a expiré."),
-        w("Change it, then connect again.", "Changez-le, puis reconnectez-vous."),
+        &[50055],
+        w("The password has expired.", "Le mot de passe a expiré."),
+        w(
+            "Change it, then run `rebond connect {account}` and sign in once more.",
+            "Changez-le, puis lancez `rebond connect {account}` et reconnectez-vous une fois.",
+        ),
+    ),
+    row(
+        "password-wrong",
+        Who::Person,
+        &[50126],
+        w(
+            "User name and password do not belong together.",
+            "Le nom d’utilisateur et le mot de passe ne vont pas ensemble.",
+        ),
+        w(
+            "Sign in on the organisation's own page; whose sign-in page is elsewhere (a federated account) has no password here.",
+            "Connectez-vous sur la page de l’organisation ; un compte fédéré, dont la page de connexion est ailleurs, n’a pas de mot de passe ici.",
+        ),
     ),
     row(
         "account-disabled",
@@ -107,17 +141,43 @@ pub(super) const ROWS: &[Advice] = &[
             "Le compte est désactivé ; celui d’une boîte partagée l’est par conception.",
         ),
         w(
-            "Sign in as a person who has full access to the shared mailbox, not as the mailbox.",
-            "Connectez-vous comme une personne ayant un accès complet à la boîte partagée, et non comme la boîte.",
+            "Sign in as a person who has full access to the shared mailbox, or let the app read the mailbox itself, with nobody signing in (`rebond kit {account}`).",
+            "Connectez-vous comme une personne ayant un accès complet à la boîte partagée, ou laissez l’application lire la boîte elle-même, sans que personne se connecte (`rebond kit {account}`).",
         ),
     ),
     row(
         "sign-in-again",
         Who::Person,
-        &[50058, 50072, 50074, 50076, 50078, 50079, 50132, 50133, 50173],
+        &[50058],
         w(
-            "The organisation wants a fresh sign-in (a second factor, a changed password, a revoked session).",
-            "L’organisation demande une nouvelle connexion (second facteur, mot de passe changé, session révoquée).",
+            "The identity provider wants the person to sign in again.",
+            "Le fournisseur d’identité demande une nouvelle connexion.",
+        ),
+        w(
+            "Run `rebond connect {account}` and sign in once more.",
+            "Lancez `rebond connect {account}` et reconnectez-vous une fois.",
+        ),
+    ),
+    row(
+        "second-factor",
+        Who::Person,
+        &[50072, 50074, 50076, 50078, 50079],
+        w(
+            "The organisation wants a second factor, or wants one to be registered.",
+            "L’organisation demande un second facteur, ou l’inscription d’un second facteur.",
+        ),
+        w(
+            "Run `rebond connect {account}` and sign in once with it; for a mailbox that nobody watches, let the app read the mailbox itself, with nobody signing in (`rebond kit {account}`).",
+            "Lancez `rebond connect {account}` et connectez-vous une fois avec lui ; pour une boîte que personne ne surveille, laissez l’application lire la boîte elle-même, sans que personne se connecte (`rebond kit {account}`).",
+        ),
+    ),
+    row(
+        "session-ended",
+        Who::Person,
+        &[50132, 50133, 50173],
+        w(
+            "The session was ended: a password was changed, or an administrator revoked it.",
+            "La session a pris fin : un mot de passe a changé, ou un administrateur l’a révoquée.",
         ),
         w(
             "Run `rebond connect {account}` and sign in once more.",
@@ -129,12 +189,12 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Administrator,
         &[50097, 53000, 53001, 53002],
         w(
-            "A policy asks for a managed device, which a server is not.",
-            "Une règle exige un appareil géré, ce qu’un serveur n’est pas.",
+            "A policy asks for a managed device or an approved app, which a server is not.",
+            "Une règle exige un appareil géré ou une application approuvée, ce qu’un serveur n’est pas.",
         ),
         w(
-            "Exclude this account from that Conditional Access policy.",
-            "Excluez ce compte de cette règle d’accès conditionnel.",
+            "Exclude this account from that Conditional Access policy, or let the app read the mailbox itself, with nobody signing in (`rebond kit {account}`).",
+            "Excluez ce compte de cette règle d’accès conditionnel, ou laissez l’application lire la boîte elle-même, sans que personne se connecte (`rebond kit {account}`).",
         ),
     ),
     row(
@@ -151,49 +211,59 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
-        "our-request",
-        Who::Operator,
-        &[50147, 501481, 50196, 900144, 9002313, 54005],
-        w(
-            "The sign-in was answered twice, or from a stale tab, or our request was malformed.",
-            "La connexion a reçu deux réponses, ou vient d’un ancien onglet, ou notre requête était mal formée.",
-        ),
-        w(
-            "Open the link once more; if it happens again, report it with the trace ID.",
-            "Rouvrez le lien ; si cela se répète, signalez-le avec l’identifiant de trace.",
-        ),
-    ),
-    row(
-        "single-tenant",
-        Who::AppOwner,
-        &[50194, 9002332],
-        w(
-            "The app is registered for other accounts than the endpoint we were told to use.",
-            "L’application est inscrite pour d’autres comptes que le point d’accès indiqué.",
-        ),
-        w(
-            "Give the app's own directory (tenant) ID in `rebond app add --tenant`, or change the supported account types.",
-            "Donnez l’identifiant de l’annuaire (locataire) de l’application à `rebond app add --tenant`, ou changez les types de comptes pris en charge.",
-        ),
-    ),
-    row(
         "conditional-access",
         Who::Administrator,
-        &[53003, 530035],
+        &[53003],
+        w("Conditional Access blocked the sign-in.", "L’accès conditionnel a bloqué la connexion."),
         w(
-            "Conditional Access or security defaults blocked the sign-in.",
-            "L’accès conditionnel ou les paramètres de sécurité par défaut ont bloqué la connexion.",
+            "Find the attempt in the sign-in log by its correlation ID, and in the policy named there exclude this account or allow the address we come from; or let the app read the mailbox itself, with nobody signing in (`rebond kit {account}`).",
+            "Retrouvez la tentative dans le journal des connexions par son identifiant de corrélation et, dans la règle indiquée, excluez ce compte ou autorisez notre adresse ; ou laissez l’application lire la boîte elle-même, sans que personne se connecte (`rebond kit {account}`).",
+        ),
+    ),
+    row(
+        "security-defaults",
+        Who::Administrator,
+        &[530035],
+        w("Security defaults blocked the sign-in.", "Les paramètres de sécurité par défaut ont bloqué la connexion."),
+        w(
+            "Sign in on the browser page with a second factor; security defaults allow no older way.",
+            "Connectez-vous sur la page du navigateur avec un second facteur ; les paramètres par défaut n’admettent aucune manière plus ancienne.",
+        ),
+    ),
+    row(
+        "policy-blocks",
+        Who::Administrator,
+        &[],
+        w(
+            "A policy of the organisation forbids this, and signing in again would not help.",
+            "Une règle de l’organisation l’interdit, et se reconnecter n’y changerait rien.",
         ),
         w(
-            "Find the attempt in the sign-in log by its correlation ID and exclude this account from the policy named there.",
-            "Retrouvez la tentative dans le journal des connexions par son identifiant de corrélation et excluez ce compte de la règle indiquée.",
+            "Find the attempt in the sign-in log by its correlation ID: it names the policy.",
+            "Retrouvez la tentative dans le journal des connexions par son identifiant de corrélation : il nomme la règle.",
+        ),
+    ),
+    row(
+        "sign-in-frequency",
+        Who::Administrator,
+        &[70043],
+        w(
+            "A sign-in frequency policy ended the grant, and will again.",
+            "Une règle de fréquence de connexion a mis fin à l’accord, et le refera.",
+        ),
+        w(
+            "Exclude this account from the policy and run `rebond connect {account}`, or let the app read the mailbox itself, with nobody signing in (`rebond kit {account}`).",
+            "Excluez ce compte de la règle et lancez `rebond connect {account}`, ou laissez l’application lire la boîte elle-même, sans que personne se connecte (`rebond kit {account}`).",
         ),
     ),
     row(
         "consent-missing",
         Who::Administrator,
         &[65001],
-        w("Nobody has consented to the permission yet.", "Personne n’a encore consenti à l’autorisation."),
+        w(
+            "Nobody has consented to the permission yet, or consent was withdrawn.",
+            "Personne n’a encore consenti à l’autorisation, ou le consentement a été retiré.",
+        ),
         w(
             "Run `rebond connect {account}` and accept, or let an administrator grant it under API permissions.",
             "Lancez `rebond connect {account}` et acceptez, ou laissez un administrateur l’accorder sous Autorisations API.",
@@ -205,8 +275,8 @@ pub(super) const ROWS: &[Advice] = &[
         &[65004],
         w("The permission was declined.", "L’autorisation a été refusée."),
         w(
-            "Open the link again and accept; nothing was connected and nothing was kept.",
-            "Rouvrez le lien et acceptez ; rien n’a été connecté ni conservé.",
+            "Open the link again and accept, or ask an administrator to consent; nothing was connected and nothing was kept.",
+            "Rouvrez le lien et acceptez, ou demandez à un administrateur de consentir ; rien n’a été connecté ni conservé.",
         ),
     ),
     row(
@@ -220,42 +290,6 @@ pub(super) const ROWS: &[Advice] = &[
         w(
             "An administrator grants it under Enterprise applications, Permissions; then open the link again.",
             "Un administrateur l’accorde sous Applications d’entreprise, Autorisations ; rouvrez ensuite le lien.",
-        ),
-    ),
-    row(
-        "permission-list",
-        Who::AppOwner,
-        &[65005, 65006, 650056, 650057],
-        w(
-            "The registration lacks the permission we ask for.",
-            "Il manque à l’inscription l’autorisation que nous demandons.",
-        ),
-        w(
-            "Under API permissions add Office 365 Exchange Online (or Microsoft Graph), delegated, IMAP.AccessAsUser.All.",
-            "Sous Autorisations API, ajoutez Office 365 Exchange Online (ou Microsoft Graph), déléguée, IMAP.AccessAsUser.All.",
-        ),
-    ),
-    row(
-        "no-exchange",
-        Who::Administrator,
-        &[650052],
-        w("The organisation has no Exchange Online.", "L’organisation n’a pas Exchange Online."),
-        w(
-            "Give the mailbox an Exchange Online plan, or name the right tenant.",
-            "Attribuez à la boîte une offre Exchange Online, ou indiquez le bon locataire.",
-        ),
-    ),
-    row(
-        "scope-refused",
-        Who::AppOwner,
-        &[650053, 70011, 28000, 700022],
-        w(
-            "A permission we asked for does not exist on that resource.",
-            "Une autorisation demandée n’existe pas sur cette ressource.",
-        ),
-        w(
-            "Check the app's cloud; the permission is called IMAP.AccessAsUser.All (not IMAP.AccessUser.All).",
-            "Vérifiez le cloud de l’application ; l’autorisation s’appelle IMAP.AccessAsUser.All (et non IMAP.AccessUser.All).",
         ),
     ),
     row(
@@ -277,8 +311,8 @@ pub(super) const ROWS: &[Advice] = &[
             "L’accord a expiré : il n’a pas servi pendant toute sa durée d’inactivité (90 jours chez Entra).",
         ),
         w(
-            "Run `rebond connect {account}` and sign in once more; keep the account enabled so that it is renewed.",
-            "Lancez `rebond connect {account}` et reconnectez-vous une fois ; laissez le compte activé pour qu’il soit renouvelé.",
+            "Run `rebond connect {account}` and sign in once more, and keep the schedule of token-refresh running: it renews the grant in time.",
+            "Lancez `rebond connect {account}` et reconnectez-vous une fois, et laissez tourner la planification de token-refresh : elle renouvelle l’accord à temps.",
         ),
     ),
     row(
@@ -290,110 +324,71 @@ pub(super) const ROWS: &[Advice] = &[
             "L’URI de redirection est inscrite comme application monopage : ses accords durent 24 heures.",
         ),
         w(
-            "Move {redirect_uri} to the platform Web, then connect again.",
-            "Déplacez {redirect_uri} vers la plateforme Web, puis reconnectez-vous.",
+            "Move {redirect_uri} to the platform Web, then run `rebond connect {account}`.",
+            "Déplacez {redirect_uri} vers la plateforme Web, puis lancez `rebond connect {account}`.",
         ),
     ),
     row(
-        "sign-in-frequency",
-        Who::Administrator,
-        &[70043],
+        "device-code-waiting",
+        Who::Person,
+        &[70016],
+        w("The code was not entered yet.", "Le code n’a pas encore été saisi."),
         w(
-            "A sign-in frequency policy ended the grant, and will again.",
-            "Une règle de fréquence de connexion a mis fin à l’accord, et le refera.",
-        ),
-        w(
-            "Exclude this account from the policy, then connect again.",
-            "Excluez ce compte de la règle, puis reconnectez-vous.",
+            "Enter it on the page that was named, and sign in there.",
+            "Saisissez-le sur la page indiquée et connectez-vous là-bas.",
         ),
     ),
     row(
-        "client-refused",
-        Who::AppOwner,
-        &[70001, 700016, 7000112],
+        "device-code-ended",
+        Who::Person,
+        &[70018, 70019, 70020],
+        w("The code is wrong, or its time is over.", "Le code est faux, ou son délai est passé."),
         w(
-            "The directory does not know this app, or it is disabled there.",
-            "L’annuaire ne connaît pas cette application, ou elle y est désactivée.",
-        ),
-        w(
-            "Compare the Application (client) ID, the tenant and the cloud with the registration's Overview.",
-            "Comparez l’ID d’application (client), le locataire et le cloud avec la vue d’ensemble de l’inscription.",
+            "Run `rebond connect {account}` for a new one.",
+            "Lancez `rebond connect {account}` pour en obtenir un nouveau.",
         ),
     ),
     row(
-        "public-client",
-        Who::AppOwner,
-        &[700025],
+        "code-used",
+        Who::Person,
+        &[54005],
+        w("This sign-in was answered twice.", "Cette connexion a reçu deux réponses."),
         w(
-            "The redirect URI is registered for a public client, which has no secret.",
-            "L’URI de redirection est inscrite pour un client public, qui n’a pas de secret.",
-        ),
-        w("Register {redirect_uri} under the platform Web.", "Inscrivez {redirect_uri} sous la plateforme Web."),
-    ),
-    row(
-        "client-secret-wrong",
-        Who::AppOwner,
-        &[7000215],
-        w(
-            "The client secret is wrong; most often the secret's ID was pasted in place of its value.",
-            "Le secret client est faux ; le plus souvent, l’ID du secret a été collé à la place de sa valeur.",
-        ),
-        w(
-            "Under Certificates & secrets make a new one and copy the column Value, then `rebond app secret`.",
-            "Sous Certificats et secrets, créez-en un et copiez la colonne Valeur, puis `rebond app secret`.",
+            "If the account is not connected already (`rebond account show {account}`), open the link once more.",
+            "Si le compte n’est pas déjà connecté (`rebond account show {account}`), rouvrez le lien.",
         ),
     ),
     row(
-        "client-secret-missing",
-        Who::AppOwner,
-        &[7000218],
+        "stale-sign-in",
+        Who::Operator,
+        &[50147, 50148, 501481],
         w(
-            "The app must prove itself, and no secret was sent.",
-            "L’application doit s’authentifier, et aucun secret n’a été envoyé.",
+            "The answer belongs to another sign-in than the one that was begun, as a stale tab gives.",
+            "La réponse appartient à une autre connexion que celle commencée, comme en donne un ancien onglet.",
         ),
-        w("Store one with `rebond app secret`.", "Enregistrez-en un avec `rebond app secret`."),
-    ),
-    row(
-        "client-secret-expired",
-        Who::AppOwner,
-        &[7000222],
-        w("The client secret has expired.", "Le secret client a expiré."),
         w(
-            "Make a new one under Certificates & secrets, then `rebond app secret`.",
-            "Créez-en un sous Certificats et secrets, puis `rebond app secret`.",
+            "Close the other tabs and open the link once more; if it happens again, report it with the trace ID.",
+            "Fermez les autres onglets et rouvrez le lien ; si cela se répète, signalez-le avec l’identifiant de trace.",
         ),
     ),
     row(
-        "client-assertion",
-        Who::AppOwner,
-        &[700027, 70021, 700211, 700212, 700213, 7002137, 7002138],
+        "asked-too-often",
+        Who::Operator,
+        &[50196],
+        w("We asked for the same token over and over.", "Nous avons demandé le même jeton sans relâche."),
         w(
-            "The assertion does not match the certificate or federated credential of the registration.",
-            "L’assertion ne correspond pas au certificat ou à l’identifiant fédéré de l’inscription.",
-        ),
-        w(
-            "Compare issuer, subject and audience letter by letter: case counts.",
-            "Comparez émetteur, sujet et audience lettre par lettre : la casse compte.",
+            "Stop this deployment's schedule and report it: a token is meant to be kept, not asked for again.",
+            "Arrêtez la planification de ce déploiement et signalez-le : un jeton est fait pour être gardé, pas redemandé.",
         ),
     ),
     row(
-        "tenant-not-found",
-        Who::AppOwner,
-        &[90002, 9001023, 900382, 900432, 90038],
-        w("There is no such tenant in this cloud.", "Ce locataire n’existe pas dans ce cloud."),
+        "our-request",
+        Who::Operator,
+        &[900144, 9002313],
+        w("Our request was malformed.", "Notre requête était mal formée."),
         w(
-            "Check the directory (tenant) ID and the cloud of the app.",
-            "Vérifiez l’identifiant de l’annuaire (locataire) et le cloud de l’application.",
-        ),
-    ),
-    row(
-        "provider-busy",
-        Who::Nobody,
-        &[90006, 90024, 90033, 50033, 50087, 90055],
-        w("The identity provider is busy or out of order.", "Le fournisseur d’identité est surchargé ou en panne."),
-        w(
-            "Nothing is lost; the next scheduled run tries again.",
-            "Rien n’est perdu ; la prochaine exécution planifiée réessaiera.",
+            "Report it with the trace ID; trying again does not help.",
+            "Signalez-le avec l’identifiant de trace ; réessayer ne sert à rien.",
         ),
     ),
     row(
@@ -407,6 +402,16 @@ pub(super) const ROWS: &[Advice] = &[
         w(
             "Compare the app's settings with the registration; report it with the trace ID if they agree.",
             "Comparez les réglages de l’application avec l’inscription ; s’ils concordent, signalez-le avec l’identifiant de trace.",
+        ),
+    ),
+    row(
+        "provider-busy",
+        Who::Nobody,
+        &[90006, 90024, 90033, 50033, 50087, 90055],
+        w("The identity provider is busy or out of order.", "Le fournisseur d’identité est surchargé ou en panne."),
+        w(
+            "Nothing is lost; the next scheduled run tries again.",
+            "Rien n’est perdu ; la prochaine exécution planifiée réessaiera.",
         ),
     ),
     row(
@@ -441,8 +446,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Une autre personne s’est connectée que celle qui avait connecté ce compte.",
         ),
         w(
-            "Sign in as that person; to hand the account over, run `rebond account disconnect {account}` first.",
-            "Connectez-vous comme cette personne ; pour céder le compte, lancez d’abord `rebond account disconnect {account}`.",
+            "Sign in as that person; to hand the account over, run `rebond forget {account}` first.",
+            "Connectez-vous comme cette personne ; pour céder le compte, lancez d’abord `rebond forget {account}`.",
         ),
     ),
     row(
@@ -456,6 +461,19 @@ pub(super) const ROWS: &[Advice] = &[
         w(
             "Open the link again and sign in with an account of the organisation the app was registered for.",
             "Rouvrez le lien et connectez-vous avec un compte de l’organisation pour laquelle l’application est inscrite.",
+        ),
+    ),
+    row(
+        "other-provider",
+        Who::Operator,
+        &[],
+        w(
+            "The answer names another identity provider than the one that was asked (RFC 9207, RFC 9700 §4.4): nothing of it was used.",
+            "La réponse désigne un autre fournisseur d’identité que celui interrogé (RFC 9207, RFC 9700 §4.4) : rien n’en a été utilisé.",
+        ),
+        w(
+            "Open the link again; if it happens again, somebody may be tampering with the sign-in.",
+            "Rouvrez le lien ; si cela se répète, quelqu’un altère peut-être la connexion.",
         ),
     ),
     row(

@@ -3,19 +3,19 @@
 use super::{Answer, Connector, Failed};
 use crate::account::{App, AppId, Health, HealthState};
 use crate::oauth::{IdTokenError, entra};
-use crate::table::{AccountItem, AuthorizationOutcome, TableError};
+use crate::table::{AccountItem, AuthorizationOutcome, By, TableError};
 
 impl Connector {
     /// What an administrator's answer means. That consent was given is the provider's word in the administrator's own
     /// browser; the proof is the token that the next poll gets.
-    pub async fn by_admin(&self, id: &AppId, answer: &Answer) -> AuthorizationOutcome {
-        match self.consent(id, answer).await {
+    pub async fn by_admin(&self, id: &AppId, answer: &Answer, by: By<'_>) -> AuthorizationOutcome {
+        match self.consent(id, answer, by).await {
             Ok(directory) => AuthorizationOutcome { connected: true, who: Some(directory), advice: None, said: None },
             Err(failed) => failed.outcome(),
         }
     }
 
-    async fn consent(&self, id: &AppId, answer: &Answer) -> Result<String, Failed> {
+    async fn consent(&self, id: &AppId, answer: &Answer, by: By<'_>) -> Result<String, Failed> {
         let app = self.grants.app(id).await?;
         // A refusal has been seen to carry `admin_consent=True` all the same.
         if let Some(refusal) = &answer.error {
@@ -26,30 +26,28 @@ impl Connector {
         if !entra::admits(&app.tenant, directory) {
             return Err(Failed::WhoSignedIn(IdTokenError::OtherTenant(directory)));
         }
-        self.wake(&app).await?;
+        self.wake(&app, by).await?;
         Ok(directory.to_string())
     }
 
     /// Whatever needs no person is tried at once; whatever does is ready to be connected.
-    async fn wake(&self, app: &App) -> Result<(), TableError> {
+    async fn wake(&self, app: &App, by: By<'_>) -> Result<(), TableError> {
         let now = (self.clock)();
         for item in self.accounts_of(app).await? {
             let waits_for_person = item.account.needs_person() && item.principal.is_none();
             let (health, due) = match waits_for_person {
-                true => {
-                    let state = HealthState::NotConnected;
-                    (Health { state, since: now, advice: None, said: None, failures: 0 }, None)
-                }
+                true => (Health::new(item.account.enabled, true, now), None),
                 false => (item.health.clone(), Some(now.as_second())),
             };
             self.table.set_health(&item.account.id, &health, due).await?;
+            self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
             tracing::info!(account = %item.account.id, app = %app.id, "consent was given");
         }
         Ok(())
     }
 
     /// Says of every account of an app that does not work yet that it waits for an administrator.
-    pub async fn await_consent(&self, app: &App) -> Result<Vec<AccountItem>, TableError> {
+    pub async fn await_consent(&self, app: &App, by: By<'_>) -> Result<Vec<AccountItem>, TableError> {
         let now = (self.clock)();
         let waiting = self.accounts_of(app).await?;
         for item in &waiting {
@@ -59,6 +57,7 @@ impl Connector {
                 .then(|| health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause))
                 .flatten();
             self.table.set_health(&item.account.id, &health, due).await?;
+            self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
         }
         Ok(waiting)
     }

@@ -3,7 +3,7 @@
 use crate::account::AccountId;
 use crate::advice;
 use crate::grant::GrantFault;
-use crate::mailbox::MailboxFault;
+use crate::mailbox::{FaultKind, MailboxFault};
 use crate::oauth::{IdTokenError, Refusal};
 use crate::poll::state_and_advice;
 use crate::table::{AuthorizationOutcome, TableError};
@@ -26,7 +26,14 @@ pub enum Failed {
         signed_in: String,
     },
     /// The token does not open the mailbox.
-    Mailbox(MailboxFault),
+    Mailbox {
+        /// What the mail server said.
+        fault: Box<MailboxFault>,
+        /// How the person calls themselves.
+        signed_in: String,
+        /// Which mailbox.
+        mailbox: String,
+    },
     /// Somebody else connected the account while this person signed in.
     Superseded,
     /// The account, or its app, was removed meanwhile.
@@ -62,7 +69,13 @@ impl Failed {
             Self::NoCode => ("request-refused", None, None),
             Self::WhoSignedIn(error) => ("not-who-signed-in", Some(error.to_string()), None),
             Self::WrongPerson { signed_in } => ("wrong-person", None, Some(signed_in)),
-            Self::Mailbox(fault) => (state_and_advice(&fault.kind, false).1, Some(fault.to_string()), None),
+            Self::Mailbox { fault, signed_in, mailbox } => {
+                let advice = match fault.kind {
+                    FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&signed_in), &mailbox),
+                    _ => state_and_advice(&fault.kind, false).1,
+                };
+                (advice, Some(fault.to_string()), Some(signed_in))
+            }
             Self::Superseded => ("superseded", None, None),
             Self::Gone(id) => ("request-refused", Some(format!("there is no account {id} any more")), None),
             Self::Ours(error) => {

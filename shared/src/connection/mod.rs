@@ -6,7 +6,7 @@ mod failed;
 
 pub use failed::Failed;
 
-use crate::account::{AccountId, App};
+use crate::account::{AccountId, App, Health};
 use crate::grant::{Clock, DeviceCode, Grants};
 use crate::limits;
 use crate::mailbox::imap::Imap;
@@ -14,7 +14,7 @@ use crate::mailbox::{Login, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::{IdTokenError, Pending, Principal, Refusal, Tokens, provider, verify_id_token};
 use crate::secret::Secret;
-use crate::table::{AccountItem, AuthorizationOutcome, Table};
+use crate::table::{AccountItem, AuditEntry, AuditEvent, AuthorizationOutcome, By, Table, log_health};
 use crate::vault::{Vault, signing_key};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,9 +77,22 @@ impl Connector {
         generation: u64,
         answer: &Answer,
         pending: &Pending,
+        by: By<'_>,
     ) -> AuthorizationOutcome {
-        let connected = self.redeem(id, generation, answer, pending).await;
-        connected.map_or_else(Failed::outcome, connected_as)
+        let connected = self.redeem(id, generation, answer, pending, by).await;
+        self.audited(id, connected, by).await
+    }
+
+    /// How it ended, written down for whoever asks later.
+    async fn audited(&self, id: &AccountId, ended: Result<Principal, Failed>, by: By<'_>) -> AuthorizationOutcome {
+        let outcome = ended.map_or_else(Failed::outcome, connected_as);
+        let event = if outcome.connected { AuditEvent::Connected } else { AuditEvent::ConnectionRefused };
+        let mut entry = AuditEntry::new(event, by, (self.clock)());
+        entry.who.clone_from(&outcome.who);
+        entry.advice.clone_from(&outcome.advice);
+        entry.said.clone_from(&outcome.said);
+        self.table.audit(id, &entry).await;
+        outcome
     }
 
     async fn redeem(
@@ -88,6 +101,7 @@ impl Connector {
         generation: u64,
         answer: &Answer,
         pending: &Pending,
+        by: By<'_>,
     ) -> Result<Principal, Failed> {
         let item = self.table.account(id).await?.ok_or_else(|| Failed::Gone(id.clone()))?;
         let app = self.grants.app(item.account.app().ok_or_else(|| Failed::Gone(id.clone()))?).await?;
@@ -104,7 +118,7 @@ impl Connector {
         }
         let key = signing_key(&*self.vault).await?;
         let tokens = self.grants.redeem(&app, code, &pending.verifier(&key)).await?;
-        self.keep(&item, &app, &tokens, Some(&pending.nonce(&key))).await
+        self.keep(&item, &app, &tokens, Some(&pending.nonce(&key)), by).await
     }
 
     /// Waits for the person who types a device code, then checks, opens, keeps.
@@ -114,12 +128,13 @@ impl Connector {
         app: &App,
         code: &DeviceCode,
         sleep: impl Fn(Duration) -> S,
+        by: By<'_>,
     ) -> AuthorizationOutcome {
         let connected = async {
             let tokens = self.grants.device_tokens(app, code, sleep).await?;
-            self.keep(item, app, &tokens, None).await
+            self.keep(item, app, &tokens, None, by).await
         };
-        connected.await.map_or_else(Failed::outcome, connected_as)
+        self.audited(&item.account.id, connected.await, by).await
     }
 
     /// The later half of every way in.
@@ -129,6 +144,7 @@ impl Connector {
         app: &App,
         tokens: &Tokens,
         nonce: Option<&str>,
+        by: By<'_>,
     ) -> Result<Principal, Failed> {
         let id_token = tokens.id_token.as_ref().ok_or(Failed::WhoSignedIn(IdTokenError::Unreadable))?;
         let principal = verify_id_token(id_token, app, nonce, (self.clock)()).map_err(Failed::WhoSignedIn)?;
@@ -136,9 +152,19 @@ impl Connector {
         if item.principal.as_ref().is_some_and(|before| !before.is_same(&principal)) {
             return Err(Failed::WrongPerson { signed_in: principal.name });
         }
-        self.open_mailbox(item, tokens).await.map_err(Failed::Mailbox)?;
+        self.open_mailbox(item, tokens).await.map_err(|fault| Failed::Mailbox {
+            fault: Box::new(fault),
+            signed_in: principal.name.clone(),
+            mailbox: item.account.mailbox.clone(),
+        })?;
         match self.grants.keep(item, &principal, tokens).await? {
-            true => Ok(principal),
+            true => {
+                let health = Health::connected((self.clock)());
+                if health.differs(&item.health) {
+                    log_health(&item.account.id, &item.health, &health, by);
+                }
+                Ok(principal)
+            }
             false => Err(Failed::Superseded),
         }
     }

@@ -4,7 +4,7 @@ use super::{GrantFault, Grants, Warm};
 use crate::account::{AccountId, App, Authentication};
 use crate::oauth::{Principal, Tokens};
 use crate::secret::{ExposeSecret, Secret};
-use crate::table::AccountItem;
+use crate::table::{AccountItem, AuditEntry, AuditEvent};
 use crate::vault::{Name, Put, Version};
 use jiff::{SignedDuration, Timestamp};
 use ring::digest;
@@ -149,7 +149,11 @@ impl Grants {
 
     async fn move_to(&self, id: &AccountId, old: u64, grant: Grant) -> Result<Secret, GrantFault> {
         // `false` means that somebody else moved it to the very same version.
-        self.table.move_generation(id, old, grant.expires_at, (self.clock)()).await?;
+        let now = (self.clock)();
+        if self.table.move_generation(id, old, grant.expires_at, now).await? {
+            let renewed = AuditEntry::new(AuditEvent::Renewed, self.by(), now);
+            self.table.audit(id, &AuditEntry { generation: Some(old + 1), ..renewed }).await;
+        }
         self.warm_up(id, old + 1, &grant);
         Ok(grant.access_token)
     }

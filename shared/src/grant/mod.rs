@@ -20,7 +20,7 @@ use crate::account::{App, AppId};
 use crate::identity::Identity;
 use crate::net::Http;
 use crate::secret::Secret;
-use crate::table::Table;
+use crate::table::{By, Table};
 use crate::vault::Vault;
 use app_only::AppTokens;
 use jiff::Timestamp;
@@ -43,6 +43,9 @@ pub struct Grants {
     app_tokens: AppTokens,
     /// Who this process is, for apps with a federated credential.
     identity: Option<Arc<dyn Identity>>,
+    /// Which function acts, and in which run: for the audit.
+    function: Arc<str>,
+    run: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -55,13 +58,38 @@ struct Warm {
 impl Grants {
     /// Grants in this table and vault, renewed over this HTTP client.
     pub fn new(table: Table, vault: Arc<dyn Vault>, http: Http, clock: Clock) -> Self {
-        Self { table, vault, http, clock, warm: Arc::default(), app_tokens: AppTokens::default(), identity: None }
+        Self {
+            table,
+            vault,
+            http,
+            clock,
+            warm: Arc::default(),
+            app_tokens: AppTokens::default(),
+            identity: None,
+            function: "rebond".into(),
+            run: "".into(),
+        }
     }
 
     /// The same for a process that can say who it is.
     #[must_use]
     pub fn with_identity(self, identity: Arc<dyn Identity>) -> Self {
         Self { identity: Some(identity), ..self }
+    }
+
+    /// The same grants, acting as this function in this run: the audit names both.
+    pub fn acting_as(&self, function: &str, run: &str) -> Self {
+        Self { function: function.into(), run: run.into(), ..self.clone() }
+    }
+
+    /// The time, as grants are kept by it.
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Who acts.
+    fn by(&self) -> By<'_> {
+        By { function: &self.function, run: &self.run }
     }
 
     /// An app by its id.

@@ -27,6 +27,12 @@ const QUEUED: usize = 64;
 /// The arrival of a fact is between so long ago and now, whatever the server says.
 const OLDEST_ARRIVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// Seconds of a day, and how far a time zone may be ahead.
+const DAY: i64 = 86_400;
+const ZONES: i64 = 14 * 3_600;
+/// How far back is read again where UIDs lost their meaning and the account wanted new mail only.
+const REREAD_DAYS: u16 = 30;
+
 /// What was recorded, by UID.
 type Done = HashMap<u32, (Kind, Recorded)>;
 
@@ -44,22 +50,17 @@ impl FolderRun<'_> {
         let key = Folder(self.name.to_owned());
         let cursor = self.poller.table.cursor(&self.item.account.id, &key).await?;
         let selected = imap.select(self.name).await.map_err(Stop::Mailbox)?;
-        let mut cursor = match cursor {
-            Some(cursor) if cursor.uid_validity == selected.uid_validity => cursor,
-            // RFC 9051 §2.3.1.1: with another UIDVALIDITY nothing of the cursor means anything.
-            _ => Cursor {
-                uid_validity: selected.uid_validity,
-                uid_next: 0,
-                first: 0,
-                highest: 0,
-                recent: vec![],
-                fence: 0,
-            },
+        let (mut cursor, fresh) = match cursor {
+            Some(cursor) if cursor.uid_validity == selected.uid_validity => (cursor, false),
+            // RFC 9051 §2.3.1.1: with another UIDVALIDITY no UID of the cursor means anything.
+            before => (self.first_cursor(before.as_ref(), &selected), true),
         };
-        if selected.exists == 0 || selected.uid_next.is_some_and(|next| next == cursor.uid_next) {
+        // A folder that is empty at first gets its cursor all the same: whatever comes next is new.
+        let nothing_new = selected.exists == 0 || selected.uid_next.is_some_and(|next| next == cursor.uid_next);
+        if nothing_new && !fresh {
             return Ok(());
         }
-        let new = self.list(imap, &cursor, &selected).await.map_err(Stop::Mailbox)?;
+        let new = self.list(imap, &cursor).await.map_err(Stop::Mailbox)?;
         if cursor.first == 0 {
             cursor.first = new.first().map(|message| message.uid).or(selected.uid_next).unwrap_or(1);
         }
@@ -88,27 +89,46 @@ impl FolderRun<'_> {
         Ok(())
     }
 
+    /// Where the first poll of a folder starts, and the first after its UIDs lost their meaning. In the latter `new`
+    /// cannot mean "from now on": what came since the last poll would be lost.
+    fn first_cursor(&self, before: Option<&Cursor>, selected: &Selected) -> Cursor {
+        let now = (self.poller.clock)().as_second();
+        let days_ago = |days: u16| (now / DAY - i64::from(days)) * DAY;
+        let (first, since) = match (self.item.account.since, before, selected.uid_next) {
+            (Since::All, ..) => (1, 0),
+            (Since::Days(days), ..) => (0, days_ago(days)),
+            (Since::New, None, next) => (next.unwrap_or(0), now),
+            (Since::New, Some(before), _) => (0, before.since.max(days_ago(REREAD_DAYS))),
+        };
+        Cursor {
+            uid_validity: selected.uid_validity,
+            uid_next: 0,
+            first,
+            old_below: selected.uid_next.unwrap_or(0),
+            since,
+            highest: 0,
+            recent: vec![],
+            fence: 0,
+        }
+    }
+
     /// What the cursor has not seen, in the order of the UIDs.
-    async fn list(&self, imap: &mut Imap, cursor: &Cursor, selected: &Selected) -> Result<Vec<Listed>, MailboxFault> {
+    async fn list(&self, imap: &mut Imap, cursor: &Cursor) -> Result<Vec<Listed>, MailboxFault> {
         let mut listed = if cursor.first > 0 {
             imap.list_from(cursor.highest.saturating_sub(limits::RESCAN_UIDS).max(cursor.first)).await?
         } else {
-            match self.item.account.since {
-                Since::All => imap.list_from(1).await?,
-                Since::New => match selected.uid_next {
-                    Some(next) => imap.list_from(next).await?,
-                    None => vec![],
-                },
-                Since::Days(days) => {
-                    let back = SignedDuration::from_hours(24 * i64::from(days));
-                    let day = (self.poller.clock)().saturating_sub(back).unwrap_or(Timestamp::UNIX_EPOCH);
-                    imap.list_since(day.to_zoned(jiff::tz::TimeZone::UTC).date()).await?
-                }
-            }
+            let since = Timestamp::from_second(cursor.since).unwrap_or(Timestamp::UNIX_EPOCH);
+            imap.list_since(since.to_zoned(jiff::tz::TimeZone::UTC).date()).await?
+        };
+        // Mail that was old at the first poll may lie among new mail. SEARCH compares days in the server's own time
+        // zone, so what it found may have arrived up to fourteen hours before the day began here.
+        let ours = |message: &Listed| {
+            let old = message.arrival.is_some_and(|arrival| arrival.as_second() < cursor.since - ZONES);
+            message.uid >= cursor.old_below || !old
         };
         let recent: HashSet<u32> = cursor.recent.iter().copied().collect();
         // Below the re-scan window of a cursor nothing is listed; within it, what was read is not read again.
-        listed.retain(|message| !recent.contains(&message.uid));
+        listed.retain(|message| !recent.contains(&message.uid) && ours(message));
         listed.sort_unstable_by_key(|message| message.uid);
         listed.dedup_by_key(|message| message.uid);
         Ok(listed)
@@ -309,7 +329,16 @@ mod tests {
 
     #[test]
     fn the_cursor_remembers_the_window_below_the_highest() {
-        let mut cursor = Cursor { uid_validity: 1, uid_next: 0, first: 1, highest: 0, recent: vec![], fence: 0 };
+        let mut cursor = Cursor {
+            uid_validity: 1,
+            uid_next: 0,
+            first: 1,
+            old_below: 0,
+            since: 0,
+            highest: 0,
+            recent: vec![],
+            fence: 0,
+        };
         advance(&mut cursor, &[5, 150, 200]);
         assert_eq!((cursor.highest, cursor.recent.as_slice()), (200, [150, 200].as_slice()));
         // One that came late, below the highest.

@@ -2,6 +2,7 @@
 
 use super::PollError;
 use crate::account::{Authentication, Health, HealthState};
+use crate::advice;
 use crate::grant::GrantFault;
 use crate::mailbox::{FaultKind, MailboxFault};
 use crate::net::{NetError, TlsFault};
@@ -12,7 +13,7 @@ pub(super) fn after_success(item: &AccountItem, now: Timestamp) -> Health {
     if item.account.enabled {
         return item.health.active(now);
     }
-    Health { state: HealthState::Disabled, since: now, advice: None, said: None, failures: 0 }
+    item.health.disabled(now)
 }
 
 pub(super) fn after_our_fault(item: &AccountItem, error: &PollError, now: Timestamp) -> Health {
@@ -30,7 +31,11 @@ pub(super) fn after_grant_fault(item: &AccountItem, fault: &GrantFault, now: Tim
 
 pub(super) fn after_mailbox_fault(item: &AccountItem, fault: &MailboxFault, now: Timestamp) -> Health {
     let password = matches!(item.account.authentication, Authentication::Password { .. });
-    let (state, advice) = state_and_advice(&fault.kind, password);
+    let (state, mut advice) = state_and_advice(&fault.kind, password);
+    if fault.kind == FaultKind::NotConnected && !password {
+        let signed_in = item.principal.as_ref().map(|principal| principal.name.as_str());
+        advice = advice::of_unopened_mailbox(signed_in, &item.account.mailbox);
+    }
     item.health.broken(state, advice, Some(fault.to_string()), now)
 }
 
@@ -40,15 +45,15 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
     match kind {
         FaultKind::Net(error) => net(error),
         // A wrong password is tried four times a day, no more: mail servers lock accounts out.
-        FaultKind::LoginRefused if password => (NeedsReconnect, "login-refused"),
+        FaultKind::LoginRefused if password => (NeedsReconnect, "password-refused"),
         FaultKind::LoginRefused => (NeedsAdmin, "login-refused"),
         FaultKind::NotConnected => (NeedsAdmin, "not-connected"),
         FaultKind::BasicAuthDisabled => (Misconfigured, "basic-auth-disabled"),
         FaultKind::Throttled => (Retrying, "throttled"),
         FaultKind::FolderMissing(_) => (Misconfigured, "folder-missing"),
         FaultKind::Downgrade(_) => (NeedsAdmin, "starttls-missing"),
-        FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "login-refused"),
-        FaultKind::NoMechanism(_) => (NeedsAdmin, "login-refused"),
+        FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "settings-unusable"),
+        FaultKind::NoMechanism(_) => (NeedsAdmin, "mechanism-missing"),
         FaultKind::Refused(_) => (NeedsAdmin, "cannot-settle"),
         FaultKind::Protocol(_) | FaultKind::Limit(_) => (Retrying, "server-broken"),
         FaultKind::Deadline => (Retrying, "server-slow"),

@@ -17,7 +17,7 @@ use crate::mailbox::imap::Imap;
 use crate::mailbox::{FaultKind, Login, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::entra;
-use crate::table::{AccountItem, Busy, LastPoll, Lease, Table, TableError};
+use crate::table::{AccountItem, Busy, By, LastPoll, Lease, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use tokio::time::Instant;
 
 /// Time kept back at the end of a run for saying what was done.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// The function's name in log and audit.
+const FUNCTION: &str = "bounce-poll";
 
 /// What a poll needs.
 #[derive(Clone)]
@@ -139,14 +142,17 @@ impl Poller {
             Err(Busy) => return Err(PollError::NoAccount(id.clone())),
         };
         let ended = if item.account.enabled {
-            self.read_mailbox(
-                &item,
-                lease,
-                deadline - MARGIN.min(Duration::from_secs(seconds / 4)),
-                &mut summary,
-                progress,
-            )
-            .await
+            // A renewal on the way is this run's.
+            let acting = Self { grants: self.grants.acting_as(FUNCTION, run), ..self.clone() };
+            acting
+                .read_mailbox(
+                    &item,
+                    lease,
+                    deadline - MARGIN.min(Duration::from_secs(seconds / 4)),
+                    &mut summary,
+                    progress,
+                )
+                .await
         } else {
             Ok(())
         };
@@ -181,6 +187,11 @@ impl Poller {
         };
         summary.table_writes += 1;
         let written = self.table.end_poll(&item.account.id, lease, &health, next_due, Some(&last)).await;
+        if matches!(written, Ok(true)) {
+            let by = By { function: FUNCTION, run: &summary.run };
+            let audited = self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
+            summary.table_writes += u64::from(audited);
+        }
         summary.health = Some(health);
         match (ours, written) {
             (Some(error), _) => Err(error),

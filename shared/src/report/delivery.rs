@@ -27,7 +27,8 @@ pub(crate) fn report(reading: &mut Reading<'_>, at: usize) -> bool {
     let outcomes: Vec<_> = said
         .recipients
         .iter()
-        .filter_map(|r| delivery.outcome(r))
+        .enumerate()
+        .filter_map(|(i, r)| delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS))
         .filter(|o| seen.insert((o.address.to_lowercase(), o.status.clone())))
         .collect();
     if outcomes.is_empty() {
@@ -82,7 +83,7 @@ impl Delivery<'_, '_> {
         Passage::new(self.path.to_owned(), at, words)
     }
 
-    fn outcome(&self, recipient: &Recipient<'_>) -> Option<Outcome> {
+    fn outcome(&self, recipient: &Recipient<'_>, search: bool) -> Option<Outcome> {
         let (address, target) = self.mailed_address(recipient)?;
         let action = self.action(recipient);
         let mut witness = Witness {
@@ -105,7 +106,7 @@ impl Delivery<'_, '_> {
         if good {
             evidence =
                 witness.named.as_ref().map(|p| p.evidence("action/delivered", 0..p.text.len())).unwrap_or_default();
-        } else if says_little(&verdict) {
+        } else if search && says_little(&verdict) {
             let who = [Some(address.as_str()), target.as_deref(), recipient.last.as_deref()];
             (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
         }
@@ -140,7 +141,8 @@ impl Delivery<'_, '_> {
         mut evidence: Evidence,
     ) -> (Verdict, Evidence) {
         let who: Vec<&str> = who.iter().flatten().copied().filter(|a| !a.is_empty()).collect();
-        for local in self.reading.texts().about(&who) {
+        let alone = self.said.recipients.len() == 1;
+        for local in self.reading.texts().about(&who, alone) {
             if witness.remote.is_none()
                 && let Some(answer) = super::notice::smtp_answer(&local.raw)
             {

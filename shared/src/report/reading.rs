@@ -5,7 +5,7 @@ use super::field::{self, Fields};
 use super::mime::{Media, Parts};
 use super::signs::Signs;
 use super::texts::Texts;
-use super::types::{Action, Evidence, Kind, Outcome, Reason, Report};
+use super::types::{Action, Evidence, Kind, Original, Outcome, Reason, Report};
 use super::words::Notice;
 use super::{address, delivery, diagnostic, disposition, feedback, original, prose};
 use crate::limits;
@@ -14,6 +14,9 @@ use std::cell::OnceCell;
 
 /// Messages within messages that are followed to a report: a forward of a forward.
 const WRAPPINGS: usize = 3;
+
+/// Bytes of a text that a notice of absence keeps to.
+const SHORT: usize = 1500;
 
 /// A message under reading. What costs something is found when somebody asks for it.
 pub(crate) struct Reading<'m> {
@@ -80,15 +83,24 @@ impl<'m> Reading<'m> {
         })
     }
 
+    /// The message that came back, as far as it did.
+    pub fn original(&self) -> Option<Original> {
+        match &self.returned {
+            Some(fields) => Some(original::read(fields)),
+            None => self.texts().original.as_ref().map(|(original, _)| original.clone()),
+        }
+    }
+
     /// Tells something about the reading.
     pub fn note(&mut self, code: &str) {
         self.report.diagnostics.push(diagnostic(code));
     }
 
     /// Where a slice of the message, or of its decoded part, stands.
-    pub fn offset_in(&self, whole: &Cow<'_, [u8]>, slice: &[u8]) -> usize {
-        let whole = if matches!(whole, Cow::Borrowed(_)) { self.message } else { whole };
-        (slice.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize)
+    pub fn offset_in(&self, whole: &[u8], slice: &[u8]) -> usize {
+        let inside = self.message.as_ptr_range().contains(&whole.as_ptr());
+        let from = if inside { self.message } else { whole };
+        (slice.as_ptr() as usize).saturating_sub(from.as_ptr() as usize)
     }
 
     /// A field of the header as evidence.
@@ -121,10 +133,7 @@ impl<'m> Reading<'m> {
         if !self.is_decided(depth) {
             self.report.original = None; // other mail: what is attached to it did not come back
         } else if self.report.original.is_none() {
-            self.report.original = match &self.returned {
-                Some(fields) => Some(original::read(fields)),
-                None => self.texts().original.as_ref().map(|(original, _)| original.clone()),
-            };
+            self.report.original = self.original();
         }
     }
 
@@ -191,10 +200,25 @@ impl<'m> Reading<'m> {
         true
     }
 
+    /// Whether the words of the text may make it an automatic reply, where the header does not: from
+    /// an automaton, or a short answer in which nobody is quoted and no mail client left its name.
+    fn may_reply_in_words(&self) -> bool {
+        let signs = &self.signs;
+        if signs.automatic || signs.null_sender || signs.junk && signs.conversation {
+            return true;
+        }
+        let text = || self.texts().list.first().map(|t| t.notice().trim()).unwrap_or_default();
+        let quoted = || text().lines().any(|l| l.starts_with('>') || l.trim_end().ends_with("wrote:"));
+        signs.conversation && !signs.client && !signs.bulk && text().len() < SHORT && !quoted()
+    }
+
     /// An automatic reply (RFC 3834), a vacation notice, a challenge.
     fn auto_reply(&mut self) -> bool {
         let signs = &self.signs;
-        if signs.list {
+        if signs.list
+            || signs.subject == Some(Notice::ListNotice)
+            || signs.manager && self.texts().announces(Notice::ListNotice)
+        {
             return false;
         }
         let by_subject = matches!(signs.subject, Some(Notice::AutoReply | Notice::Challenge)) && !signs.conversation;
@@ -202,8 +226,11 @@ impl<'m> Reading<'m> {
             self.header_evidence("auto-reply/field", name)
         } else if by_subject {
             self.header_evidence(signs.subject_rule, "subject")
-        } else if signs.automatic || signs.null_sender {
+        } else if self.may_reply_in_words() {
             let texts = self.texts();
+            if texts.announces(Notice::ListNotice) {
+                return false;
+            }
             match texts.announcement(Notice::AutoReply).or_else(|| texts.announcement(Notice::Challenge)) {
                 Some(evidence) => evidence,
                 None => return false,

@@ -11,6 +11,16 @@ pub(crate) struct Signs {
     pub null_sender: bool,
     /// From a mail system by its local part or its display name.
     pub daemon: bool,
+    /// From `postmaster`, which is a system's name and sometimes a person's.
+    pub postmaster: bool,
+    /// Stamped by a mailing-list manager.
+    pub manager: bool,
+    /// `Precedence: bulk` or `junk`: sent by an automaton, be it to one.
+    pub junk: bool,
+    /// Written with a mail client.
+    pub client: bool,
+    /// Sent to many: a newsletter, a list.
+    pub bulk: bool,
     /// From an address that nobody reads: `no-reply` and its kin.
     pub robot: bool,
     /// A field that only bounces carry (`X-Failed-Recipients`, `X-MS-Exchange-Message-Is-Ndr`).
@@ -47,6 +57,11 @@ impl Signs {
         Signs {
             null_sender: is_null_sender(fields, &from),
             daemon: is_daemon(&from) || fields.text("sender").is_some_and(|s| is_daemon(&s)),
+            postmaster: is_postmaster(&from),
+            manager: MANAGER_FIELDS.iter().any(|n| has(n)),
+            junk: matches!(precedence.as_str(), "bulk" | "junk"),
+            client: CLIENT_FIELDS.iter().any(|n| has(n)),
+            bulk: has("list-unsubscribe") || has("list-id") || has("list-post") || precedence == "list",
             robot: is_robot(&from),
             stamped: has("x-failed-recipients") || has("x-ms-exchange-message-is-ndr"),
             automatic: auto.starts_with("auto-") || has("x-auto-response-suppress") || auto_reply.is_some(),
@@ -63,9 +78,24 @@ impl Signs {
 
     /// Written by a mail system, as far as the header tells.
     pub fn is_system(&self) -> bool {
-        self.daemon || self.stamped || self.null_sender
+        self.daemon || self.postmaster || self.stamped || self.null_sender
     }
 }
+
+/// Fields that mail clients write.
+const CLIENT_FIELDS: &[&str] = &["user-agent", "thread-index", "x-originating-ip", "x-mimeole"];
+
+/// Fields that mailing-list managers stamp on their own notices.
+const MANAGER_FIELDS: &[&str] = &[
+    "x-mlserver",
+    "x-mailman-version",
+    "mailing-list",
+    "x-list-administrivia",
+    "x-listserver",
+    "x-sympa-to",
+    "x-ml-info",
+    "list-subscribe",
+];
 
 /// Fields that only automatic replies carry.
 const REPLY_FIELDS: &[&str] =
@@ -83,21 +113,19 @@ pub(crate) fn is_daemon(from: &str) -> bool {
     let found = address::first(&lower);
     let local = found.as_deref().and_then(|a| a.rsplit_once('@')).map_or(lower.as_str(), |(local, _)| local);
     let plain: String = local.chars().filter(char::is_ascii_alphanumeric).collect();
-    const LOCALS: &[&str] = &[
-        "mailerdaemon",
-        "postmaster",
-        "maildaemon",
-        "mdaemon",
-        "mailerdaemonowner",
-        "mailsystem",
-        "bounce",
-        "bounces",
-    ];
+    const LOCALS: &[&str] =
+        &["mailerdaemon", "maildaemon", "mdaemon", "mailerdaemonowner", "mailsystem", "bounce", "bounces"];
     LOCALS.iter().any(|l| plain == *l)
         || plain.starts_with("mailerdaemon")
-        || plain.starts_with("postmaster")
         || plain.starts_with("microsoftexchange")
         || NAMES.iter().any(|n| lower.contains(n))
+}
+
+fn is_postmaster(from: &str) -> bool {
+    let address = address::first(from).unwrap_or_default();
+    let local: String =
+        address.split('@').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+    local.to_ascii_lowercase().starts_with("postmaster") || from.to_ascii_lowercase().contains("postmaster")
 }
 
 fn is_robot(from: &str) -> bool {
@@ -151,10 +179,9 @@ mod tests {
     fn daemons() {
         let check = |from: &str, expected: bool| assert_eq!(is_daemon(from), expected, "{from}");
         check("MAILER-DAEMON@example.com (Mail Delivery System)", true);
-        check("\"Postmaster\" <postmaster@example.com>", true);
+        assert!(is_postmaster("\"Postmaster\" <post_master@example.com>"));
         check("MAILER-DAEMON <>", true);
         check("Mail Delivery Subsystem <mailer-daemon@example.com>", true);
-        check("post_master@example.com", true);
         check("Ann <ann@example.com>", false);
     }
 

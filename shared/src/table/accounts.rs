@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
-use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
-use crate::account::{Account, AccountId, Health, HealthState};
+use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
+use crate::account::{Account, AccountId, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
@@ -16,6 +16,15 @@ pub struct LastPoll {
     pub messages: u64,
     /// Facts that were new.
     pub recorded: u64,
+}
+
+/// The last warning of an end that comes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warned {
+    /// Of which end, in seconds since 1970.
+    pub ends: i64,
+    /// How many days before.
+    pub days: i64,
 }
 
 /// An account as the table keeps it.
@@ -37,6 +46,9 @@ pub struct AccountItem {
     /// When the grant was last renewed, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<i64>,
+    /// The last warning that the grant is about to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warned: Option<Warned>,
     /// Number of the last lease of a poll.
     #[serde(default)]
     pub fence: u64,
@@ -65,26 +77,31 @@ pub struct Busy;
 impl AccountItem {
     /// A new account: not connected when it waits for a person, due at once otherwise.
     pub fn new(account: Account, now: Timestamp) -> Self {
-        let waits = account.needs_person();
-        let state = match (account.enabled, waits) {
-            (false, _) => HealthState::Disabled,
-            (true, true) => HealthState::NotConnected,
-            (true, false) => HealthState::Active,
-        };
+        let health = Health::new(account.enabled, account.needs_person(), now);
         Self {
             due_shard: keys::due_shard(&account.id),
-            next_due: if state.is_polled() { now.as_second() } else { NEVER },
-            health: Health { state, since: now, advice: None, said: None, failures: 0 },
+            next_due: if health.state.is_polled() { now.as_second() } else { NEVER },
+            health,
             // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
             generation: u64::try_from(now.as_second()).unwrap_or(0),
             principal: None,
             token_expires: None,
             refreshed: None,
+            warned: None,
             fence: 0,
             last_poll: None,
             account,
         }
     }
+}
+
+/// What can be understood; the rest is told to whoever reads the log.
+fn readable(items: Vec<Item>) -> Vec<AccountItem> {
+    let read = |item: Item| {
+        let pk = item.get(keys::PK).and_then(|pk| pk.as_s().ok()).cloned().unwrap_or_default();
+        read_item(item).inspect_err(|error| tracing::error!(item = pk, error = %error, "an account is left out")).ok()
+    };
+    items.into_iter().filter_map(read).collect()
 }
 
 /// An account that is not polled stays in the index, so that it can be listed, and never falls due.
@@ -113,26 +130,32 @@ impl Table {
         self.get(keys::account(id)).await
     }
 
-    /// All accounts, by name.
+    /// All accounts, by name; an item that cannot be understood is an error.
     pub async fn accounts(&self) -> Result<Vec<AccountItem>, TableError> {
-        let mut all = self.accounts_due_before(NEVER + 1).await?;
+        let items = self.items_due_before(NEVER + 1).await?;
+        let mut all = items.into_iter().map(read_item).collect::<Result<Vec<AccountItem>, _>>()?;
         all.sort_by(|a, b| a.account.id.cmp(&b.account.id));
         Ok(all)
     }
 
-    /// Accounts whose time has come.
-    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
-        self.accounts_due_before(now.as_second() + 1).await
+    /// All accounts that can be understood: for schedules, which one odd item must not stop for everybody.
+    pub async fn readable_accounts(&self) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(NEVER + 1).await?))
     }
 
-    async fn accounts_due_before(&self, end: i64) -> Result<Vec<AccountItem>, TableError> {
+    /// Accounts whose time has come, of those that can be understood.
+    pub async fn accounts_due(&self, now: Timestamp) -> Result<Vec<AccountItem>, TableError> {
+        Ok(readable(self.items_due_before(now.as_second() + 1).await?))
+    }
+
+    async fn items_due_before(&self, end: i64) -> Result<Vec<Item>, TableError> {
         let shards = keys::due_shards().map(|shard| async move {
             let values = Item::from([
                 (":shard".into(), AttributeValue::S(shard)),
                 (":end".into(), AttributeValue::N(end.to_string())),
             ]);
             let condition = "due_shard = :shard AND next_due < :end";
-            self.query_index::<AccountItem>(keys::DUE_INDEX, condition, values, None, false).await
+            self.query_items(keys::DUE_INDEX, condition, values, None, false).await
         });
         Ok(futures::future::try_join_all(shards).await?.concat())
     }
@@ -158,7 +181,8 @@ impl Table {
     }
 
     /// Takes the lease of a poll, if nobody holds it; the answer is the account as it stands.
-    /// A holder that dies keeps the account for `seconds` at most.
+    /// A holder that dies keeps the account for `seconds` at most. The lease bears a name of its own, so that a call
+    /// whose answer was lost finds, when the client repeats it, that the lease is its own.
     pub async fn take_lease(
         &self,
         id: &AccountId,
@@ -168,8 +192,12 @@ impl Table {
         let until = now.as_second() + seconds;
         let update = self
             .update_account(id)
-            .update_expression("SET lease_until = :until ADD fence :one")
-            .condition_expression("attribute_exists(pk) AND (attribute_not_exists(lease_until) OR lease_until <= :now)")
+            .update_expression("SET lease_until = :until, lease_name = :name ADD fence :one")
+            .condition_expression(
+                "attribute_exists(pk) AND \
+                 (attribute_not_exists(lease_until) OR lease_until <= :now OR lease_name = :name)",
+            )
+            .expression_attribute_values(":name", AttributeValue::S(unique()?))
             .expression_attribute_values(":until", AttributeValue::N(until.to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
@@ -212,7 +240,7 @@ impl Table {
             set += ", last_poll = :last";
             update = update.expression_attribute_values(":last", attribute(last)?);
         }
-        match update.update_expression(set + " REMOVE lease_until").send().await {
+        match update.update_expression(set + " REMOVE lease_until, lease_name").send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
@@ -291,14 +319,15 @@ impl Table {
         token_expires: Timestamp,
         now: Timestamp,
     ) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::Active, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::connected(now);
         let update = self
             .update_account(id)
             .update_expression(
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
                  token_expires = :expires, refreshed = :now REMOVE refresh_until",
             )
-            .condition_expression("generation = :from")
+            // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
+            .condition_expression("generation = :from OR (generation = :next AND token_expires = :expires)")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":principal", attribute(principal)?)
@@ -314,7 +343,7 @@ impl Table {
 
     /// Forgets who connected an account: the next generation, nobody's.
     pub async fn disconnect_account(&self, id: &AccountId, from: u64, now: Timestamp) -> Result<bool, TableError> {
-        let health = Health { state: HealthState::NotConnected, since: now, advice: None, said: None, failures: 0 };
+        let health = Health::disconnected(now);
         let update = self
             .update_account(id)
             .update_expression(
@@ -368,6 +397,24 @@ impl Table {
         match update.send().await {
             Ok(_) => Ok(()),
             Err(error) if is_condition(&error) => Ok(()),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Writes down that an end was warned of; `false` when somebody did so, or a nearer warning was given.
+    pub async fn warn_once(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET warned = :warned")
+            .condition_expression(
+                "attribute_exists(pk) AND (attribute_not_exists(warned) OR warned.ends <> :ends OR warned.days > :days)",
+            )
+            .expression_attribute_values(":warned", attribute(&warned)?)
+            .expression_attribute_values(":ends", AttributeValue::N(warned.ends.to_string()))
+            .expression_attribute_values(":days", AttributeValue::N(warned.days.to_string()));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
         }
     }

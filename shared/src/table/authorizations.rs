@@ -1,6 +1,6 @@
 //! Authorizations under way: used once, with their result.
 
-use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, write_item};
+use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::{AccountId, AppId};
 use crate::oauth::Pending;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -94,16 +94,18 @@ impl Table {
         Ok(found.filter(|found| now.as_second() < found.expires))
     }
 
-    /// Marks an authorization used: of any number of callers exactly one is told that it is theirs.
+    /// Marks an authorization used: of any number of callers exactly one is told that it is theirs, also when the answer
+    /// was lost and the client asks again.
     pub async fn claim_authorization(&self, id: &str, now: Timestamp) -> Result<Claim, TableError> {
         let update = self
             .client
             .update_item()
             .table_name(&self.name)
             .set_key(Some(keys::authorization(id).into_item()))
-            .update_expression("SET used = :yes, expires = :end")
-            .condition_expression("used = :no AND expires > :now")
+            .update_expression("SET used = :yes, expires = :end, used_by = :name")
+            .condition_expression("(used = :no OR used_by = :name) AND expires > :now")
             .set_expression_attribute_values(Some(Item::from([
+                (":name".into(), AttributeValue::S(unique()?)),
                 (":yes".into(), AttributeValue::Bool(true)),
                 (":no".into(), AttributeValue::Bool(false)),
                 (":now".into(), AttributeValue::N(now.as_second().to_string())),

@@ -12,8 +12,14 @@ pub struct Cursor {
     pub uid_validity: u32,
     /// UIDNEXT when everything below had been read: nothing is new while the server still says so.
     pub uid_next: u32,
-    /// The first UID that is ours to read; what `since` left out stays out.
+    /// The first UID that is ours to read.
     pub first: u32,
+    /// UIDs below this one were there at the first poll: of these, what arrived before `since` stays left out.
+    #[serde(default)]
+    pub old_below: u32,
+    /// Seconds since 1970; 0 for everything.
+    #[serde(default)]
+    pub since: i64,
     /// The highest UID read.
     pub highest: u32,
     /// UIDs read within the re-scan window below `highest`: what is missing there came late.

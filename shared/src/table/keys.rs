@@ -67,6 +67,14 @@ pub(super) fn report_part(id: &AccountId, key: &str, part: usize) -> Key {
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}#PART#{part}") }
 }
 
+/// Entries of the audit: what their sort keys begin with.
+pub(super) const AUDIT: &str = "AUDIT#";
+
+/// `at` in milliseconds since 1970, as wide as it will be until the year 5138: entries sort by time.
+pub(super) fn audit(id: &AccountId, at: i64, number: usize) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("{AUDIT}{at:014}#{number}") }
+}
+
 pub(super) fn authorization(id: &str) -> Key {
     Key { pk: format!("STATE#{id}"), sk: "STATE".into() }
 }

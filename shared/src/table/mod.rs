@@ -2,13 +2,15 @@
 
 mod accounts;
 mod apps;
+mod audit;
 mod authorizations;
 mod cursors;
 mod keys;
 mod reports;
 mod schema;
 
-pub use accounts::{AccountItem, Busy, LastPoll, Lease};
+pub use accounts::{AccountItem, Busy, LastPoll, Lease, Warned};
+pub use audit::{AuditEntry, AuditEvent, By, log_health};
 pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, Sought};
 pub use cursors::Cursor;
 pub use keys::Folder;
@@ -17,6 +19,7 @@ pub use reports::{Fact, Recorded};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
 
 /// An item as the SDK knows it.
@@ -77,7 +80,7 @@ impl Table {
         Ok(answer.attributes.is_some_and(|item| !item.is_empty()))
     }
 
-    /// Every item of a partition of an index, page by page.
+    /// Every item of a partition of an index, understood.
     async fn query_index<T: serde::de::DeserializeOwned>(
         &self,
         index: &'static str,
@@ -86,6 +89,19 @@ impl Table {
         limit: Option<usize>,
         newest_first: bool,
     ) -> Result<Vec<T>, TableError> {
+        let items = self.query_items(index, condition, values, limit, newest_first).await?;
+        items.into_iter().map(read_item).collect()
+    }
+
+    /// Every item of a partition of an index, page by page.
+    async fn query_items(
+        &self,
+        index: &'static str,
+        condition: &'static str,
+        values: Item,
+        limit: Option<usize>,
+        newest_first: bool,
+    ) -> Result<Vec<Item>, TableError> {
         let mut found = Vec::new();
         let mut from = None;
         loop {
@@ -102,15 +118,21 @@ impl Table {
                 .send()
                 .await
                 .map_err(|error| failed("read", error))?;
-            for item in page.items.unwrap_or_default() {
-                found.push(read_item(item)?);
-            }
+            found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() || limit.is_some_and(|limit| found.len() >= limit) {
                 return Ok(found);
             }
         }
     }
+}
+
+/// A name that no other call has.
+fn unique() -> Result<String, TableError> {
+    let mut bytes = [0; 16];
+    let filled = SystemRandom::new().fill(&mut bytes);
+    filled.map_err(|_| TableError::Service { doing: "written", said: "no random bytes to be had".to_owned() })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn read_item<T: serde::de::DeserializeOwned>(item: Item) -> Result<T, TableError> {

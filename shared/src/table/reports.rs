@@ -158,9 +158,9 @@ impl Table {
         Ok(fact)
     }
 
-    /// Removes an account with its cursors and, if asked, its facts; answers how many items went.
+    /// Removes an account with its cursors and, if asked, its facts and its audit; answers how many items went.
     pub async fn remove_mailbox(&self, id: &AccountId, facts: bool) -> Result<usize, TableError> {
-        let prefixes: &[&str] = if facts { &["CURSOR#", "REPORT#"] } else { &["CURSOR#"] };
+        let prefixes: &[&str] = if facts { &["CURSOR#", "REPORT#", keys::AUDIT] } else { &["CURSOR#"] };
         let mut removed = 0;
         for prefix in prefixes {
             let mut from = None;

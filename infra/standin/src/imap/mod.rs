@@ -189,6 +189,21 @@ impl ImapServer {
         folder.messages.iter().map(|message| (message.uid, message.flags.iter().cloned().collect())).collect()
     }
 
+    /// Takes a message out of a folder, as another client's EXPUNGE does; `false` when it is not there.
+    pub fn expunge(&self, mailbox: &str, folder: &str, uid: u32) -> bool {
+        let gone = {
+            let mut store = self.shared.store();
+            let folder = store.folder_mut(mailbox, folder);
+            folder.is_some_and(|folder| {
+                let before = folder.messages.len();
+                folder.messages.retain(|message| message.uid != uid);
+                folder.messages.len() < before
+            })
+        };
+        self.shared.touch();
+        gone
+    }
+
     /// Gives a folder a new UIDVALIDITY and its messages new UIDs from 1, as a restored mailbox has.
     pub fn renumber(&self, mailbox: &str, folder: &str) {
         self.shared.store().folder_made(mailbox, folder).renumber();

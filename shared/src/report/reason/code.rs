@@ -59,7 +59,7 @@ static REGISTRY: &[Row] = &[
     Row(0, 4, 5, 5, SystemError, T, "code/x.4.5"),
     Row(0, 4, 6, 6, NetworkError, T, "code/x.4.6"),
     Row(0, 4, 7, 7, Expired, T, "code/x.4.7"),
-    Row(0, 5, 1, 2, SyntaxError, T, "code/x.5.1-2"),
+    Row(0, 5, 1, 2, SyntaxError, V, "code/x.5.1-2"),
     Row(0, 5, 3, 3, TooManyConnections, T, "code/x.5.3"),
     Row(0, 5, 4, 5, SyntaxError, T, "code/x.5.4-5"),
     Row(0, 5, 6, 6, SecurityError, T, "code/x.5.6"),
@@ -140,7 +140,8 @@ static MICROSOFT: &[Row] = &[
 
 /// Gmail: "Gmail SMTP errors and codes".
 static GOOGLE: &[Row] = &[
-    Row(0, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
+    Row(4, 2, 1, 1, Speeding, T, "code/gmail-receiving-rate"),
+    Row(5, 2, 1, 1, Suspend, T, "code/gmail-disabled"),
     Row(0, 4, 5, 5, Speeding, T, "code/gmail-daily-limit"),
     Row(0, 7, 27, 27, AuthFailure, T, "code/gmail-spf"),
     Row(0, 7, 29, 29, FailedStarttls, T, "code/gmail-tls"),
@@ -151,7 +152,6 @@ static GOOGLE: &[Row] = &[
 /// SMTP reply codes (RFC 5321 §4.2.3, 4954 §6, 5248 §2, 7504).
 static REPLIES: &[(u16, Reason, Weight, &str)] = &[
     (421, SystemError, V, "reply/421"),
-    (450, OnHold, V, "reply/450"),
     (451, SystemError, V, "reply/451"),
     (452, SystemFull, V, "reply/452"),
     (454, SecurityError, V, "reply/454"),
@@ -202,8 +202,21 @@ pub enum House {
     Other,
 }
 
+/// Domains of KDDI's mobile customers (au, ezweb).
+const KDDI: &[&str] = &["@ezweb.ne.jp", "@au.com", ".ezweb.ne.jp"];
+
+/// Whether the destination's gateway answers "user unknown" for every refusal, and says only in its own sentence
+/// which it was ("The user(s) account is disabled"): KDDI.
+pub fn speaks_in_its_own_sentence(address: &str) -> bool {
+    let ends = |domain: &&str| {
+        let from = address.len().checked_sub(domain.len());
+        from.and_then(|from| address.get(from..)).is_some_and(|tail| tail.eq_ignore_ascii_case(domain))
+    };
+    KDDI.iter().any(ends)
+}
+
 impl House {
-    /// By the name of the refusing host, and by what its own answers carry.
+    /// By the name of the refusing host, and by what the answers of the house carry.
     pub fn of(host: &str, words: &str) -> Self {
         let has = |text: &str, name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
         if has(host, "outlook.com") || has(words, "outlook.com") || has(words, "RESOLVER.") || has(words, "STOREDRV") {

@@ -73,3 +73,247 @@ fn hostile_text_costs_no_more_than_its_length() {
         assert!(twice_walked <= walked * 23 / 10 + 64, "{seed}: {walked} then {twice_walked} steps");
     }
 }
+
+#[test]
+fn what_servers_say_is_understood() {
+    let lines = include_str!("rules/said").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut wrong = Vec::new();
+    for line in lines {
+        let (reason, remote) = line.split_once("  ").expect("a reason, two blanks, what is said");
+        let verdict = said(remote);
+        if verdict.reason.as_str() != reason {
+            wrong.push(format!("{} by {}, not {reason}: {remote}", verdict.reason.as_str(), verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{} wrong", wrong.join("\n"), wrong.len());
+}
+
+fn check(clue: &Clue<'_>, reason: Reason, hard: bool, permanent: bool, status: Option<&str>, source: Source) {
+    let verdict = weigh(clue);
+    assert_eq!(verdict.reason, reason, "{clue:?} by {}", verdict.rule);
+    assert_eq!((verdict.hard, verdict.permanent), (hard, permanent), "{clue:?}");
+    assert_eq!((verdict.status.as_deref(), verdict.source), (status, source), "{clue:?} by {}", verdict.rule);
+}
+
+#[test]
+fn evidence_is_weighed_in_the_stated_order() {
+    use Reason::*;
+    let none = Clue::default();
+    // The refusing server's words before its code, the field and the local summary.
+    let clue = Clue {
+        remote: "550 5.1.1 <a@example.com>... Mailbox Full",
+        local: "User unknown",
+        status: Some("5.1.1"),
+        ..none
+    };
+    check(&clue, MailboxFull, false, true, Some("5.1.1"), Source::Remote);
+    // The code in the words before the field.
+    let clue =
+        Clue { remote: "450 4.7.1 Access denied. IP name lookup failed [192.0.2.222]", status: Some("4.4.7"), ..none };
+    check(&clue, RequirePtr, false, false, Some("4.7.1"), Source::Remote);
+    let clue = Clue { remote: "550 5.2.1 no", status: Some("5.1.1"), ..none };
+    check(&clue, Suspend, false, true, Some("5.2.1"), Source::Remote);
+    // The field before the local words; 5.0.0 says nothing.
+    let clue = Clue { local: "Host unknown", status: Some("5.1.1 (bad destination mailbox address)"), ..none };
+    check(&clue, UserUnknown, true, true, Some("5.1.1"), Source::Status);
+    let clue = Clue { local: "Host unknown", status: Some("5.0.0"), ..none };
+    check(&clue, HostUnknown, true, true, Some("5.0.0"), Source::Local);
+    // Weak words and vague codes come last, words first.
+    let clue = Clue { remote: "552 Requested action aborted", status: Some("5.2.2"), ..none };
+    check(&clue, MailboxFull, false, true, Some("5.2.2"), Source::Status);
+    let clue = Clue { remote: "550 Access denied", status: Some("5.1.1"), ..none };
+    check(&clue, PolicyViolation, false, true, Some("5.1.1"), Source::Remote);
+    let clue = Clue { remote: "550 Bob", status: Some("5.1.1"), ..none };
+    check(&clue, UserUnknown, true, true, Some("5.1.1"), Source::Status);
+    let clue = Clue { remote: "550 5.7.1 Access denied", local: "the mailbox is full", ..none };
+    check(&clue, MailboxFull, false, true, Some("5.7.1"), Source::Local);
+    // A temporary answer in a final failure is not permanent, and yet the address is dead.
+    let clue = Clue {
+        remote: "450 4.1.1 <a@example.com>: User unknown in virtual alias table",
+        action: Some(Action::Failed),
+        ..none
+    };
+    check(&clue, UserUnknown, true, false, Some("4.1.1"), Source::Remote);
+    // A host that takes no mail for now is not dead.
+    let clue = Clue { remote: "450 4.3.2 this host does not accept mail", ..none };
+    check(&clue, NotAccept, false, false, Some("4.3.2"), Source::Remote);
+    let clue = Clue { delayed: true, local: "Message will be retried for 2 more days", ..none };
+    check(&clue, Expired, false, false, None, Source::Local);
+    let clue = Clue { action: Some(Action::Delayed), ..none };
+    check(&clue, Expired, false, false, None, Source::Action);
+    let clue = Clue { remote: "X-Unix; 67", action: Some(Action::Failed), ..none };
+    check(&clue, UserUnknown, true, true, None, Source::Remote);
+    let clue = Clue { remote: "x-unix; 255", action: Some(Action::Failed), ..none };
+    check(&clue, MailerError, false, true, None, Source::Remote);
+    let clue = Clue {
+        remote: "550 user unknown",
+        local: "The user(s) account is disabled.",
+        address: "a@ezweb.ne.jp",
+        ..none
+    };
+    check(&clue, Suspend, false, true, None, Source::Local);
+    check(&Clue { local: "エラー", ..none }, OnHold, false, true, None, Source::Local);
+    check(&none, Undefined, false, true, None, Source::Nothing);
+}
+
+#[test]
+fn one_code_has_the_meaning_of_its_house_and_of_its_words() {
+    let cases = [
+        ("550 5.1.10", "mx.example.com", Reason::NotAccept),
+        ("550 5.1.10", "example-com.mail.protection.outlook.com", Reason::UserUnknown),
+        ("550 5.2.2 mailbox full", "", Reason::MailboxFull),
+        ("550 5.2.2 Submission quota exceeded", "", Reason::Speeding),
+        ("550 5.4.1 Recipient address rejected: Access denied", "", Reason::UserUnknown),
+        ("550 5.4.1 Relay access denied", "", Reason::NoRelaying),
+        ("550 5.7.1 Relaying denied", "", Reason::NoRelaying),
+        ("550 5.7.1 Message rejected as spam", "", Reason::SpamDetected),
+        ("550 5.7.1 RESOLVER.RST.NotAuthorized", "", Reason::Rejected),
+        ("550 5.0.350 Remote server returned an error -> 550 5.1.1 User unknown", "", Reason::UserUnknown),
+        ("550 5.0.350 Remote server returned an error -> 554 Rejected as spam", "", Reason::SpamDetected),
+        ("550 5.1.0 Sender denied", "", Reason::Rejected),
+        ("550 5.1.0 Address rejected", "", Reason::UserUnknown),
+        ("550 5.7.504 [a@example.com]: Recipient address rejected: Access denied", "", Reason::UserUnknown),
+        ("550 5.7.27 no", "gmail-smtp-in.l.google.com", Reason::AuthFailure),
+        ("550 5.7.27 no", "mx.example.com", Reason::Rejected),
+    ];
+    for (remote, host, reason) in cases {
+        let verdict = weigh(&Clue { remote, remote_mta: Some(host), ..Clue::default() });
+        assert_eq!(verdict.reason, reason, "{remote} at {host} by {}", verdict.rule);
+    }
+}
+
+#[test]
+fn codes_are_found_where_they_stand() {
+    let cases = [
+        ("550-5.7.26 Unauthenticated 550 5.7.26 mail", Some("5.7.26"), Some(550)),
+        (
+            "5.1.0 - Unknown address error 550-'5.4.1 Recipient address rejected: Access denied.'",
+            Some("5.4.1"),
+            Some(550),
+        ),
+        ("Sorry, no mailbox here by that name. (#5.1.1)", Some("5.1.1"), None),
+        ("host mx.example.com[192.0.2.4] said: 421 4.7.0 [TSS04] 4.16.55.1", Some("4.7.0"), Some(421)),
+        ("450 450 4.2.2 <a@example.com>... Mailbox Full (state 14)", Some("4.2.2"), Some(450)),
+        ("smtp;550 5.1.1 user unknown", Some("5.1.1"), Some(550)),
+        ("after 450 messages, version 5.10.1", None, None),
+        ("550 2.1.5 is no failure", None, Some(550)),
+        ("timeout on port 587", None, None),
+    ];
+    for (remote, status, reply) in cases {
+        let verdict = said(remote);
+        assert_eq!((verdict.status.as_deref(), verdict.reply_code), (status, reply), "{remote}");
+    }
+}
+
+#[test]
+fn spans_stand_on_characters_and_within_the_text() {
+    for text in [
+        "550 Boîte pleine é",
+        "用户不存在。",
+        "é".repeat(50).as_str(),
+        "邮箱已满 mailbox full ü",
+        "\u{301}mailbox\u{301} full",
+    ] {
+        let verdict = said(text);
+        assert!(text.get(verdict.span.clone()).is_some(), "{text}: {:?}", verdict.span);
+    }
+}
+
+#[test]
+fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
+    let mut wrong = Vec::new();
+    for remote in [
+        "535 5.7.8 Authentication failed: invalid user or password",
+        "550 Invalid login",
+        "550 5.7.1 Sender account not found",
+        "501 EHLO Invalid domain address.",
+        "550 5.7.1 Client IP address unknown",
+        "550 5.7.1 Your IP address is not listed in our directory",
+        "550 Unknown IP address",
+        "550 To have your IP address removed from the blacklist see https://example.com",
+        "450 Requested mail action not taken: mailbox unavailable",
+        "450 4.2.1 mailbox temporarily unavailable",
+        "450 4.7.1 <a@example.com>: Recipient address rejected: try again",
+        "554 5.7.1 <a@example.com>: Recipient address rejected: Access denied",
+        "550 This host does not accept mail from dynamic addresses",
+        "452 4.2.2 The recipient is not accepting new mail",
+        "550 5.1.8 Sender domain does not exist",
+        "550 MAIL FROM domain does not exist",
+        "550 5.7.27 Sender domain has null MX",
+        "550 your sender domain has no MX record",
+        "553 5.1.8 <a@example.com>: Sender address rejected: Domain not found",
+        "450 4.7.1 Client host rejected: cannot find your hostname",
+        "550 5.7.1 unknown client host",
+        "554 5.7.1 message contains no valid recipients in header To",
+        "552 5.2.2 over quota, address no longer available until space is freed",
+        "451 4.3.0 user database unavailable",
+        "550 5.7.1 Message rejected: invalid content in subject",
+        "421 4.3.2 host is shutting down",
+        "554 delivery to recipient failed: unknown error",
+        "550 mailbox access failed for an unknown reason",
+        "500 unknown command",
+        "501 Invalid address syntax",
+        "550 Cannot resolve your domain",
+        "550 Your domain does not exist",
+        "550 Your host name could not be found",
+        "550 your address was not found in our whitelist",
+        "550 cannot resolve sender domain",
+        "421 4.7.0 complaint rate too high for this domain",
+    ] {
+        let verdict = said(remote);
+        if verdict.hard {
+            wrong.push(format!("{} by {}: {remote}", verdict.reason.as_str(), verdict.rule));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+mod properties {
+    use super::*;
+    use crate::report::words::{in_body, in_subject, is_answer};
+    use proptest::prelude::*;
+
+    /// Texts of the words that rules are made of, and of what damages them.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec!["user", "mailbox", "unknown", "not", "found", "full", "quota", "exceeded", "550", "5.1.1",
+                "5.0.0", "<a@example.com>", "doesn't", "cannot", "X-Unix;", "67", "said:", "用户", "不存在", "boîte", "pleine",
+                "Re:", "out of office", "\n\n", ". ", "host", "4.2.2", "421", "@", "..."]).prop_map(str::to_owned),
+            1 => any::<String>(),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.join(" "))
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_panic_and_with_spans_inside(remote in text(), local in text(), status in prop::option::of(text())) {
+            let clue = Clue { remote: &remote, local: &local, status: status.as_deref(), ..Clue::default() };
+            let verdict = weigh(&clue);
+            let from = match verdict.source {
+                Source::Remote => remote.as_str(),
+                Source::Local => local.as_str(),
+                _ => return Ok(()),
+            };
+            prop_assert!(from.get(verdict.span.clone()).is_some());
+        }
+
+        #[test]
+        fn notices_keep_their_spans_inside(text in text()) {
+            let found = in_body(&text).into_iter().chain(in_subject(&text));
+            for found in found {
+                prop_assert!(text.get(found.span.clone()).is_some());
+            }
+            let _ = is_answer(&text);
+        }
+
+        #[test]
+        fn folding_white_space_and_case_do_not_matter(words in text()) {
+            let plain: String = words.split_whitespace().collect::<Vec<_>>().join(" ");
+            let folded = plain.replace(' ', "\r\n\t");
+            prop_assert_eq!(said(&plain).reason, said(&folded).reason);
+            if plain.is_ascii() {
+                prop_assert_eq!(said(&plain).reason, said(&plain.to_ascii_uppercase()).reason);
+            }
+        }
+    }
+}

@@ -5,6 +5,7 @@ use super::tables::{RULES, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
 use crate::report::Action;
 use crate::report::words::token::{self, Kind, Token};
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// What one text holds.
@@ -29,17 +30,26 @@ struct Match {
 /// A verdict in the making: reason, rule, source, words.
 type Finding = (Reason, &'static str, Source, Range<usize>);
 
+/// The evidence about one recipient. The reporting server's words are often long and seldom needed: read when asked.
+struct Evidence<'a> {
+    clue: &'a Clue<'a>,
+    remote: Reading,
+    local: OnceCell<Reading>,
+    /// The code of the Status field, or nothing.
+    field: &'a str,
+}
+
 /// Reads what is said about one recipient, in the order of evidence that the module states.
 pub fn weigh(clue: &Clue<'_>) -> Verdict {
-    let remote = Reading::of(clue.remote);
-    let local = Reading::of(clue.local);
-    let field = clue.status.and_then(first_code).unwrap_or_default();
-    let house = House::of(clue.remote_mta.unwrap_or_default(), clue.remote);
-    let (reason, rule, source, span) = exit_status(clue.remote)
-        .or_else(|| find(clue, &remote, &local, field, house))
-        .unwrap_or_else(|| left_over(clue, &remote));
-    let reply_code = remote.reply.as_ref().or(local.reply.as_ref()).map(|(code, _)| *code);
-    let status = best_status(clue, &remote, &local, field);
+    let evidence = Evidence {
+        clue,
+        remote: Reading::of(clue.remote),
+        local: OnceCell::new(),
+        field: clue.status.and_then(first_code).unwrap_or_default(),
+    };
+    let (reason, rule, source, span) = evidence.find().unwrap_or_else(|| evidence.left_over());
+    let reply_code = evidence.remote.reply.as_ref().or_else(|| evidence.local().reply.as_ref()).map(|(code, _)| *code);
+    let status = evidence.best_status();
     let permanent = is_permanent(clue, status, reply_code);
     Verdict {
         reason,
@@ -53,58 +63,118 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
     }
 }
 
-fn find(clue: &Clue<'_>, remote: &Reading, local: &Reading, field: &str, house: House) -> Option<Finding> {
-    let words = |hit: &Option<Match>, source: Source| {
-        let hit = hit.as_ref()?;
-        let rule = &RULES[hit.rule as usize];
-        Some((reason_of(rule.table), rule.id, source, hit.span.clone()))
-    };
-    let codes = |weight: Weight| {
-        let keep = move |meaning: &Meaning| meaning.weight == weight;
-        let named = move |source: Source, span: Range<usize>| {
-            move |meaning: Meaning| (meaning.reason, meaning.rule, source, span)
-        };
-        let in_words = remote.status.clone().and_then(|span| {
-            let meaning = code::read_status(&clue.remote[span.clone()], house).filter(keep)?;
-            Some(named(Source::Remote, span)(meaning))
+impl Evidence<'_> {
+    fn local(&self) -> &Reading {
+        self.local.get_or_init(|| Reading::of(self.clue.local))
+    }
+
+    fn find(&self) -> Option<Finding> {
+        let strong_remote = || finding(self.remote.strong.as_ref(), Source::Remote);
+        let strong_local = || finding(self.local().strong.as_ref(), Source::Local);
+        if code::speaks_in_its_own_sentence(self.clue.address)
+            && let Some(found) = strong_local()
+        {
+            return Some(found);
+        }
+        if let Some(found) = strong_remote() {
+            return Some(found);
+        }
+        let house = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
+        self.codes(Weight::Telling, house)
+            .or_else(strong_local)
+            .or_else(|| exit_status(self.clue.remote))
+            .or_else(|| self.local_code(Weight::Telling, house))
+            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote))
+            .or_else(|| weak(self.local(), self.clue.local, Source::Local))
+            .or_else(|| self.codes(Weight::Vague, house))
+            .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// The code in the refusing server's words, its reply code, the Status field: the first that says so much.
+    fn codes(&self, weight: Weight, house: House) -> Option<Finding> {
+        let enough = |meaning: &Meaning| meaning.weight == weight;
+        let in_words = self.remote.status.clone().and_then(|span| {
+            let meaning = code::read_status(&self.clue.remote[span.clone()], house).filter(enough)?;
+            Some((meaning.reason, meaning.rule, Source::Remote, span))
         });
         let reply = || {
-            let (reply, span) = remote.reply.clone()?;
-            code::read_reply(reply).filter(keep).map(named(Source::Remote, span))
+            let (reply, span) = self.remote.reply.clone()?;
+            let meaning = code::read_reply(reply).filter(enough)?;
+            Some((meaning.reason, meaning.rule, Source::Remote, span))
         };
-        let in_field = || code::read_status(field, house).filter(keep).map(named(Source::Status, 0..field.len()));
-        let in_local = local.status.clone().and_then(|span| {
-            let meaning = code::read_status(&clue.local[span.clone()], house).filter(keep)?;
-            Some(named(Source::Local, span)(meaning))
-        });
-        (in_words.or_else(reply).or_else(in_field), in_local)
-    };
-    let (telling, telling_locally) = codes(Weight::Telling);
-    let (vague, vague_locally) = codes(Weight::Vague);
-    words(&remote.strong, Source::Remote)
-        .or(telling)
-        .or_else(|| words(&local.strong, Source::Local))
-        .or(telling_locally)
-        .or_else(|| words(&remote.weak, Source::Remote))
-        .or_else(|| words(&local.weak, Source::Local))
-        .or(vague)
-        .or(vague_locally)
+        let in_field = || {
+            let meaning = code::read_status(self.field, house).filter(enough)?;
+            if meaning.reason.is_hard() && self.is_merely_refused() {
+                return None;
+            }
+            Some((meaning.reason, meaning.rule, Source::Status, 0..self.field.len()))
+        };
+        in_words.or_else(reply).or_else(in_field)
+    }
+
+    /// The refusing server said no more than "denied", and no code: sendmail and its kin make 5.1.1 of any 550, and that
+    /// summary kills no address.
+    fn is_merely_refused(&self) -> bool {
+        let weak = self.remote.weak.as_ref().map(|hit| reason_of(RULES[hit.rule as usize].table));
+        self.remote.status.is_none() && weak.is_some_and(|reason| !reason.is_hard())
+    }
+
+    fn local_code(&self, weight: Weight, house: House) -> Option<Finding> {
+        let span = self.local().status.clone()?;
+        let meaning = code::read_status(&self.clue.local[span.clone()], house)?;
+        (meaning.weight == weight).then_some((meaning.reason, meaning.rule, Source::Local, span))
+    }
+
+    /// No word and no code says why.
+    fn left_over(&self) -> Finding {
+        let clue = self.clue;
+        if clue.delayed || clue.action == Some(Action::Delayed) {
+            (Reason::Expired, "action/delayed", Source::Action, 0..0)
+        } else if !clue.remote.trim().is_empty() {
+            let span = self.remote.reply.as_ref().map_or(0..clue.remote.len(), |(_, span)| span.clone());
+            (Reason::OnHold, "words/unread", Source::Remote, span)
+        } else if !clue.local.trim().is_empty() {
+            (Reason::OnHold, "words/unread", Source::Local, 0..clue.local.len())
+        } else if clue.action == Some(Action::Failed) || clue.status.is_some() {
+            (Reason::OnHold, "action/failed", Source::Action, 0..0)
+        } else {
+            (Reason::Undefined, "nothing", Source::Nothing, 0..0)
+        }
+    }
+
+    /// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
+    fn best_status(&self) -> Option<&str> {
+        let detailed = |code: &&str| !code.ends_with(".0.0");
+        let remote = self.remote.status.clone().map(|span| &self.clue.remote[span]);
+        let field = Some(self.field).filter(|field| !field.is_empty());
+        let local = || self.local().status.clone().map(|span| &self.clue.local[span]);
+        remote
+            .filter(detailed)
+            .or(field.filter(detailed))
+            .or_else(|| local().filter(detailed))
+            .or(remote)
+            .or(field)
+            .or_else(local)
+    }
 }
 
-/// No word and no code says why.
-fn left_over(clue: &Clue<'_>, remote: &Reading) -> Finding {
-    if clue.delayed || clue.action == Some(Action::Delayed) {
-        (Reason::Expired, "action/delayed", Source::Action, 0..0)
-    } else if !clue.remote.trim().is_empty() {
-        let span = remote.reply.as_ref().map_or(0..clue.remote.len(), |(_, span)| span.clone());
-        (Reason::OnHold, "words/unread", Source::Remote, span)
-    } else if !clue.local.trim().is_empty() {
-        (Reason::OnHold, "words/unread", Source::Local, 0..clue.local.len())
-    } else if clue.action == Some(Action::Failed) || clue.status.is_some() {
-        (Reason::OnHold, "action/failed", Source::Action, 0..0)
-    } else {
-        (Reason::Undefined, "nothing", Source::Nothing, 0..0)
-    }
+fn finding(hit: Option<&Match>, source: Source) -> Option<Finding> {
+    let hit = hit?;
+    let rule = &RULES[hit.rule as usize];
+    Some((reason_of(rule.table), rule.id, source, hit.span.clone()))
+}
+
+fn weak(reading: &Reading, text: &str, source: Source) -> Option<Finding> {
+    finding(reading.weak.as_ref(), source).filter(|found| !contradicts(reading, text, found.0))
+}
+
+/// "Recipient address rejected" is a dead address, unless a code beside it says "for now" or "by policy" (X.7.X).
+fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
+    let code = reading.status.clone().map(|span| &text[span]);
+    let for_now = code.is_some_and(|code| code.starts_with('4'))
+        || code.is_none() && reading.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
+    let by_policy = code.is_some_and(|code| code[1..].starts_with(".7."));
+    reason.is_hard() && (for_now || by_policy)
 }
 
 /// `X-Unix; 67`, or the bare number: sendmail's note of how a delivery program ended.
@@ -119,16 +189,6 @@ fn exit_status(remote: &str) -> Option<Finding> {
     let meaning = code::read_exit(status);
     let start = remote.rfind(number)?;
     Some((meaning.reason, meaning.rule, Source::Remote, start..start + number.len()))
-}
-
-/// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
-fn best_status<'a>(clue: &Clue<'a>, remote: &Reading, local: &Reading, field: &'a str) -> Option<&'a str> {
-    let bare = |code: &&str| code.ends_with(".0.0");
-    let in_remote = remote.status.clone().map(|span| &clue.remote[span]);
-    let in_local = local.status.clone().map(|span| &clue.local[span]);
-    let field = Some(field).filter(|field| !field.is_empty());
-    let all = [in_remote, field, in_local];
-    all.iter().flatten().find(|code| !bare(code)).or_else(|| all.iter().flatten().next()).copied()
 }
 
 /// The class of the best status, or of the reply code, or what the action says.
@@ -159,7 +219,8 @@ impl Reading {
             |hit| {
                 let rule = &RULES[hit.rule as usize];
                 let best = if rule.rank == 2 { &mut weak } else { &mut strong };
-                let key = (rule.rank, rule.table);
+                // Rules are numbered in the order of their tables, and of their lines.
+                let key = (rule.rank, hit.rule);
                 if best.as_ref().is_none_or(|(held, _)| key < *held) {
                     *best = Some((key, Match { rule: hit.rule, span: hit.start..hit.end }));
                 }

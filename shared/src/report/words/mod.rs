@@ -70,14 +70,18 @@ pub fn in_subject(subject: &str) -> Option<Found> {
 
 /// Sentences that announce what a message is, each rule once, in the order in which they stand.
 pub fn in_body(text: &str) -> Vec<Found> {
-    let mut all: Vec<Found> = Vec::new();
+    let mut first: Vec<scan::Hit> = Vec::new();
     TABLE.scan(text, |hit| {
-        let rule = &RULES[hit.rule as usize];
-        let (place, notice) = place_and_notice(rule.table);
-        if place == Place::Body && !all.iter().any(|found| found.rule == rule.id) {
-            all.push(Found { notice, rule: rule.id, span: hit.start..hit.end });
+        if !first.iter().any(|held| held.rule == hit.rule) {
+            first.push(hit);
         }
     });
+    let named = first.into_iter().filter_map(|hit| {
+        let rule = &RULES[hit.rule as usize];
+        let (place, notice) = place_and_notice(rule.table);
+        (place == Place::Body).then_some(Found { notice, rule: rule.id, span: hit.start..hit.end })
+    });
+    let mut all: Vec<Found> = named.collect();
     all.sort_by_key(|found| found.span.start);
     all
 }

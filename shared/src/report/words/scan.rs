@@ -13,11 +13,9 @@ const ALIVE: usize = 32;
 /// A compiled table of rules.
 #[derive(Debug)]
 pub struct Automaton {
-    /// Double-array trie over the bytes of folded words: `(base, check)`.
-    pub trie: &'static [(u32, u32)],
-    /// For each trie node: class if the word ends here, class if it goes on. Class 0 stands in no phrase, class 1
-    /// says nothing and parts none.
-    pub class_at: &'static [(u16, u16)],
+    /// Double-array trie over the bytes of folded words. Class 0 stands in no phrase, class 1 says nothing and parts
+    /// none.
+    pub trie: &'static [Letter],
     /// Group that a class leads to from the start of any phrase, or 0.
     pub roots: &'static [u16],
     /// Groups of places in phrases.
@@ -28,6 +26,19 @@ pub struct Automaton {
     pub accepts: &'static [u16],
     /// Classes of what is no word.
     pub special: Special,
+}
+
+/// A place in the trie of words.
+#[derive(Debug, Clone, Copy)]
+pub struct Letter {
+    /// The next letter's place is this plus its byte,
+    pub base: u16,
+    /// if `check` there is this place plus one.
+    pub check: u16,
+    /// Class of a word that ends here.
+    pub ends: u16,
+    /// Class of a word that goes on where the trie does not: that of a stem.
+    pub goes_on: u16,
 }
 
 /// Classes of what is no word.
@@ -41,6 +52,8 @@ pub struct Special {
     pub address: u16,
     /// "not".
     pub not: u16,
+    /// `:`.
+    pub colon: u16,
 }
 
 /// Places in phrases that are reached together.
@@ -144,13 +157,13 @@ impl Automaton {
             if byte < 0x80 {
                 match self.next(node, byte.to_ascii_lowercase()) {
                     Some(next) => node = next,
-                    None => return self.class_at[node].1,
+                    None => return self.trie[node].goes_on,
                 }
             } else {
                 return self.look_up_wide(word, node);
             }
         }
-        self.class_at[node].0
+        self.trie[node].ends
     }
 
     /// The rest of a word that has letters beyond ASCII; walks it again from its first such letter.
@@ -169,18 +182,15 @@ impl Automaton {
                 }
             });
             if node.is_none() {
-                return self.class_at[last].1;
+                return self.trie[last].goes_on;
             }
         }
-        self.class_at[last].0
+        self.trie[last].ends
     }
 
     fn next(&self, node: usize, byte: u8) -> Option<usize> {
-        let to = self.trie[node].0 as usize + byte as usize;
-        match self.trie.get(to) {
-            Some(&(_, check)) if check as usize == node + 1 => Some(to),
-            _ => None,
-        }
+        let to = self.trie[node].base as usize + byte as usize;
+        self.trie.get(to).is_some_and(|letter| letter.check as usize == node + 1).then_some(to)
     }
 
     fn edges_of(&self, group: u16) -> &'static [Edge] {
@@ -212,6 +222,7 @@ impl<F: FnMut(Hit)> Run<'_, F> {
                 return;
             }
             Kind::Address => self.table.special.address,
+            Kind::Colon => self.table.special.colon,
             Kind::Not => self.table.special.not,
             _ => self.table.look_up(&text[token.start..token.end]),
         };
@@ -221,8 +232,9 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         if class != 0 {
             self.step(class, token.start, token.end);
         }
-        // Addresses, numbers and codes part no phrase, but may be a part of one.
-        self.settle(matches!(token.kind, Kind::Address | Kind::Number | Kind::Code));
+        // Addresses, numbers, codes and colons part no phrase, but may be a part of one; `mx.example.com` is one word.
+        let joined = token.start > 0 && text.as_bytes()[token.start - 1] == b'.';
+        self.settle(joined || matches!(token.kind, Kind::Address | Kind::Number | Kind::Code | Kind::Colon));
     }
 
     /// Every place goes on by this class, and a phrase may begin with it.

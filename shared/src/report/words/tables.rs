@@ -1,6 +1,6 @@
 //! The tables of `rules/` as laid out by the build script.
 
-use super::scan::{Automaton, Edge, Group, Special};
+use super::scan::{Automaton, Edge, Group, Letter, Special};
 use super::{Notice, Place};
 
 /// A rule, as far as the reader needs it.

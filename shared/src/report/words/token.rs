@@ -19,6 +19,8 @@ pub enum Kind {
     Code,
     /// Something with an `@` in it.
     Address,
+    /// A colon: parts no words, and may be asked for after the first word of a subject ("Read: …").
+    Colon,
     /// The end of a sentence: no phrase goes across it.
     Stop,
 }
@@ -84,7 +86,7 @@ pub fn cut(text: &str, mut take: impl FnMut(Token)) {
         }
         at = match class {
             SPACE => blank(bytes, at, &mut take),
-            DELIMITER => at + 1,
+            DELIMITER => mark(bytes, at, &mut take),
             OTHER => punctuation(bytes, at, &mut take),
             DIGIT => number(text, at, &mut take),
             _ => word(text, at, &mut take),
@@ -118,6 +120,17 @@ fn blank(bytes: &[u8], at: usize, take: &mut impl FnMut(Token)) -> usize {
         take(Token { kind: Kind::Stop, start: at, end });
     }
     end
+}
+
+/// A colon; `<<<` and `>>>`, which part the lines of a transcript (sendmail), end a sentence.
+fn mark(bytes: &[u8], at: usize, take: &mut impl FnMut(Token)) -> usize {
+    if bytes[at] == b':' {
+        take(Token { kind: Kind::Colon, start: at, end: at + 1 });
+    } else if matches!(bytes.get(at..at + 3), Some(b"<<<" | b">>>")) {
+        take(Token { kind: Kind::Stop, start: at, end: at + 3 });
+        return at + 3;
+    }
+    at + 1
 }
 
 /// `.`, `!` and `?` before white space end a sentence; the three dots of sendmail do not.
@@ -204,6 +217,8 @@ fn wide(text: &str, at: usize, take: &mut impl FnMut(Token)) -> usize {
         take(Token { kind: Kind::Word, start: at, end });
     } else if matches!(character, '。' | '．' | '！' | '？' | '｡') {
         take(Token { kind: Kind::Stop, start: at, end });
+    } else if character == '：' {
+        take(Token { kind: Kind::Colon, start: at, end });
     }
     end
 }

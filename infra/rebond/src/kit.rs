@@ -1,0 +1,287 @@
+//! `rebond kit`: the scripts an administrator can read and run, filled with this account's own values.
+
+use crate::account;
+use crate::place::{Place, Where};
+use crate::quote::{comment, powershell, shell};
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER};
+use rebond::account::{AccountId, App, Cloud};
+use std::process::ExitCode;
+
+const PERSON: &str = include_str!("../../entra/person.ps1");
+const APP: &str = include_str!("../../entra/app.ps1");
+const REGISTRATION: &str = include_str!("../../entra/registration.sh");
+
+/// Mailboxes that one management scope names; a longer filter is refused by Exchange.
+const MAILBOXES: usize = 100;
+
+/// For which account, and which script.
+#[derive(Debug, Args)]
+pub struct KitArgs {
+    /// Which account
+    account: AccountId,
+    /// The calls of the Azure CLI that bring the registration into form, in place of the Exchange script
+    #[arg(long)]
+    az: bool,
+    /// Who opens the mailbox: a person who signs in, or the app itself [default: as the account is set]
+    #[arg(long, value_enum)]
+    way: Option<Way>,
+    /// Object ID of the enterprise application, where the script should not look it up
+    #[arg(long, value_name = "GUID")]
+    object_id: Option<uuid::Uuid>,
+    /// Issuer of tokens that prove the app without a secret (for --az): the URL that AWS gives your account
+    #[arg(long, value_name = "URL", requires = "subjects")]
+    issuer: Option<url::Url>,
+    /// Subject of such tokens: the ARN of a function's role; may be given several times
+    #[arg(long = "subject", id = "subjects", value_name = "ARN", requires = "issuer")]
+    subjects: Vec<String>,
+}
+
+/// Who opens the mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Way {
+    /// A person who signs in
+    Person,
+    /// The app itself
+    App,
+}
+
+/// What the scripts are filled with.
+#[derive(Debug, Clone)]
+pub struct Kit {
+    /// The account asked for.
+    pub account: AccountId,
+    /// Its app.
+    pub app: App,
+    /// Who opens the mailbox.
+    pub way: Way,
+    /// The mailbox of the account first, then those of other accounts that the same app opens by itself.
+    pub mailboxes: Vec<String>,
+    /// Who signs in, where that is known.
+    pub person: Option<String>,
+    /// Object ID of the enterprise application.
+    pub object_id: Option<uuid::Uuid>,
+    /// Issuer of the tokens of a federated credential.
+    pub issuer: Option<String>,
+    /// Their subjects.
+    pub subjects: Vec<String>,
+}
+
+pub(crate) async fn run(at: &Where, args: KitArgs) -> anyhow::Result<ExitCode> {
+    let place = at.open().await?;
+    let az = args.az;
+    let kit = gather(&place, args).await?;
+    print!("{}", if az { kit.registration() } else { kit.exchange()? });
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
+    let item = account::find(place, &args.account).await?;
+    let id = &args.account;
+    let Some(app_id) = item.account.app() else {
+        bail!("{id} is opened with a password: there is nothing for an administrator to run")
+    };
+    let app = place.table().app(app_id).await?.with_context(|| format!("there is no app {app_id}"))?;
+    let way = args.way.unwrap_or(Way::Person);
+    let mut mailboxes = vec![item.account.mailbox.clone()];
+    if way == Way::App {
+        let accounts = place.table().accounts().await?;
+        let others = accounts.into_iter().filter(|other| other.account.app() == Some(app_id));
+        mailboxes.extend(others.map(|other| other.account.mailbox).filter(|mailbox| *mailbox != item.account.mailbox));
+        mailboxes[1..].sort();
+        mailboxes.dedup();
+    }
+    Ok(Kit {
+        account: args.account,
+        app,
+        way,
+        mailboxes,
+        person: item.principal.map(|who| who.name).filter(|name| !name.is_empty()),
+        object_id: args.object_id,
+        issuer: args.issuer.map(|url| url.as_str().trim_end_matches('/').to_owned()),
+        subjects: args.subjects,
+    })
+}
+
+impl Kit {
+    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes.
+    pub fn exchange(&self) -> anyhow::Result<String> {
+        if self.mailboxes.len() > MAILBOXES {
+            bail!(
+                "app {} opens more than {MAILBOXES} mailboxes: scope it by a group in place of single mailboxes",
+                self.app.id
+            );
+        }
+        let account = self.account.to_string();
+        let mailbox = self.mailboxes.first().map(String::as_str).unwrap_or_default();
+        let list: Vec<String> = self.mailboxes.iter().map(|mailbox| powershell(mailbox)).collect();
+        let count = match self.mailboxes.as_slice() {
+            [one] => comment(one),
+            more => format!("{} mailboxes", more.len()),
+        };
+        Ok(fill(
+            if self.way == Way::App { APP } else { PERSON },
+            &[
+                ("account", account),
+                ("mailbox", powershell(mailbox)),
+                ("mailbox.comment", comment(mailbox)),
+                ("mailboxes", list.join(", ")),
+                ("count", count),
+                ("person", powershell(self.person.as_deref().unwrap_or(mailbox))),
+                ("client_id", powershell(&self.app.client_id)),
+                ("client_id.comment", comment(&self.app.client_id)),
+                ("name", powershell(&self.name())),
+                ("object_id", self.object_id_lines()),
+                ("scope", powershell(&format!("{} mailboxes", self.name()))),
+                ("filter", powershell(&self.filter())),
+                ("environment", environment(self.app.cloud).to_owned()),
+            ],
+        ))
+    }
+
+    /// The calls of the Azure CLI, for a POSIX shell.
+    pub fn registration(&self) -> String {
+        fill(
+            REGISTRATION,
+            &[
+                ("account", self.account.to_string()),
+                ("app", self.app.id.to_string()),
+                ("tenant.comment", comment(&self.app.tenant.to_string())),
+                ("cloud", cloud_line(self.app.cloud)),
+                ("client_id", shell(&self.app.client_id)),
+                ("redirect_uri", shell(&self.app.redirect_uri)),
+                ("name", shell(&self.name())),
+                ("permissions", self.permissions()),
+                ("credential", self.credential()),
+            ],
+        )
+    }
+
+    fn name(&self) -> String {
+        format!("Rebond {}", self.app.id)
+    }
+
+    fn object_id_lines(&self) -> String {
+        match self.object_id {
+            Some(id) => format!("$ObjectId = {}", powershell(&id.to_string())),
+            None => format!(
+                "Connect-MgGraph -Scopes 'Application.Read.All' -NoWelcome{}\n\
+                 $ObjectId = (Get-MgServicePrincipal -Filter \"appId eq '$AppId'\").Id",
+                match self.app.cloud {
+                    Cloud::Global => "",
+                    Cloud::GccHigh => " -Environment USGov",
+                    Cloud::Dod => " -Environment USGovDoD",
+                    Cloud::China => " -Environment China",
+                }
+            ),
+        }
+    }
+
+    /// OPATH: a string stands between single quotes, which are doubled within.
+    fn filter(&self) -> String {
+        let one = |mailbox: &String| format!("PrimarySmtpAddress -eq '{}'", mailbox.replace('\'', "''"));
+        self.mailboxes.iter().map(one).collect::<Vec<_>>().join(" -or ")
+    }
+
+    fn permissions(&self) -> String {
+        let add = |resource: &str, ids: &[(&str, &str, &str)]| {
+            let lines: Vec<String> = ids
+                .iter()
+                .map(|(name, id, kind)| {
+                    format!("#    {name}\naz ad app permission add --id \"$APP_ID\" --api {resource} --api-permissions {id}={kind}")
+                })
+                .collect();
+            lines.join("\n")
+        };
+        match self.way {
+            Way::App => {
+                add(EXCHANGE, &[("IMAP.AccessAsApp of Office 365 Exchange Online (application)", IMAP_AS_APP, "Role")])
+            }
+            Way::Person => add(
+                GRAPH,
+                &[
+                    ("IMAP.AccessAsUser.All of Microsoft Graph (delegated)", IMAP_AS_USER, "Scope"),
+                    ("offline_access", "7427e0e9-2fba-42fe-b0c0-848c9e6a8182", "Scope"),
+                    ("openid", "37f7f235-527c-4136-accd-4a02d197296e", "Scope"),
+                    ("profile", "14dad69e-099b-42c9-810b-d002981feec1", "Scope"),
+                    ("email", "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0", "Scope"),
+                ],
+            ),
+        }
+    }
+
+    fn credential(&self) -> String {
+        let Some(issuer) = &self.issuer else {
+            return "#    Best is a federated credential, which leaves no secret anywhere (rebond kit … --issuer URL --subject ARN).\n\
+                    #    A client secret: the line that is printed is the Value, the only time it is shown.\n\
+                    # az ad app credential reset --id \"$APP_ID\" --append --years 1 --display-name Rebond --query password --output tsv"
+                .to_owned();
+        };
+        let one = |(number, subject): (usize, &String)| {
+            let name = format!("rebond-{}", number + 1);
+            let parameters = serde_json::json!({
+                "name": name, "issuer": issuer, "subject": subject, "audiences": ["api://AzureADTokenExchange"],
+            });
+            format!(
+                "az ad app federated-credential create --id \"$APP_ID\" --parameters {} --output none",
+                shell(&parameters.to_string())
+            )
+        };
+        let calls: Vec<String> = self.subjects.iter().enumerate().map(one).collect();
+        format!(
+            "#    Federated: issuer, subject and audience are compared letter by letter, and case counts. A second run\n\
+             #    is refused for names that are there already.\n{}",
+            calls.join("\n")
+        )
+    }
+}
+
+/// What `Connect-ExchangeOnline` must be told about a cloud.
+fn environment(cloud: Cloud) -> &'static str {
+    match cloud {
+        Cloud::Global => "",
+        Cloud::GccHigh => " -ExchangeEnvironmentName O365USGovGCCHigh",
+        Cloud::Dod => " -ExchangeEnvironmentName O365USGovDoD",
+        Cloud::China => " -ExchangeEnvironmentName O365China",
+    }
+}
+
+fn cloud_line(cloud: Cloud) -> String {
+    let name = match cloud {
+        Cloud::Global => "AzureCloud",
+        Cloud::GccHigh | Cloud::Dod => "AzureUSGovernment",
+        Cloud::China => "AzureChinaCloud",
+    };
+    format!("az cloud set --name {name}")
+}
+
+/// Puts values in place in one pass, so that a value that looks like a placeholder stays what it is.
+fn fill(template: &str, values: &[(&str, String)]) -> String {
+    let mut filled = String::with_capacity(template.len() * 2);
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let Some((name, after)) = after.split_once("}}") else {
+            filled.push_str("{{");
+            rest = after;
+            continue;
+        };
+        if let Some((_, value)) = values.iter().find(|(of, _)| *of == name) {
+            filled.push_str(value);
+        }
+        rest = after;
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_looks_like_a_placeholder_stays_what_it_is() {
+        let values = [("a", "{{b}}".to_owned()), ("b", "x".to_owned())];
+        assert_eq!(fill("1 {{a}} 2 {{b}} {{", &values), "1 {{b}} 2 x {{");
+    }
+}

@@ -1,0 +1,7 @@
+//! Any bytes, read as a message.
+#![no_main]
+
+#[path = "../check.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::check(data));

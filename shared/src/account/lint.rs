@@ -1,0 +1,624 @@
+//! What is wrong with a registration before Entra says it: our own app item, the registration's manifest, scopes and
+//! secrets that somebody is about to use. Each finding names the refusal it would end in.
+
+use super::{Account, App, Cloud, Tenant};
+use crate::oauth::entra;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It works, and should not be so.
+    Warning,
+    /// It cannot work.
+    Error,
+}
+
+/// Something wrong, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its name in JSON.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, and what it ends in.
+    pub said: String,
+    /// What to do.
+    pub step: String,
+}
+
+fn error(id: &'static str, said: impl Into<String>, step: impl Into<String>) -> Finding {
+    Finding { id, severity: Severity::Error, said: said.into(), step: step.into() }
+}
+
+fn warning(id: &'static str, said: impl Into<String>, step: impl Into<String>) -> Finding {
+    Finding { severity: Severity::Warning, ..error(id, said, step) }
+}
+
+/// "Office 365 Exchange Online".
+pub const EXCHANGE: &str = "00000002-0000-0ff1-ce00-000000000000";
+/// "Microsoft Graph".
+pub const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+/// `IMAP.AccessAsUser.All` of Microsoft Graph: a person's permission.
+pub const IMAP_AS_USER: &str = "652390e4-393a-48de-9484-05f9b1212954";
+/// `IMAP.AccessAsApp` of Office 365 Exchange Online: the app's own permission.
+pub const IMAP_AS_APP: &str = "5e5addcd-3e8d-4e90-baf5-964efab2b20a";
+/// `EWS.AccessAsUser.All` of Office 365 Exchange Online; EWS is blocked since October 2026.
+const EWS_AS_USER: &str = "3b5f3d61-589b-4a3c-a359-5dd4b5ee5bd5";
+/// `full_access_as_app` of Office 365 Exchange Online: EWS, every mailbox.
+const FULL_ACCESS_AS_APP: &str = "dc890d15-9560-4a4c-9b7f-a736ec74ec40";
+
+/// Credentials that end so soon are warned of.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// Bytes of a manifest: the portal's own bound is far lower.
+pub const MANIFEST_BYTES: usize = 1 << 20;
+/// Entries looked at in each list of a manifest.
+const ENTRIES: usize = 1_000;
+
+/// A registration, as `az ad app show` and the portal's Manifest page print it, in either of the portal's two forms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// "Application (client) ID".
+    pub client_id: String,
+    /// The registration's own object ID, which is never asked for.
+    pub object_id: String,
+    /// `AzureADMyOrg`, `AzureADMultipleOrgs`, `AzureADandPersonalMicrosoftAccount`, `PersonalMicrosoftAccount`.
+    pub audience: String,
+    /// Redirect URIs with their platform.
+    pub redirects: Vec<(Platform, String)>,
+    /// "Access tokens (used for implicit flows)".
+    pub implicit_access: bool,
+    /// "ID tokens (used for implicit and hybrid flows)".
+    pub implicit_id: bool,
+    /// Resource, permission id, and whether it is an app's own (`Role`).
+    pub permissions: Vec<(String, String, bool)>,
+    /// Ends of client secrets and of certificates.
+    pub credentials: Vec<Option<Timestamp>>,
+}
+
+/// Platform of a redirect URI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Platform {
+    /// Web.
+    Web,
+    /// Single-page application.
+    Spa,
+    /// Mobile and desktop.
+    Native,
+}
+
+impl Manifest {
+    /// Reads a manifest. Errors: it is no JSON object, or too long.
+    pub fn read(text: &str) -> Result<Self, super::Invalid> {
+        let no = |why: &str| {
+            super::Invalid(format!(
+                "the manifest {why}: save what `az ad app show --id CLIENT-ID` prints, or the portal's Manifest page"
+            ))
+        };
+        if text.len() > MANIFEST_BYTES {
+            return Err(no("is longer than a megabyte"));
+        }
+        let json: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|_| no("is no JSON"))?;
+        if !json.is_object() {
+            return Err(no("is no JSON object"));
+        }
+        let text = |path: &str| json.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let is = |path: &str| json.pointer(path).and_then(Value::as_bool).unwrap_or(false);
+        Ok(Self {
+            client_id: text("/appId"),
+            object_id: [text("/id"), text("/objectId")].into_iter().find(|id| !id.is_empty()).unwrap_or_default(),
+            audience: text("/signInAudience"),
+            redirects: redirects(&json),
+            implicit_access: is("/web/implicitGrantSettings/enableAccessTokenIssuance")
+                || is("/oauth2AllowImplicitFlow"),
+            implicit_id: is("/web/implicitGrantSettings/enableIdTokenIssuance")
+                || is("/oauth2AllowIdTokenImplicitFlow"),
+            permissions: permissions(&json),
+            credentials: credentials(&json),
+        })
+    }
+}
+
+fn list<'a>(json: &'a Value, path: &str) -> impl Iterator<Item = &'a Value> {
+    json.pointer(path).and_then(Value::as_array).into_iter().flatten().take(ENTRIES)
+}
+
+fn redirects(json: &Value) -> Vec<(Platform, String)> {
+    let mut found = Vec::new();
+    for (platform, path) in [
+        (Platform::Web, "/web/redirectUris"),
+        (Platform::Spa, "/spa/redirectUris"),
+        (Platform::Native, "/publicClient/redirectUris"),
+    ] {
+        found.extend(list(json, path).filter_map(Value::as_str).map(|uri| (platform, uri.to_owned())));
+    }
+    for entry in list(json, "/replyUrlsWithType") {
+        let platform = match entry["type"].as_str() {
+            Some("Spa") => Platform::Spa,
+            Some("InstalledClient") => Platform::Native,
+            _ => Platform::Web,
+        };
+        found.extend(entry["url"].as_str().map(|uri| (platform, uri.to_owned())));
+    }
+    found
+}
+
+fn permissions(json: &Value) -> Vec<(String, String, bool)> {
+    let lower = |value: &Value| value.as_str().unwrap_or_default().to_ascii_lowercase();
+    let of_resource = |resource: &Value| {
+        let id = lower(&resource["resourceAppId"]);
+        let one = move |access: &Value| (id.clone(), lower(&access["id"]), access["type"].as_str() == Some("Role"));
+        list(resource, "/resourceAccess").map(one).collect::<Vec<_>>()
+    };
+    list(json, "/requiredResourceAccess").flat_map(of_resource).take(ENTRIES).collect()
+}
+
+fn credentials(json: &Value) -> Vec<Option<Timestamp>> {
+    let end = |entry: &Value| {
+        let text = entry["endDateTime"].as_str().or_else(|| entry["endDate"].as_str())?;
+        text.parse().ok()
+    };
+    list(json, "/passwordCredentials").chain(list(json, "/keyCredentials")).map(end).collect()
+}
+
+/// All that is wrong with our app item, with the registration, and between the two.
+pub fn lint(app: Option<&App>, manifest: Option<&Manifest>, now: Timestamp) -> Vec<Finding> {
+    let mut found = Vec::new();
+    if let Some(app) = app {
+        lint_app(app, &mut found);
+    }
+    if let Some(manifest) = manifest {
+        lint_redirects(manifest, &mut found);
+        lint_implicit(manifest, &mut found);
+        lint_permissions(manifest, &mut found);
+        lint_credentials(manifest, now, &mut found);
+    }
+    if let (Some(app), Some(manifest)) = (app, manifest) {
+        lint_identity(app, manifest, &mut found);
+        lint_audience(app, manifest, &mut found);
+        lint_our_redirect(app, manifest, &mut found);
+    }
+    found.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    found
+}
+
+fn lint_app(app: &App, found: &mut Vec<Finding>) {
+    // One table of checks: what `app add` refuses is what is found here in an item written by hand.
+    if let Err(invalid) = app.check() {
+        found.push(error("app-settings", invalid.0, "Remove the app and add it again with the right values."));
+    }
+    if app.tenant == Tenant::Common {
+        found.push(warning(
+            "tenant-common",
+            "The tenant is common: any work or personal account may sign in, and a registration for one organisation \
+             refuses it (AADSTS50194).",
+            "Give the directory (tenant) ID of the mailbox's organisation.",
+        ));
+    }
+}
+
+fn lint_redirects(manifest: &Manifest, found: &mut Vec<Finding>) {
+    for (platform, uri) in &manifest.redirects {
+        if uri.ends_with("/oauth2/nativeclient") && *platform != Platform::Native {
+            found.push(error(
+                "nativeclient-as-web",
+                format!(
+                    "{uri} belongs to the platform \"Mobile and desktop\": under Web the code lands on a page that nobody owns."
+                ),
+                "Remove it; register this deployment's own /oauth/callback under Web.",
+            ));
+        }
+        let (http, local) = (
+            uri.starts_with("http://"),
+            ["//localhost", "//127.0.0.1", "//[::1]"].iter().any(|host| uri.contains(host)),
+        );
+        if http && !local {
+            found.push(error(
+                "http-callback",
+                format!("{uri} is http: the code would travel in clear, and Entra accepts http for localhost alone."),
+                "Register the https address.",
+            ));
+        }
+        if uri.contains('*') {
+            found.push(warning(
+                "wildcard-redirect",
+                format!("{uri} holds a wildcard: whoever owns any name below it receives codes (RFC 9700 §4.1.3)."),
+                "Register whole URIs.",
+            ));
+        }
+    }
+}
+
+fn lint_implicit(manifest: &Manifest, found: &mut Vec<Finding>) {
+    for (ticked, what) in [(manifest.implicit_access, "Access tokens"), (manifest.implicit_id, "ID tokens")] {
+        if ticked {
+            found.push(warning(
+                "implicit-grant",
+                format!(
+                    "\"{what}\" is ticked under Authentication: the implicit grant hands tokens to the browser's address line \
+                     (RFC 9700 §2.1.2), and the code flow does not need it."
+                ),
+                format!("Untick \"{what}\"."),
+            ));
+        }
+    }
+}
+
+fn lint_permissions(manifest: &Manifest, found: &mut Vec<Finding>) {
+    let has =
+        |resource: &str, id: &str| manifest.permissions.iter().any(|(of, which, _)| of == resource && which == id);
+    if has(EXCHANGE, FULL_ACCESS_AS_APP) {
+        found.push(error(
+            "full-access-as-app",
+            "full_access_as_app reads every mailbox of the organisation, over EWS, which Exchange Online blocks since \
+             October 2026.",
+            "Remove it; add IMAP.AccessAsApp, which opens only the mailboxes that an administrator grants (`rebond kit`).",
+        ));
+    }
+    if has(EXCHANGE, EWS_AS_USER) {
+        found.push(error(
+            "ews-permission",
+            "EWS.AccessAsUser.All is for EWS, which Exchange Online blocks since October 2026.",
+            "Remove it; add IMAP.AccessAsUser.All.",
+        ));
+    }
+    // Permissions of Exchange Online that are not known here may be those of IMAP under the resource's own ids.
+    let ews = [EWS_AS_USER, FULL_ACCESS_AS_APP];
+    let may_be = |(of, id, _): &(String, String, bool)| of == EXCHANGE && !ews.contains(&id.as_str());
+    if !has(GRAPH, IMAP_AS_USER) && !manifest.permissions.iter().any(may_be) {
+        found.push(error(
+            "imap-permission-missing",
+            "Neither IMAP.AccessAsUser.All (a person signs in) nor IMAP.AccessAsApp (the app itself) is among the \
+             permissions (AADSTS65005, AADSTS650057).",
+            format!("Add {IMAP_AS_USER} of Microsoft Graph, or {IMAP_AS_APP} of Office 365 Exchange Online."),
+        ));
+    }
+}
+
+fn lint_credentials(manifest: &Manifest, now: Timestamp, found: &mut Vec<Finding>) {
+    let Some(last) = manifest.credentials.iter().map(|end| end.unwrap_or(Timestamp::MAX)).max() else {
+        found.push(warning(
+            "no-credential",
+            "The registration has neither a client secret nor a certificate (AADSTS7000218), unless it has a federated \
+             credential, which the manifest does not show.",
+            "Certificates & secrets: add a federated credential, a certificate, or a client secret.",
+        ));
+        return;
+    };
+    let date = last.strftime("%Y-%m-%d");
+    if last <= now {
+        found.push(error(
+            "credential-ended",
+            format!("The last of its secrets and certificates ended on {date} (AADSTS7000222)."),
+            "Make a new one, then `rebond app secret`.",
+        ));
+    } else if last.duration_since(now) <= SOON {
+        found.push(warning(
+            "credential-ends-soon",
+            format!("The last of its secrets and certificates ends on {date}."),
+            "Make a new one before, then `rebond app secret`.",
+        ));
+    }
+}
+
+fn lint_identity(app: &App, manifest: &Manifest, found: &mut Vec<Finding>) {
+    let same = |id: &str| !id.is_empty() && id.eq_ignore_ascii_case(&app.client_id);
+    if same(&manifest.object_id) && !same(&manifest.client_id) {
+        found.push(error(
+            "object-id-as-client-id",
+            "The client ID we hold is the registration's Object ID (AADSTS700016).",
+            format!("Add the app with \"Application (client) ID\" {}.", manifest.client_id),
+        ));
+    } else if !same(&manifest.client_id) {
+        found.push(error(
+            "other-registration",
+            format!("The manifest is that of another app ({}), not of {}.", manifest.client_id, app.client_id),
+            "Compare the Application (client) ID with the registration's Overview.",
+        ));
+    }
+}
+
+fn lint_audience(app: &App, manifest: &Manifest, found: &mut Vec<Finding>) {
+    let wide = matches!(app.tenant, Tenant::Common | Tenant::Organizations);
+    let (id, said) = match (manifest.audience.as_str(), &app.tenant) {
+        ("AzureADMyOrg", _) if wide => ("single-tenant", "the registration is for one organisation (AADSTS50194)"),
+        ("AzureADMyOrg" | "AzureADMultipleOrgs", Tenant::Consumers) => {
+            ("work-accounts-only", "the registration takes no personal accounts (AADSTS9002332)")
+        }
+        ("PersonalMicrosoftAccount", tenant) if *tenant != Tenant::Consumers => {
+            ("personal-accounts-only", "the registration takes personal accounts only (AADSTS9002331)")
+        }
+        _ => return,
+    };
+    found.push(error(
+        id,
+        format!("Our tenant is {}, and {said}.", app.tenant),
+        "Give the directory (tenant) ID as tenant, or change \"Supported account types\".",
+    ));
+}
+
+fn lint_our_redirect(app: &App, manifest: &Manifest, found: &mut Vec<Finding>) {
+    let ours = &app.redirect_uri;
+    match manifest.redirects.iter().find(|(_, uri)| uri == ours) {
+        Some((Platform::Web, _)) => {}
+        Some((Platform::Spa, _)) => found.push(error(
+            "redirect-as-spa",
+            format!("{ours} is registered as single-page application: its grants live 24 hours (AADSTS700084)."),
+            "Move it to the platform Web.",
+        )),
+        Some((Platform::Native, _)) => found.push(error(
+            "redirect-as-native",
+            format!(
+                "{ours} is registered under \"Mobile and desktop\": a client with a secret is refused (AADSTS700025)."
+            ),
+            "Move it to the platform Web.",
+        )),
+        None => {
+            let loose = |uri: &str| uri.trim_end_matches('/').to_ascii_lowercase();
+            let near = manifest.redirects.iter().find(|(_, uri)| loose(uri) == loose(ours));
+            let near = near.map(|(_, uri)| format!(" The nearest is {uri}: the comparison is byte by byte."));
+            found.push(error(
+                "redirect-missing",
+                format!("Our redirect URI is not registered (AADSTS50011).{}", near.unwrap_or_default()),
+                format!("Under Authentication, platform Web, add exactly {ours}."),
+            ));
+        }
+    }
+}
+
+/// What is wrong between an account and its app.
+pub fn lint_account(account: &Account, app: &App) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let clouds = [Cloud::Global, Cloud::GccHigh, Cloud::Dod, Cloud::China];
+    let of_server = clouds.into_iter().find(|cloud| entra::hosts(*cloud).mail == account.server.host);
+    if of_server.is_some_and(|cloud| entra::hosts(cloud).mail != entra::hosts(app.cloud).mail) {
+        found.push(error(
+            "other-cloud",
+            format!(
+                "{} is the mail server of another cloud than the one app {} is registered in.",
+                account.server.host, app.id
+            ),
+            format!("Leave --server out, or give {}.", entra::hosts(app.cloud).mail),
+        ));
+    }
+    let domain = account.mailbox.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase()).unwrap_or_default();
+    let personal = ["outlook.com", "hotmail.com", "live.com", "msn.com"].contains(&domain.as_str());
+    if personal && matches!(app.tenant, Tenant::Id(_) | Tenant::Domain(_) | Tenant::Organizations) {
+        found.push(error(
+            "personal-mailbox",
+            format!(
+                "{} is a personal mailbox, and app {} takes accounts of {} (AADSTS50020).",
+                account.mailbox, app.id, app.tenant
+            ),
+            "Use an app whose tenant is consumers or common.",
+        ));
+    }
+    found
+}
+
+/// What is wrong with a list of scopes, separated by white space.
+pub fn lint_scopes(text: &str) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let scopes: Vec<&str> = text.split_whitespace().take(ENTRIES).collect();
+    let name = |scope: &str| scope.rsplit('/').next().unwrap_or_default().to_owned();
+    let wrong = ["IMAP.AccessUser.All", "POP.AccessUser.All", "IMAP.AccessAsUser", "SMTP.AccessAsUser.All"];
+    for scope in &scopes {
+        if let Some(wrong) = wrong.iter().find(|wrong| name(scope).eq_ignore_ascii_case(wrong)) {
+            let right = match *wrong {
+                "POP.AccessUser.All" => "POP.AccessAsUser.All",
+                "SMTP.AccessAsUser.All" => "SMTP.Send",
+                _ => "IMAP.AccessAsUser.All",
+            };
+            found.push(error(
+                "scope-misspelt",
+                format!("{scope} does not exist (AADSTS650053)."),
+                format!("Ask for {right}."),
+            ));
+        }
+        if name(scope).eq_ignore_ascii_case("full_access_as_app") || name(scope).starts_with("EWS.") {
+            found.push(error(
+                "ews-permission",
+                format!("{scope} is for EWS, which Exchange Online blocks since October 2026."),
+                "Ask for IMAP.AccessAsUser.All, or /.default of an app with IMAP.AccessAsApp.",
+            ));
+        }
+    }
+    let openid = ["openid", "profile", "email", "offline_access"];
+    let resource = |scope: &&&str| match scope.strip_prefix("https://").and_then(|rest| rest.split('/').next()) {
+        Some(host) if host.contains("outlook") || host.contains("office365") => Some("Outlook"),
+        Some(host) if host.contains("graph") => Some("Graph"),
+        Some(_) => Some("another resource"),
+        // Bare names belong to Graph.
+        None => (!openid.contains(*scope)).then_some("Graph"),
+    };
+    let mut resources: Vec<&str> = scopes.iter().filter_map(|scope| resource(&scope)).collect();
+    resources.sort_unstable();
+    resources.dedup();
+    if resources.len() > 1 {
+        found.push(error(
+            "several-resources",
+            format!(
+                "One token is for one resource, and these scopes belong to {} (AADSTS28000).",
+                resources.join(" and ")
+            ),
+            "Ask for the scopes of one resource; the refresh token can be used for the other afterwards.",
+        ));
+    } else if resources == ["Graph"]
+        && scopes.iter().any(|scope| !scope.contains('/') && name(scope).contains(".AccessAsUser"))
+    {
+        found.push(error(
+            "bare-scope",
+            "Scopes without a resource belong to Graph: the token would be refused by the mail server.",
+            "Write them whole: https://outlook.office.com/IMAP.AccessAsUser.All",
+        ));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    const CLIENT: &str = "33333333-3333-4333-8333-333333333333";
+    const OBJECT: &str = "44444444-4444-4444-8444-444444444444";
+    const URI: &str = "https://mail.example.com/oauth/callback";
+
+    fn app(tenant: &str) -> App {
+        serde_json::from_value(json!({
+            "id": "m365", "cloud": "global", "tenant": tenant, "client_id": CLIENT, "redirect_uri": URI,
+            "credential": "client-secret",
+        }))
+        .unwrap()
+    }
+
+    /// As `az ad app show` prints a registration that nothing is wrong with.
+    fn registration() -> Value {
+        json!({
+            "appId": CLIENT, "id": OBJECT, "signInAudience": "AzureADMyOrg",
+            "web": { "redirectUris": [URI],
+                "implicitGrantSettings": { "enableAccessTokenIssuance": false, "enableIdTokenIssuance": false } },
+            "spa": { "redirectUris": [] }, "publicClient": { "redirectUris": [] },
+            "requiredResourceAccess": [{ "resourceAppId": GRAPH,
+                "resourceAccess": [{ "id": IMAP_AS_USER, "type": "Scope" }] }],
+            "passwordCredentials": [{ "keyId": OBJECT, "endDateTime": "2028-01-01T00:00:00Z" }], "keyCredentials": [],
+        })
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-20T12:00:00Z".parse().unwrap()
+    }
+
+    /// Ids of what is found after a change of the registration.
+    fn check(tenant: &str, changes: &[(&str, Value)], expected: &[&str]) {
+        let mut json = registration();
+        for (path, value) in changes {
+            let (parent, name) = path.rsplit_once('/').unwrap();
+            json.pointer_mut(parent).unwrap()[name] = value.clone();
+        }
+        let manifest = Manifest::read(&json.to_string()).unwrap();
+        let mut ids: Vec<&str> = lint(Some(&app(tenant)), Some(&manifest), now()).iter().map(|f| f.id).collect();
+        ids.sort_unstable();
+        assert_eq!(ids, expected, "{tenant} {changes:?}");
+    }
+
+    #[test]
+    fn a_registration_by_what_is_wrong_with_it() {
+        let tenant = "11111111-1111-4111-8111-111111111111";
+        let native = "https://login.microsoftonline.com/common/oauth2/nativeclient";
+        check(tenant, &[], &[]);
+        check("common", &[], &["single-tenant", "tenant-common"]);
+        check("organizations", &[], &["single-tenant"]);
+        check("consumers", &[], &["work-accounts-only"]);
+        check("consumers", &[("/signInAudience", "AzureADMultipleOrgs".into())], &["work-accounts-only"]);
+        check(tenant, &[("/signInAudience", "PersonalMicrosoftAccount".into())], &["personal-accounts-only"]);
+        check(tenant, &[("/appId", OBJECT.into())], &["other-registration"]);
+        check(tenant, &[("/appId", OBJECT.into()), ("/id", CLIENT.into())], &["object-id-as-client-id"]);
+        check(tenant, &[("/web/redirectUris", json!([]))], &["redirect-missing"]);
+        check(tenant, &[("/web/redirectUris", json!([format!("{URI}/")]))], &["redirect-missing"]);
+        check(tenant, &[("/web/redirectUris", json!([URI, native]))], &["nativeclient-as-web"]);
+        check(tenant, &[("/publicClient/redirectUris", json!([native]))], &[]);
+        check(tenant, &[("/web/redirectUris", json!([URI, "http://mail.example.com/x"]))], &["http-callback"]);
+        check(tenant, &[("/web/redirectUris", json!([URI, "http://localhost:8484/oauth/callback"]))], &[]);
+        check(tenant, &[("/web/redirectUris", json!([URI, "https://*.example.com/x"]))], &["wildcard-redirect"]);
+        check(tenant, &[("/web/redirectUris", json!([])), ("/spa/redirectUris", json!([URI]))], &["redirect-as-spa"]);
+        check(
+            tenant,
+            &[("/web/redirectUris", json!([])), ("/publicClient/redirectUris", json!([URI]))],
+            &["redirect-as-native"],
+        );
+        check(
+            tenant,
+            &[(
+                "/web/implicitGrantSettings",
+                json!({ "enableAccessTokenIssuance": true, "enableIdTokenIssuance": true }),
+            )],
+            &["implicit-grant", "implicit-grant"],
+        );
+        let exchange = |ids: &[&str]| {
+            let access: Vec<Value> = ids.iter().map(|id| json!({ "id": id, "type": "Role" })).collect();
+            json!([{ "resourceAppId": EXCHANGE, "resourceAccess": access }])
+        };
+        let permissions = |value: Value| [("/requiredResourceAccess", value)];
+        check(tenant, &permissions(json!([])), &["imap-permission-missing"]);
+        check(tenant, &permissions(exchange(&[IMAP_AS_APP])), &[]);
+        check(tenant, &permissions(exchange(&[IMAP_AS_APP, FULL_ACCESS_AS_APP])), &["full-access-as-app"]);
+        check(
+            tenant,
+            &permissions(exchange(&[EWS_AS_USER, FULL_ACCESS_AS_APP])),
+            &["ews-permission", "full-access-as-app", "imap-permission-missing"],
+        );
+        let secret = |end: &str| [("/passwordCredentials", json!([{ "endDateTime": end }]))];
+        check(tenant, &secret("2026-11-19T00:00:00Z"), &["credential-ended"]);
+        check(tenant, &secret("2026-12-01T00:00:00Z"), &["credential-ends-soon"]);
+        check(tenant, &secret("2026-12-25T00:00:00Z"), &[]);
+        check(tenant, &[("/passwordCredentials", json!([]))], &["no-credential"]);
+    }
+
+    #[test]
+    fn the_portals_older_form_says_the_same() {
+        let old = json!({
+            "appId": CLIENT, "id": OBJECT, "signInAudience": "AzureADMyOrg",
+            "oauth2AllowImplicitFlow": true, "oauth2AllowIdTokenImplicitFlow": false,
+            "replyUrlsWithType": [{ "url": URI, "type": "Spa" }],
+            "requiredResourceAccess": [{ "resourceAppId": GRAPH,
+                "resourceAccess": [{ "id": IMAP_AS_USER.to_uppercase(), "type": "Scope" }] }],
+            "passwordCredentials": [{ "endDate": "2028-01-01T00:00:00Z" }],
+        });
+        let manifest = Manifest::read(&format!("\u{feff}{old}")).unwrap();
+        let found = lint(Some(&app("example.com")), Some(&manifest), now());
+        assert_eq!(found.iter().map(|f| f.id).collect::<Vec<_>>(), ["redirect-as-spa", "implicit-grant"]);
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_said_so() {
+        for text in ["", "[]", "x", "\"x\"", "null"] {
+            assert!(Manifest::read(text).is_err(), "{text}");
+        }
+        assert!(Manifest::read(&" ".repeat(MANIFEST_BYTES + 1)).is_err());
+        // An object with nothing of ours in it is a registration that lacks everything.
+        let found = lint(None, Some(&Manifest::read("{}").unwrap()), now());
+        assert_eq!(found.iter().map(|f| f.id).collect::<Vec<_>>(), ["imap-permission-missing", "no-credential"]);
+    }
+
+    #[test]
+    fn scopes_by_what_is_wrong_with_them() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(lint_scopes(text).iter().map(|f| f.id).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("https://outlook.office.com/IMAP.AccessAsUser.All offline_access openid profile email", &[]);
+        check("https://outlook.office.com/IMAP.AccessUser.All offline_access", &["scope-misspelt"]);
+        check(
+            "https://outlook.office.com/IMAP.AccessAsUser.All https://graph.microsoft.com/Mail.Read",
+            &["several-resources"],
+        );
+        check("https://outlook.office.com/IMAP.AccessAsUser.All User.Read", &["several-resources"]);
+        check("IMAP.AccessAsUser.All offline_access", &["bare-scope"]);
+        check("Mail.Read offline_access", &[]);
+        check("https://outlook.office365.com/EWS.AccessAsUser.All", &["ews-permission"]);
+        check("https://outlook.office365.com/full_access_as_app", &["ews-permission"]);
+    }
+
+    #[test]
+    fn an_account_beside_its_app() {
+        let check = |mailbox: &str, host: &str, tenant: &str, expected: &[&str]| {
+            let account: Account = serde_json::from_value(json!({
+                "id": "bounces", "enabled": true, "protocol": "imap", "mailbox": mailbox,
+                "server": { "host": host, "port": 993, "encryption": "tls" },
+                "authentication": { "kind": "oauth-user", "app": "m365" }, "folders": ["INBOX"], "period_seconds": 300,
+            }))
+            .unwrap();
+            let ids: Vec<&str> = lint_account(&account, &app(tenant)).iter().map(|f| f.id).collect();
+            assert_eq!(ids, expected, "{mailbox} {host} {tenant}");
+        };
+        check("bounces@example.com", "outlook.office365.com", "example.com", &[]);
+        check("bounces@example.com", "mail.example.com", "example.com", &[]);
+        check("bounces@example.com", "outlook.office365.us", "example.com", &["other-cloud"]);
+        check("bounces@outlook.com", "outlook.office365.com", "example.com", &["personal-mailbox"]);
+        check("bounces@outlook.com", "outlook.office365.com", "consumers", &[]);
+    }
+}

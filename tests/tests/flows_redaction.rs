@@ -1,0 +1,181 @@
+//! F47: secrets are planted in every flow, with everything logged that the product can log; then all that came out is
+//! searched for them: log, answers, table, vault file, `{:?}`.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use jiff::SignedDuration;
+use rebond::secret::ExposeSecret;
+use rebond::vault::{Name, Version, signing_key};
+use rebond_standin::imap::{ImapAction, ImapFault};
+use rebond_standin::{Answer as Script, Refusal};
+use rebond_tests::mail::bounce;
+use rebond_tests::world::{BASIC, CLIENT_SECRET, MAILBOX, PASSWORD, SIGN_IN, World};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use tracing_subscriber::EnvFilter;
+
+/// Where all log lines go.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What was planted, and what came out.
+#[derive(Default)]
+struct Search {
+    secrets: Vec<(String, String)>,
+    shown: Vec<(String, Vec<u8>)>,
+}
+
+impl Search {
+    fn plant(&mut self, name: &str, secret: &str) {
+        assert!(secret.len() >= 12, "{name} is too short to be searched for");
+        self.secrets.push((name.to_owned(), secret.to_owned()));
+    }
+
+    fn show(&mut self, place: &str, bytes: impl Into<Vec<u8>>) {
+        self.shown.push((place.to_owned(), bytes.into()));
+    }
+
+    fn found(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (place, bytes) in &self.shown {
+            for (name, secret) in &self.secrets {
+                if bytes.windows(secret.len()).any(|window| window == secret.as_bytes()) {
+                    found.push(format!("{name} in {place}"));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The tokens of the account's grant, as the vault keeps them now.
+async fn plant_grant(world: &World, search: &mut Search, id: &rebond::account::AccountId) {
+    let grant = world.machine.vault.get(&Name::Grant(id.clone()), Version::Current).await.unwrap().unwrap();
+    let grant: serde_json::Value = serde_json::from_str(grant.expose_secret()).unwrap();
+    for name in ["refresh_token", "access_token"] {
+        search.plant(name, grant[name].as_str().unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f47_no_secret_comes_out_anywhere() {
+    let log = Log::default();
+    let to = log.clone();
+    let filter = rebond::telemetry::quiet(EnvFilter::new("trace"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(move || to.clone()).init();
+    let mut search = Search::default();
+    let world = World::start().await.unwrap();
+    search.plant("password", PASSWORD);
+    search.plant("client secret", CLIENT_SECRET);
+    search.plant("sign-in password", SIGN_IN);
+    let signing = world.machine.vault.get(&Name::SigningKey, Version::Current).await.unwrap().unwrap();
+    search.plant("signing key", signing.expose_secret());
+    search.plant("master key", std::fs::read_to_string(world.dir().join("key")).unwrap().trim());
+
+    // Connections: one good, one refused by the provider, one of another's mailbox, one broken.
+    let id = world.add("bounces", |_| {}).await.unwrap();
+    let key = signing_key(&*world.machine.vault).await.unwrap();
+    let scripts = [
+        Some(Script::error("invalid_client", 7000215, "Invalid client secret provided.")),
+        Some(Script::html(500)),
+        Some(Script::html(200)),
+        Some(Script::huge(1_000_000)),
+        Some(Script::error_in_200("invalid_grant")),
+        Some(Script::Altered(serde_json::Map::from_iter([("id_token".to_owned(), serde_json::json!("a.b.c"))]))),
+        None,
+    ];
+    for (number, script) in scripts.into_iter().enumerate() {
+        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        let url = url::Url::parse(&begun.callback).unwrap();
+        let query = |name: &str| url.query_pairs().find(|(n, _)| n == name).unwrap().1.into_owned();
+        let cookie = begun.cookie.split_once('=').unwrap().1;
+        let pending = rebond::oauth::Pending::from_browser(&query("state"), cookie);
+        search.plant("code", &query("code"));
+        search.plant("state", &query("state"));
+        search.plant("cookie", cookie);
+        search.plant("verifier", pending.verifier(&key).expose_secret());
+        if let Some(script) = script {
+            world.entra.script(Refusal::token(script));
+        }
+        let answer = world.get(&begun.callback, &begun.cookie).await.unwrap();
+        search.show(&format!("redirect {number}"), format!("{:?}{}", answer.headers, answer.body));
+        let page = world.deliver(&begun).await.unwrap();
+        search.show(&format!("result {number}"), format!("{:?}{}", page.headers, page.body));
+        let reload =
+            world.get(&begun.callback.replace("code=", "error=server_error&code="), &begun.cookie).await.unwrap();
+        search.show(&format!("reload {number}"), format!("{:?}{}", reload.headers, reload.body));
+    }
+    let begun = world.begin(&id, &world.person("alex@example.org")).await.unwrap();
+    search.show("wrong person", world.deliver(&begun).await.unwrap().body);
+    plant_grant(&world, &mut search, &id).await;
+
+    // Polls and renewals: good, refused, refused with the secret in the server's words, broken off.
+    let basic = world.add_basic("basic", |_| {}).await.unwrap();
+    for mailbox in [MAILBOX, BASIC] {
+        world.imap.deliver(mailbox, "INBOX", bounce(1), world.now());
+    }
+    for words in [PASSWORD, &format!("NO [ALERT] {PASSWORD} is wrong for {BASIC}")] {
+        for command in ["AUTHENTICATE", "LOGIN"] {
+            let action = ImapAction::Tagged(format!("NO {words}"));
+            world.imap.script(ImapFault { command: command.into(), after: 0, times: 1, action });
+        }
+        search.show("poll refused", format!("{:?}", world.poll(&basic).await));
+    }
+    while world.poll(&basic).await.unwrap().health.unwrap().advice.is_some() {}
+    for script in [None, Some(Script::error("invalid_grant", 700082, "expired")), Some(Script::Lost), None] {
+        world.advance(SignedDuration::from_hours(2));
+        if let Some(script) = script {
+            world.entra.script(Refusal::token(script));
+        }
+        search.show("poll", format!("{:?}", world.poll(&id).await));
+        plant_grant(&world, &mut search, &id).await;
+    }
+    let item = world.item(&id).await.unwrap();
+    world.machine.grants.renew(&item).await.unwrap();
+    plant_grant(&world, &mut search, &id).await;
+    world.faults.set(1_000, 0);
+    search.show("a throttled poll", format!("{:?}", world.poll(&id).await));
+    search.show("a throttled renewal", format!("{:?}", world.machine.grants.renew(&item).await));
+    world.faults.set(0, 0);
+    world.entra.revoke_all();
+    world.advance(SignedDuration::from_hours(2));
+    search.show("poll revoked", format!("{:?}", world.poll(&id).await));
+
+    // What the types say of themselves.
+    let login = rebond::mailbox::Login::Password { user: BASIC.into(), password: PASSWORD.to_owned().into() };
+    search.show("Login", format!("{login:?}"));
+    search.show("items", format!("{:?} {:?} {:?}", world.item(&id).await, world.item(&basic).await, world.app));
+    search.show("signing key", format!("{key:?}"));
+    let master = rebond::vault::MasterKey::from_file(&world.dir().join("key")).unwrap();
+    search.show("master key", format!("{master:?}"));
+    search.show("table", format!("{:?}", world.machine.table));
+    for (path, bytes) in world.files().unwrap() {
+        if path.file_name().unwrap() != "key" {
+            search.show(&path.display().to_string(), bytes);
+        }
+    }
+    let lines = log.0.lock().unwrap().clone();
+    let text = String::from_utf8_lossy(&lines).into_owned();
+    assert!(text.contains("mailbox not connected") && text.contains("mailbox connected"), "it was logged at all");
+    search.show("log", lines);
+    assert!(search.secrets.len() >= 30 && search.shown.len() >= 30);
+    let table: usize =
+        search.shown.iter().filter(|(place, _)| place.contains("table.sqlite")).map(|(_, b)| b.len()).sum();
+    assert!(table > 20_000, "{table} bytes of table were searched");
+    assert_eq!(search.found(), Vec::<String>::new());
+    // The search finds what is there: the mailbox's name is no secret.
+    search.secrets = vec![("the mailbox".to_owned(), MAILBOX.to_owned())];
+    let found = search.found().join(", ");
+    for place in ["result 6", "table.sqlite", "items"] {
+        assert!(found.contains(place), "{found}");
+    }
+}
