@@ -43,7 +43,7 @@ async fn ended(world: &World, n: u8, outcome: Option<&AuthorizationOutcome>) -> 
     let pending = Pending::new(&[n; 64]);
     let authorization = Authorization {
         account: "bounces".parse().unwrap(),
-        generation: 0,
+        connection: 0,
         cookie_hash: pending.cookie_hash(),
         expires: world.now().as_second() + 600,
         used: false,

@@ -89,7 +89,7 @@ impl OauthCallback {
         let code = Secret::from(code.ok_or(Failed::NoCode)?);
         let id = &authorization.account;
         let item = self.table.account(id).await?.ok_or_else(|| Failed::Gone(id.clone()))?;
-        if item.generation != authorization.generation {
+        if item.connection != authorization.connection {
             return Err(Failed::Superseded);
         }
         let app = self.grants.app(item.account.app().ok_or_else(|| Failed::Gone(id.clone()))?).await?;

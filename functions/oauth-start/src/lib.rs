@@ -71,7 +71,7 @@ impl OauthStart {
         let Ok(id) = account.parse::<AccountId>() else { return Err(forged) };
         let Some(item) = self.table.account(&id).await? else { return Err(forged) };
         let key = signing_key(&*self.vault).await?;
-        Invitation::verify(invitation, &key, &id, item.generation, now).map_err(Refused::Link)?;
+        Invitation::verify(invitation, &key, &id, item.connection, now).map_err(Refused::Link)?;
         let Some(app_id) = item.account.app() else {
             return Err(Refused::Settings(format!("{id} is opened with a password: there is nothing to connect")));
         };
@@ -82,7 +82,7 @@ impl OauthStart {
         let to = to.map_err(|error| Refused::Settings(error.to_string()))?;
         let authorization = Authorization {
             account: id.clone(),
-            generation: item.generation,
+            connection: item.connection,
             cookie_hash: pending.cookie_hash(),
             expires: now.as_second() + Authorization::LIFE_SECONDS,
             used: false,

@@ -30,7 +30,7 @@ pub(crate) async fn run(at: &Where, id: &AccountId) -> anyhow::Result<ExitCode> 
 pub async fn invitation(place: &Place, item: &AccountItem, app: &App) -> anyhow::Result<String> {
     let key = signing_key(&*place.vault()).await?;
     let id = &item.account.id;
-    let text = Invitation::new(jiff::Timestamp::now()).sign(&key, id, item.generation);
+    let text = Invitation::new(jiff::Timestamp::now()).sign(&key, id, item.connection);
     let mut link = url::Url::parse(&app.redirect_uri).context("the app's redirect URI")?;
     link.set_path(&format!("/oauth/start/{id}"));
     link.query_pairs_mut().append_pair("invitation", &text);

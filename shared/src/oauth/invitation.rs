@@ -1,4 +1,4 @@
-//! The link that starts a connection: signed, with an end, reusable until the grant's generation moves
+//! The link that starts a connection: signed, with an end, reusable until somebody connects the account
 //! (mail scanners fetch links, so a link that works once would be spent before a person sees it).
 
 use super::SigningKey;
@@ -11,7 +11,7 @@ const LABEL: &str = "invitation";
 /// Why a link does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvitationError {
-    /// It was not signed for this account and this generation of its grant.
+    /// It was not signed for this account, or somebody has connected it since.
     #[error("this link was not made for this account, or somebody has connected it since: ask for a new one")]
     Forged,
     /// Its end has passed.
@@ -35,8 +35,8 @@ impl Invitation {
     }
 
     /// The text of the query: `{end}.{signature}`.
-    pub fn sign(self, key: &SigningKey, account: &AccountId, generation: u64) -> String {
-        let tag = key.sign(LABEL, &[account.as_str(), &generation.to_string(), &self.end.to_string()]);
+    pub fn sign(self, key: &SigningKey, account: &AccountId, connection: u64) -> String {
+        let tag = key.sign(LABEL, &[account.as_str(), &connection.to_string(), &self.end.to_string()]);
         format!("{}.{}", self.end, BASE64_URL_SAFE_NO_PAD.encode(tag))
     }
 
@@ -45,12 +45,12 @@ impl Invitation {
         text: &str,
         key: &SigningKey,
         account: &AccountId,
-        generation: u64,
+        connection: u64,
         now: Timestamp,
     ) -> Result<(), InvitationError> {
         let (end, tag) = text.split_once('.').ok_or(InvitationError::Forged)?;
         let tag = BASE64_URL_SAFE_NO_PAD.decode(tag).map_err(|_| InvitationError::Forged)?;
-        if !key.verify(LABEL, &[account.as_str(), &generation.to_string(), end], &tag) {
+        if !key.verify(LABEL, &[account.as_str(), &connection.to_string(), end], &tag) {
             return Err(InvitationError::Forged);
         }
         match end.parse::<i64>() {
@@ -67,13 +67,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_opens_one_account_of_one_generation_until_its_end() {
+    fn a_link_opens_one_account_of_one_connection_until_its_end() {
         let key = SigningKey::new(&"k".repeat(40).into()).unwrap();
         let (account, other): (AccountId, AccountId) = ("a".parse().unwrap(), "b".parse().unwrap());
         let now = Timestamp::from_second(1_000_000).unwrap();
         let link = Invitation::new(now).sign(&key, &account, 3);
-        let check = |text: &str, account, generation, at: i64| {
-            Invitation::verify(text, &key, account, generation, Timestamp::from_second(at).unwrap())
+        let check = |text: &str, account, connection, at: i64| {
+            Invitation::verify(text, &key, account, connection, Timestamp::from_second(at).unwrap())
         };
         let end = 1_000_000 + 7 * 86_400;
         assert_eq!(check(&link, &account, 3, 1_000_001), Ok(()));

@@ -27,8 +27,8 @@ pub struct Outcome {
 pub struct Authorization {
     /// For which account.
     pub account: AccountId,
-    /// The generation of its grant when it was started.
-    pub generation: u64,
+    /// The number of its connection when it was started.
+    pub connection: u64,
     /// SHA-256 of the cookie of the browser that started it.
     pub cookie_hash: String,
     /// Seconds since 1970.
