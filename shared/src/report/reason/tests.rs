@@ -76,7 +76,8 @@ fn hostile_text_costs_no_more_than_its_length() {
 
 #[test]
 fn what_servers_say_is_understood() {
-    let lines = include_str!("rules/said").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let files = [include_str!("rules/said"), include_str!("rules/heard")];
+    let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut wrong = Vec::new();
     for line in lines {
         let (reason, remote) = line.split_once("  ").expect("a reason, two blanks, what is said");

@@ -165,7 +165,18 @@ fn finding(hit: Option<&Match>, source: Source) -> Option<Finding> {
 }
 
 fn weak(reading: &Reading, text: &str, source: Source) -> Option<Finding> {
-    finding(reading.weak.as_ref(), source).filter(|found| !contradicts(reading, text, found.0))
+    let found = finding(reading.weak.as_ref(), source).filter(|found| !contradicts(reading, text, found.0))?;
+    let answer = reading.reply.as_ref().map_or(text.len(), |(_, span)| span.end);
+    if found.0 == Reason::PolicyViolation && names_a_host_address(&text[answer..]) {
+        return Some((Reason::Blocked, "words/denied-host-address", source, found.3));
+    }
+    Some(found)
+}
+
+/// An IPv4 address within an answer that says no more than "denied" is what was denied.
+fn names_a_host_address(answer: &str) -> bool {
+    let parts = answer.split(|character: char| !character.is_ascii_digit() && character != '.');
+    parts.map(|part| part.trim_end_matches('.')).any(|part| part.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// "Recipient address rejected" is a dead address, unless a code beside it says "for now" or "by policy" (X.7.X).
