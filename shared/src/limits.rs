@@ -21,7 +21,7 @@ pub const ADDRESS_CHARS: usize = 400;
 pub const NOTICE_BYTES: usize = 64 << 10;
 /// Recipients of one report for whom the words for people are searched one by one; the fields of
 /// the machine-readable part are read for all of them.
-pub const SEARCHED_RECIPIENTS: usize = 100;
+pub const SEARCHED_RECIPIENTS: usize = 20;
 /// Characters of evidence shown.
 pub const EVIDENCE_CHARS: usize = 300;
 

@@ -1,6 +1,7 @@
 //! What API Gateway does for the two functions behind it: a request becomes an event (HTTP API, payload format 2.0),
 //! and the answer a response.
 
+use crate::recorder::Recorder;
 use crate::rie::Emulated;
 use crate::stack::{Stack, api_request};
 use anyhow::{Context, Result};
@@ -19,6 +20,10 @@ use tokio::task::JoinHandle;
 pub struct Gateway {
     /// What the functions talk to.
     pub stack: Stack,
+    /// What oauth-start called.
+    pub start_calls: Recorder,
+    /// What oauth-callback called.
+    pub callback_calls: Recorder,
     functions: Arc<Functions>,
     server: JoinHandle<()>,
 }
@@ -35,14 +40,16 @@ impl Gateway {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://localhost:{}", listener.local_addr()?.port());
         let stack = Stack::start(Ipv4Addr::LOCALHOST, "test", &url).await?;
-        let start = Emulated::start("oauth-start", &stack.environment())?;
-        let callback = Emulated::start("oauth-callback", &stack.environment())?;
+        let (environment, start_calls) = stack.recorded().await?;
+        let start = Emulated::start("oauth-start", &environment)?;
+        let (environment, callback_calls) = stack.recorded().await?;
+        let callback = Emulated::start("oauth-callback", &environment)?;
         let functions = Arc::new(Functions { url, start, callback });
         let router = Router::new().fallback(answer).with_state(Arc::clone(&functions));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
-        Ok(Self { stack, functions, server })
+        Ok(Self { stack, start_calls, callback_calls, functions, server })
     }
 
     /// What the two functions have logged.

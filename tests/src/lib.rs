@@ -10,6 +10,8 @@ pub mod moto;
 pub mod oidc_provider;
 pub mod postfix;
 pub mod process;
+pub mod recorder;
 pub mod rie;
+pub mod rights;
 pub mod stack;
 pub mod world;

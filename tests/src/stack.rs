@@ -2,6 +2,7 @@
 //! stand-ins for the identity provider and the mail server, with one account that waits to be connected.
 
 use crate::moto::Moto;
+use crate::recorder::Recorder;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
@@ -176,6 +177,18 @@ impl Stack {
             ("AWS_ENDPOINT_URL_DYNAMODB", self.table_url.clone()),
             ("RUST_LOG", "info".to_owned()),
         ]
+    }
+
+    /// The same, with all calls to AWS going through a recorder of their own.
+    pub async fn recorded(&self) -> Result<(Vec<(&'static str, String)>, Recorder)> {
+        let recorder = Recorder::start(&self.table_url, self.moto.endpoint()).await?;
+        let mut environment = self.environment();
+        for (name, value) in &mut environment {
+            if name.starts_with("AWS_ENDPOINT_URL") {
+                *value = recorder.url().to_owned();
+            }
+        }
+        Ok((environment, recorder))
     }
 
     /// The link that the operator would send.

@@ -533,5 +533,5 @@ async fn a_reconnection_while_the_grant_is_being_renewed_ends_well_whoever_is_fi
         assert_eq!(summary.await.unwrap().health.unwrap().state, HealthState::Active);
         assert_eq!(world.token_calls("refresh_token"), refreshes, "trial {trial}: the stored token was good");
     }
-    println!("{connected} connected, {superseded} superseded");
+    assert_eq!(connected + superseded, 12);
 }

@@ -1,6 +1,6 @@
 //! kill -9 of the real binary at random moments, against a real Dovecot that it moves mail on: afterwards every message is
 //! recorded exactly once and moved. `REBOND_KILLS` says how often (12 where it does not).
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use rebond::account::{AccountId, AfterReading, Authentication, HealthState};
 use rebond::vault::Name;

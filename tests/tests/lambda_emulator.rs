@@ -3,7 +3,9 @@
 
 use rebond_tests::gateway::Gateway;
 use rebond_tests::process::workspace;
+use rebond_tests::recorder::Recorder;
 use rebond_tests::rie::Emulated;
+use rebond_tests::rights;
 use rebond_tests::stack::{ACCOUNT, Stack, account_id};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
@@ -14,6 +16,11 @@ async fn stack() -> Stack {
 
 fn start(stack: &Stack, function: &str) -> Emulated {
     Emulated::start(function, &stack.environment()).unwrap()
+}
+
+async fn recorded(stack: &Stack, function: &str) -> (Emulated, Recorder) {
+    let (environment, recorder) = stack.recorded().await.unwrap();
+    (Emulated::start(function, &environment).unwrap(), recorder)
 }
 
 fn event(name: &str) -> Value {
@@ -36,10 +43,11 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
     let item = stack.table.account(&account_id().unwrap()).await.unwrap().unwrap();
     assert!(item.principal.is_some(), "{item:?}\n{}", gateway.logs());
 
-    let dispatched = start(stack, "poll-dispatch").invoke(&event("poll-dispatch")).await.unwrap();
+    let (dispatch, dispatch_calls) = recorded(stack, "poll-dispatch").await;
+    let dispatched = dispatch.invoke(&event("poll-dispatch")).await.unwrap();
     assert_eq!((&dispatched["due"], &dispatched["queued"]), (&json!(1), &json!(1)), "{dispatched}");
     let batch = stack.queued().await.unwrap();
-    let poll = start(stack, "bounce-poll");
+    let (poll, poll_calls) = recorded(stack, "bounce-poll").await;
     let answer = poll.invoke(&batch).await.unwrap();
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", poll.output());
     assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
@@ -48,10 +56,23 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
     assert_eq!((&again["messages"], &again["recorded"]), (&json!(0), &json!(0)), "{again}");
     assert_eq!(again["table_writes"].as_u64().unwrap().max(2), 2, "an empty poll writes at most twice: {again}");
 
-    let refreshed = start(stack, "token-refresh").invoke(&json!({ "account": ACCOUNT })).await.unwrap();
+    let (refresh, refresh_calls) = recorded(stack, "token-refresh").await;
+    let refreshed = refresh.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!((&refreshed["renewed"], &refreshed["failed"]), (&json!(1), &json!(0)), "{refreshed}");
     let with_new_token = poll.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!(with_new_token["health"]["state"], "active", "{with_new_token}");
+
+    refresh.invoke(&event("token-refresh")).await.unwrap();
+    for (function, calls) in [
+        ("OauthStart", &gateway.start_calls),
+        ("OauthCallback", &gateway.callback_calls),
+        ("PollDispatch", &dispatch_calls),
+        ("BouncePoll", &poll_calls),
+        ("TokenRefresh", &refresh_calls),
+    ] {
+        let (made, allowed) = (calls.actions(), rights::actions(function));
+        assert!(made.len() > 1 && made.is_subset(&allowed), "{function} called {made:?}, may {allowed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::process::{tool, workspace};
+use rebond_tests::rights::CALLS;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -62,61 +63,6 @@ fn rights(role: &Value) -> BTreeSet<(String, String)> {
     }
     rights
 }
-
-/// What each function's code calls, and on what; besides these only its own log.
-const CALLS: &[(&str, &[(&str, &str)])] = &[
-    (
-        "OauthStart",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:PutItem", "Table"),
-            ("secretsmanager:GetSecretValue", "SigningKey"),
-        ],
-    ),
-    (
-        "OauthCallback",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("secretsmanager:GetSecretValue", "SigningKey"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("secretsmanager:CreateSecret", "secret:{stack}/grant/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:RestoreSecret", "secret:{stack}/grant/*"),
-        ],
-    ),
-    (
-        "TokenRefresh",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("dynamodb:Query", "Table/index/due"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-        ],
-    ),
-    (
-        "PollDispatch",
-        &[("dynamodb:Query", "Table/index/due"), ("dynamodb:UpdateItem", "Table"), ("sqs:SendMessage", "PollQueue")],
-    ),
-    (
-        "BouncePoll",
-        &[
-            ("dynamodb:GetItem", "Table"),
-            ("dynamodb:PutItem", "Table"),
-            ("dynamodb:UpdateItem", "Table"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
-            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
-            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
-            ("sqs:ReceiveMessage", "PollQueue"),
-            ("sqs:DeleteMessage", "PollQueue"),
-            ("sqs:GetQueueAttributes", "PollQueue"),
-        ],
-    ),
-];
 
 #[test]
 fn each_function_may_do_what_it_does_and_nothing_else() {

@@ -13,10 +13,10 @@ pub(super) fn mechanism(login: &Login) -> &'static str {
     }
 }
 
-/// The first message of the client, in base64.
+/// The first message of the client.
 /// XOAUTH2: `user=` mailbox ^A `auth=Bearer ` token ^A ^A. PLAIN (RFC 4616 §2): NUL user NUL password.
-pub(super) fn first_message(login: &Login) -> Result<Secret, FaultKind> {
-    let message = match login {
+pub(super) fn message(login: &Login) -> Result<Secret, FaultKind> {
+    Ok(Secret::from(match login {
         Login::XOAuth2 { mailbox, token } => {
             let token = token.expose_secret();
             refuse_control(mailbox, "the mailbox name")?;
@@ -29,9 +29,12 @@ pub(super) fn first_message(login: &Login) -> Result<Secret, FaultKind> {
             refuse_line_breaks(password, "the password")?;
             format!("\0{user}\0{password}")
         }
-    };
-    let message = Secret::from(message);
-    Ok(Secret::from(STANDARD.encode(message.expose_secret())))
+    }))
+}
+
+/// The same in base64, as it stands in a command line.
+pub(super) fn first_message(login: &Login) -> Result<Secret, FaultKind> {
+    Ok(Secret::from(STANDARD.encode(message(login)?.expose_secret())))
 }
 
 /// What must not be shown of a login: the credential as it was given, quoted, and as `first_message` has it.

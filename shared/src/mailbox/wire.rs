@@ -3,11 +3,15 @@
 use super::guard::{Broken, Guard};
 use super::{FaultKind, MailboxFault};
 use crate::net::NetError;
+use std::future::{Future, poll_fn};
+use std::ops::Range;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Time in which a server must say something.
+/// Time in which a server must say something, or take what we say.
 const IDLE: Duration = Duration::from_secs(30);
 /// Room for one read.
 const READ_BYTES: usize = 64 << 10;
@@ -27,16 +31,34 @@ pub(super) struct Wire {
     buffer: Vec<u8>,
     /// Up to here the buffer was handed out.
     taken: usize,
+    /// Ends the wait under way.
+    timer: Pin<Box<Sleep>>,
+    waiting: bool,
 }
 
 impl Wire {
     /// A connection to `server` (its name is for messages) that must be done by `deadline`.
     pub fn new(io: Box<dyn Io>, server: &str, literal_bytes: usize, deadline: Instant) -> Self {
-        Self { io, guard: Guard::new(literal_bytes), deadline, server: server.to_owned(), buffer: vec![], taken: 0 }
+        Self {
+            io,
+            guard: Guard::new(literal_bytes),
+            deadline,
+            server: server.to_owned(),
+            buffer: vec![],
+            taken: 0,
+            timer: Box::pin(sleep_until(deadline)),
+            waiting: false,
+        }
     }
 
     /// The next whole response, with its last CR LF.
     pub async fn read(&mut self) -> Result<&[u8], MailboxFault> {
+        let response = poll_fn(|cx| self.poll_response(cx)).await?;
+        Ok(self.bytes(response))
+    }
+
+    /// The next whole response, as a place in what [`Wire::bytes`] shows until the next call.
+    pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Range<usize>, MailboxFault>> {
         loop {
             let end = self.guard.end_of(&self.buffer[self.taken..]).map_err(|broken| match broken {
                 Broken::Limit(what) => FaultKind::Limit(what),
@@ -45,16 +67,21 @@ impl Wire {
             if let Some(length) = end {
                 let start = self.taken;
                 self.taken += length;
-                return Ok(&self.buffer[start..self.taken]);
+                return Poll::Ready(Ok(start..self.taken));
             }
-            self.fill().await?;
+            ready!(self.poll_fill(cx))?;
         }
     }
 
-    async fn fill(&mut self) -> Result<(), MailboxFault> {
+    /// The bytes of a response.
+    pub fn bytes(&self, response: Range<usize>) -> &[u8] {
+        &self.buffer[response]
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), MailboxFault>> {
         // A server that always has more to say never lets the timer below be asked.
-        if Instant::now() >= self.deadline {
-            return Err(FaultKind::Deadline.into());
+        if !self.waiting && Instant::now() >= self.deadline {
+            return Poll::Ready(Err(FaultKind::Deadline.into()));
         }
         self.buffer.drain(..self.taken);
         self.taken = 0;
@@ -63,25 +90,34 @@ impl Wire {
         }
         // A literal's size was checked before, so the room it needs may be taken at once.
         self.buffer.reserve(READ_BYTES.max(self.guard.missing(self.buffer.len())));
-        let read = timeout_at(self.limit(), self.io.read_buf(&mut self.buffer)).await;
-        match self.in_time(read)? {
+        let read = pin!(self.io.read_buf(&mut self.buffer)).poll(cx);
+        Poll::Ready(match ready!(self.in_time(cx, read))? {
             0 if self.buffer.is_empty() => Err(FaultKind::Closed.into()),
             0 => Err(MailboxFault {
                 said: Some("[nothing: it stopped within a response]".into()),
                 ..FaultKind::Closed.into()
             }),
             _ => Ok(()),
-        }
+        })
     }
 
     /// Sends bytes.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), MailboxFault> {
-        let sent = timeout_at(self.limit(), async {
-            self.io.write_all(bytes).await?;
-            self.io.flush().await
-        })
-        .await;
-        self.in_time(sent)
+        let mut rest = bytes;
+        poll_fn(|cx| self.poll_send(cx, &mut rest)).await
+    }
+
+    /// Sends what is left of `rest`, and flushes.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, rest: &mut &[u8]) -> Poll<Result<(), MailboxFault>> {
+        while !rest.is_empty() {
+            let written = Pin::new(&mut self.io).poll_write(cx, rest);
+            match ready!(self.in_time(cx, written))? {
+                0 => return Poll::Ready(Err(FaultKind::Closed.into())),
+                count => *rest = &rest[count..],
+            }
+        }
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.in_time(cx, flushed)
     }
 
     /// Whether bytes wait that were not handed out yet.
@@ -100,22 +136,33 @@ impl Wire {
         self.io
     }
 
-    fn limit(&self) -> Instant {
-        self.deadline.min(Instant::now() + IDLE)
+    /// What an attempt came to: while it is pending the timer runs, from the start of the wait.
+    fn in_time<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<std::io::Result<T>>) -> Poll<Result<T, MailboxFault>> {
+        let Poll::Ready(outcome) = outcome else {
+            if !self.waiting {
+                self.waiting = true;
+                self.timer.as_mut().reset(self.deadline.min(Instant::now() + IDLE));
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            self.waiting = false;
+            return Poll::Ready(Err(self.late()));
+        };
+        self.waiting = false;
+        Poll::Ready(outcome.map_err(|error| self.broken(&error)))
     }
 
-    fn in_time<T>(&self, outcome: Result<std::io::Result<T>, tokio::time::error::Elapsed>) -> Result<T, MailboxFault> {
+    fn late(&self) -> MailboxFault {
+        if Instant::now() >= self.deadline {
+            return FaultKind::Deadline.into();
+        }
+        NetError::Timeout(self.server.clone()).into()
+    }
+
+    fn broken(&self, error: &std::io::Error) -> MailboxFault {
         use std::io::ErrorKind as E;
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => match error.kind() {
-                E::UnexpectedEof | E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe => {
-                    Err(FaultKind::Closed.into())
-                }
-                kind => Err(NetError::Http { host: self.server.clone(), why: kind.to_string() }.into()),
-            },
-            Err(_) if Instant::now() >= self.deadline => Err(FaultKind::Deadline.into()),
-            Err(_) => Err(NetError::Timeout(self.server.clone()).into()),
+        match error.kind() {
+            E::UnexpectedEof | E::ConnectionReset | E::ConnectionAborted | E::BrokenPipe => FaultKind::Closed.into(),
+            kind => NetError::Http { host: self.server.clone(), why: kind.to_string() }.into(),
         }
     }
 }

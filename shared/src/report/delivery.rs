@@ -141,7 +141,8 @@ impl Delivery<'_, '_> {
         mut evidence: Evidence,
     ) -> (Verdict, Evidence) {
         let who: Vec<&str> = who.iter().flatten().copied().filter(|a| !a.is_empty()).collect();
-        for local in self.reading.texts().about(&who) {
+        let alone = self.said.recipients.len() == 1;
+        for local in self.reading.texts().about(&who, alone) {
             if witness.remote.is_none()
                 && let Some(answer) = super::notice::smtp_answer(&local.raw)
             {

@@ -20,7 +20,10 @@ pub(crate) struct Passage<'t> {
 impl<'t> Passage<'t> {
     /// A passage of `raw`, which begins at `base`.
     pub fn new(part: String, base: usize, raw: Cow<'t, str>) -> Self {
-        let text = text::squeeze(raw.clone());
+        let text = match &raw {
+            Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
+            Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
+        };
         Passage { part, base, raw, text }
     }
 
@@ -49,12 +52,11 @@ pub(crate) struct Witness<'t> {
     pub named: Option<Passage<'t>>,
 }
 
-impl Witness<'_> {
+impl<'t> Witness<'t> {
     /// Weighs what the witness says, with the other circumstances of `clue`.
-    pub fn weigh(&self, clue: &Clue<'_>) -> (Verdict, Evidence) {
-        let text = |p: &Option<Passage<'_>>| p.as_ref().map(|p| p.text.to_string()).unwrap_or_default();
-        let (remote, local) = (text(&self.remote), text(&self.local));
-        let verdict = reason::weigh(&Clue { remote: &remote, local: &local, ..*clue });
+    pub fn weigh<'w>(&'w self, clue: &Clue<'w>) -> (Verdict, Evidence) {
+        let text = |p: &'w Option<Passage<'t>>| p.as_ref().map_or("", |p| &*p.text);
+        let verdict = reason::weigh(&Clue { remote: text(&self.remote), local: text(&self.local), ..*clue });
         let passage = match verdict.source {
             Source::Remote => &self.remote,
             Source::Local => &self.local,

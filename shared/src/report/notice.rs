@@ -6,6 +6,12 @@ use super::field;
 use super::status::is_enhanced;
 use std::ops::Range;
 
+/// Addresses looked at in one notice.
+const MENTIONS: usize = 2_000;
+
+/// Bytes before an address that are looked at for what they say of it.
+const FRONT: usize = 200;
+
 /// A recipient that a notice names, and where it speaks of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
@@ -29,14 +35,24 @@ pub(crate) struct Company<'a> {
 }
 
 /// Where the returned message begins in a notice: at its fields, or at the line that announces it.
+/// Fields that stand before any word of the notice are stepped over.
 pub(crate) fn returned_at(text: &str) -> usize {
-    let mut at = 0;
+    let (mut at, mut said) = (0, false);
     while at < text.len() {
         let end = line_end(text, at);
         let line = &text[at..end];
-        if announces_copy(line) || begins_fields(text, at) {
+        if begins_fields(text, at) {
+            if said {
+                return at;
+            }
+            at = text[at..].find("\n\n").or_else(|| text[at..].find("\n\r\n")).map_or(text.len(), |n| at + n + 1);
+            said = true;
+            continue;
+        }
+        if announces_copy(line) && said {
             return at;
         }
+        said |= !line.trim().is_empty();
         at = next_line(text, end);
     }
     text.len()
@@ -145,7 +161,7 @@ pub(crate) fn recipients(text: &str, company: &Company<'_>) -> Vec<Named> {
         let end = line_end(text, at);
         let line = &text[at..end];
         place.enter(line);
-        if line.contains('@') {
+        if line.contains('@') && mentions.len() < MENTIONS {
             add_mentions(line, at, &place, company, &mut mentions);
         }
         place.leave(line);
@@ -192,7 +208,7 @@ fn known(named: &[Named], address: &str) -> bool {
 }
 
 fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, mentions: &mut Vec<Mention>) {
-    let spans: Vec<_> = address::find(line).collect();
+    let spans: Vec<_> = address::find(line).take(MENTIONS).collect();
     for (i, span) in spans.iter().enumerate() {
         // `shown@example.com <real@example.com>`: the first is a display name, the second is meant.
         let between = |a: &Range<usize>, b: &Range<usize>| line[a.end..b.start].trim_matches(['"', '\'']).trim() == "<";
@@ -200,10 +216,19 @@ fn add_mentions(line: &str, at: usize, place: &Place, company: &Company<'_>, men
             continue;
         }
         let shown = i.checked_sub(1).map(|i| &spans[i]).filter(|shown| between(shown, span));
-        let front = &line[..shown.unwrap_or(span).start];
+        let front = tail(&line[..shown.unwrap_or(span).start]);
         let (rank, alias) = rank(line, front, span, place, company);
         mentions.push(Mention { span: at + span.start..at + span.end, rank, line: at, alias });
     }
+}
+
+/// The last words before an address: what is further away says nothing of it.
+fn tail(front: &str) -> &str {
+    let mut from = front.len().saturating_sub(FRONT);
+    while !front.is_char_boundary(from) {
+        from += 1;
+    }
+    &front[from..]
 }
 
 /// The alias is what was mailed, where the returned message says so; the target stands beside it.

@@ -15,6 +15,9 @@ use std::cell::OnceCell;
 /// Messages within messages that are followed to a report: a forward of a forward.
 const WRAPPINGS: usize = 3;
 
+/// Bytes of a text that a notice of absence keeps to.
+const SHORT: usize = 1500;
+
 /// A message under reading. What costs something is found when somebody asks for it.
 pub(crate) struct Reading<'m> {
     pub message: &'m [u8],
@@ -197,10 +200,25 @@ impl<'m> Reading<'m> {
         true
     }
 
+    /// Whether the words of the text may make it an automatic reply, where the header does not: from
+    /// an automaton, or a short answer in which nobody is quoted and no mail client left its name.
+    fn may_reply_in_words(&self) -> bool {
+        let signs = &self.signs;
+        if signs.automatic || signs.null_sender || signs.junk && signs.conversation {
+            return true;
+        }
+        let text = || self.texts().list.first().map(|t| t.notice().trim()).unwrap_or_default();
+        let quoted = || text().lines().any(|l| l.starts_with('>') || l.trim_end().ends_with("wrote:"));
+        signs.conversation && !signs.client && !signs.bulk && text().len() < SHORT && !quoted()
+    }
+
     /// An automatic reply (RFC 3834), a vacation notice, a challenge.
     fn auto_reply(&mut self) -> bool {
         let signs = &self.signs;
-        if signs.list {
+        if signs.list
+            || signs.subject == Some(Notice::ListNotice)
+            || signs.manager && self.texts().announces(Notice::ListNotice)
+        {
             return false;
         }
         let by_subject = matches!(signs.subject, Some(Notice::AutoReply | Notice::Challenge)) && !signs.conversation;
@@ -208,8 +226,11 @@ impl<'m> Reading<'m> {
             self.header_evidence("auto-reply/field", name)
         } else if by_subject {
             self.header_evidence(signs.subject_rule, "subject")
-        } else if signs.automatic || signs.null_sender {
+        } else if self.may_reply_in_words() {
             let texts = self.texts();
+            if texts.announces(Notice::ListNotice) {
+                return false;
+            }
             match texts.announcement(Notice::AutoReply).or_else(|| texts.announcement(Notice::Challenge)) {
                 Some(evidence) => evidence,
                 None => return false,

@@ -15,6 +15,10 @@ pub(crate) struct Signs {
     pub postmaster: bool,
     /// Stamped by a mailing-list manager.
     pub manager: bool,
+    /// `Precedence: bulk` or `junk`: sent by an automaton, be it to one.
+    pub junk: bool,
+    /// Written with a mail client.
+    pub client: bool,
     /// Sent to many: a newsletter, a list.
     pub bulk: bool,
     /// From an address that nobody reads: `no-reply` and its kin.
@@ -55,6 +59,8 @@ impl Signs {
             daemon: is_daemon(&from) || fields.text("sender").is_some_and(|s| is_daemon(&s)),
             postmaster: is_postmaster(&from),
             manager: MANAGER_FIELDS.iter().any(|n| has(n)),
+            junk: matches!(precedence.as_str(), "bulk" | "junk"),
+            client: CLIENT_FIELDS.iter().any(|n| has(n)),
             bulk: has("list-unsubscribe") || has("list-id") || has("list-post") || precedence == "list",
             robot: is_robot(&from),
             stamped: has("x-failed-recipients") || has("x-ms-exchange-message-is-ndr"),
@@ -75,6 +81,9 @@ impl Signs {
         self.daemon || self.postmaster || self.stamped || self.null_sender
     }
 }
+
+/// Fields that mail clients write.
+const CLIENT_FIELDS: &[&str] = &["user-agent", "thread-index", "x-originating-ip", "x-mimeole"];
 
 /// Fields that mailing-list managers stamp on their own notices.
 const MANAGER_FIELDS: &[&str] = &[

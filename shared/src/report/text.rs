@@ -234,8 +234,10 @@ fn flush(out: &mut String, pending: &mut Option<(String, Vec<u8>)>) {
 /// `=?charset?B|Q?text?=` at the start of `text`: charset, bytes, length.
 fn encoded_word(text: &str) -> Option<(&str, Vec<u8>, usize)> {
     let body = prefix(text, 5000).strip_prefix("=?")?;
-    let (charset, body) = body.split_once('?')?;
-    let (encoding, body) = body.split_once('?')?;
+    // A charset's name is short: nothing is sought far for one that never ends.
+    let at = prefix(body, 64).find('?')?;
+    let (charset, body) = (&body[..at], &body[at + 1..]);
+    let (encoding, body) = prefix(body, 2).contains('?').then(|| body.split_once('?'))??;
     let (words, _) = body.split_once("?=")?;
     if charset.len() > 60 || words.len() > 4096 {
         return None;

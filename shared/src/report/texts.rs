@@ -75,7 +75,8 @@ impl<'m> Texts<'m> {
             let text = parts.list[at].text();
             let end = notice::returned_at(&text);
             let base = match &text {
-                Cow::Borrowed(t) => t.as_ptr() as usize - message.as_ptr() as usize,
+                // An empty text may stand nowhere.
+                Cow::Borrowed(t) => (t.as_ptr() as usize).saturating_sub(message.as_ptr() as usize).min(message.len()),
                 Cow::Owned(_) => 0,
             };
             if texts.original.is_none() && end < text.len() {
@@ -135,11 +136,16 @@ impl<'m> Texts<'m> {
         best
     }
 
-    /// What the texts say about a recipient known by any of these addresses; then all they say.
-    pub fn about(&self, who: &[&str]) -> Vec<Passage<'_>> {
+    /// What the texts say about a recipient known by any of these addresses; then all they say. Of one
+    /// who is reported alone, all they say: the sentence that tells why may stand before the address.
+    pub fn about(&self, who: &[&str], alone: bool) -> Vec<Passage<'_>> {
         let mut passages = Vec::new();
         for text in self.list.iter().filter(|t| !t.notice().trim().is_empty()) {
             let notice = text.notice();
+            if alone {
+                passages.push(text.passage(0..text::prefix(notice, limits::DIAGNOSTIC_CHARS * 4).len()));
+                continue;
+            }
             let lower = notice.to_ascii_lowercase();
             let at = who.iter().find_map(|a| lower.find(&a.to_ascii_lowercase()));
             let line = at.map(|at| notice[..at].rfind('\n').map_or(0, |n| n + 1));

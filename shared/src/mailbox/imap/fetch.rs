@@ -2,10 +2,11 @@
 
 use super::super::fault::Asked;
 use super::super::{FaultKind, MailboxFault};
-use super::answer::{self, Answer, Body, Fetch, Status, arrival};
+use super::answer::{Answer, Body, Fetch, Status, arrival};
 use super::command::{SET_BYTES, sets};
-use super::{Imap, Listed, SMALL_LITERAL, refusal};
+use super::{Imap, Listed, SMALL_LITERAL, read, refusal};
 use crate::limits;
+use crate::secret::Secret;
 use std::collections::VecDeque;
 use tokio::sync::mpsc::Sender;
 
@@ -52,7 +53,7 @@ enum Turn {
 
 /// A `UID FETCH` under way.
 struct Range {
-    tag: u32,
+    tag: Vec<u8>,
     wanted: Vec<Listed>,
     came: Vec<Came>,
     turn: Turn,
@@ -97,7 +98,7 @@ impl Imap {
         let ahead = ranges(wanted, max_bytes_each);
         let mut fetching =
             Fetching { ahead, open: VecDeque::new(), missed: vec![], max_bytes_each, unasked: 0, stopped: false };
-        self.wire.guard.literal_bytes = max_bytes_each.max(SMALL_LITERAL);
+        self.session.get_mut().wire.guard.literal_bytes = max_bytes_each.max(SMALL_LITERAL);
         loop {
             self.ask_ahead(&mut fetching).await?;
             if fetching.open.is_empty() {
@@ -107,7 +108,7 @@ impl Imap {
                 self.deliver(message, &out, &mut fetching).await?;
             }
         }
-        self.wire.guard.literal_bytes = SMALL_LITERAL;
+        self.session.get_mut().wire.guard.literal_bytes = SMALL_LITERAL;
         fetching.missed.sort_unstable_by_key(|missed| missed.uid);
         Ok(fetching.missed)
     }
@@ -132,7 +133,7 @@ impl Imap {
         if fetching.stopped {
             return Ok(());
         }
-        match tokio::time::timeout_at(self.wire.deadline, out.send(message)).await {
+        match tokio::time::timeout_at(self.session.get_ref().wire.deadline, out.send(message)).await {
             Ok(sent) => fetching.stopped = sent.is_err(),
             Err(_) => return Err(FaultKind::Deadline.into()),
         }
@@ -141,31 +142,35 @@ impl Imap {
 
     /// Reads one response; the message in it, when it is one that was asked for.
     async fn next_message(&mut self, fetching: &mut Fetching) -> Result<Option<Fetched>, MailboxFault> {
-        let answer = answer::parse(self.wire.read().await?).map_err(FaultKind::Protocol)?;
-        match answer {
-            Answer::Fetch(Fetch { body: Body::Absent, .. }) => fetching.count_unasked()?,
-            Answer::Fetch(fetch) => return fetching.take(&fetch),
-            Answer::Done { tag, status, text } => {
-                let range = fetching.close(tag)?;
-                if status == Status::Ok {
-                    fetching.settle_ended(range);
-                } else {
-                    let expunged = text.code.eq_ignore_ascii_case(b"EXPUNGEISSUED");
-                    let fault = refusal(&self.secrets, Asked::Command(COMMAND), false, &text);
-                    fetching.settle_refused(range, expunged, status, fault)?;
-                }
-            }
-            Answer::Said { status: Status::Bye, text } => {
-                return Err(refusal(&self.secrets, Asked::Command(COMMAND), true, &text));
-            }
-            Answer::Continue(_) => return Err(FaultKind::Protocol("it asks for more than the command had").into()),
-            _ => fetching.count_unasked()?,
-        }
-        Ok(None)
+        let secrets = &self.secrets;
+        read(&mut self.session, |answer| fetching.hear(&answer, secrets)).await
     }
 }
 
 impl Fetching {
+    fn hear(&mut self, answer: &Answer<'_>, secrets: &[Secret]) -> Result<Option<Fetched>, MailboxFault> {
+        match answer {
+            Answer::Fetch(Fetch { body: Body::Absent, .. }) => self.count_unasked()?,
+            Answer::Fetch(fetch) => return self.take(fetch),
+            Answer::Done { tag, status, text } => {
+                let range = self.close(tag)?;
+                if *status == Status::Ok {
+                    self.settle_ended(range);
+                } else {
+                    let expunged = text.code.eq_ignore_ascii_case(b"EXPUNGEISSUED");
+                    let fault = refusal(secrets, Asked::Command(COMMAND), false, text);
+                    self.settle_refused(range, expunged, *status, fault)?;
+                }
+            }
+            Answer::Said { status: Status::Bye, text } => {
+                return Err(refusal(secrets, Asked::Command(COMMAND), true, text));
+            }
+            Answer::Continue(_) => return Err(FaultKind::Protocol("it asks for more than the command had").into()),
+            _ => self.count_unasked()?,
+        }
+        Ok(None)
+    }
+
     fn count_unasked(&mut self) -> Result<(), FaultKind> {
         self.unasked += 1;
         if self.unasked > limits::SERVER_UNTAGGED { Err(FaultKind::Limit("more than we listen to")) } else { Ok(()) }
@@ -197,7 +202,7 @@ impl Fetching {
         Ok(Some(Fetched { uid, size: listed.size, arrival, bytes: bytes.to_vec(), cut }))
     }
 
-    fn close(&mut self, tag: u32) -> Result<Range, FaultKind> {
+    fn close(&mut self, tag: &[u8]) -> Result<Range, FaultKind> {
         let at = self.open.iter().position(|range| range.tag == tag);
         at.and_then(|at| self.open.remove(at)).ok_or(FaultKind::Protocol("an answer to a command that was not sent"))
     }

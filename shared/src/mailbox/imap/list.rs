@@ -38,7 +38,7 @@ impl Imap {
         }
         let mut uids = Vec::new();
         let tag = self.send(&format!("UID SEARCH SINCE {}", day.strftime("%-d-%b-%Y"))).await?;
-        self.finish(tag, Asked::Command("UID SEARCH"), |answer| match answer {
+        self.finish(&tag, Asked::Command("UID SEARCH"), |answer| match answer {
             Answer::Search(found) => {
                 uids.extend_from_slice(found);
                 if uids.len() > 4 * limits::LISTED_MESSAGES {
@@ -62,7 +62,7 @@ impl Imap {
 
     async fn list(&mut self, set: &str, listed: &mut Vec<Listed>) -> Result<(), MailboxFault> {
         let tag = self.send(&format!("UID FETCH {set} (UID RFC822.SIZE INTERNALDATE)")).await?;
-        self.finish(tag, Asked::Command("UID FETCH"), |answer| {
+        self.finish(&tag, Asked::Command("UID FETCH"), |answer| {
             let Answer::Fetch(Fetch { uid: Some(uid @ 1..), size, arrival: date, .. }) = answer else {
                 return Ok(false);
             };
@@ -71,7 +71,7 @@ impl Imap {
                 return Ok(false);
             }
             // A size that the server does not know must not hide the message.
-            let size = size.and_then(|size| u32::try_from(size).ok()).unwrap_or(u32::MAX);
+            let size = size.unwrap_or(u32::MAX);
             listed.push(Listed { uid: *uid, size, arrival: date.and_then(arrival) });
             if listed.len() >= 2 * limits::LISTED_MESSAGES {
                 *listed = lowest(std::mem::take(listed));

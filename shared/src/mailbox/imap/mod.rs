@@ -1,5 +1,8 @@
 //! IMAP4 (RFC 9051, RFC 3501).
 //!
+//! Up to the login the lines are our own, because that is where believing matters; the login and the session are
+//! async-imap's, over a [`stream::Stream`] that lets through what is within bounds and what its parser can take.
+//!
 //! Every tagged status is checked, every untagged response counted, and what came is held against what was asked: a
 //! server that stops half way never looks like a server that had no more.
 
@@ -9,6 +12,8 @@ mod fetch;
 mod list;
 mod login;
 mod settle;
+mod sieve;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -17,13 +22,14 @@ pub use self::list::Listed;
 pub use self::settle::Settled;
 
 use self::answer::{Answer, Status};
+use self::stream::Stream;
 use super::fault::{Asked, classify, clean};
-use super::wire::{Io, Wire};
 use super::{FaultKind, Login, MailboxFault};
 use crate::account::Server;
 use crate::limits;
 use crate::net::{Reach, Tls, connect};
 use crate::secret::Secret;
+use async_imap::Session;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,10 +40,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// An open mailbox.
 pub struct Imap {
-    wire: Wire,
-    /// What the server can do; none when it has not said so since the login or the start of TLS.
-    capabilities: Option<Capabilities>,
-    last_tag: u32,
+    session: Session<Stream>,
     /// What must not be shown.
     secrets: Vec<Secret>,
     round_trips: u32,
@@ -87,23 +90,12 @@ impl Imap {
         tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(FaultKind::Deadline.into()))
     }
 
-    fn over(io: Box<dyn Io>, server: &Server, secrets: Vec<Secret>, deadline: Instant) -> Self {
-        Self {
-            wire: Wire::new(io, &server.host, SMALL_LITERAL, deadline),
-            capabilities: None,
-            last_tag: 0,
-            secrets,
-            round_trips: 0,
-            exists: 0,
-        }
-    }
-
     /// Opens a folder (SELECT, RFC 9051 §6.3.2) by its name as people write it.
     pub async fn select(&mut self, folder: &str) -> Result<Folder, MailboxFault> {
         let name = command::folder(folder)?;
         let (mut exists, mut uid_validity, mut uid_next) = (0, None, None);
         let tag = self.send(&format!("SELECT {name}")).await?;
-        self.finish(tag, Asked::Folder(folder), |answer| {
+        self.finish(&tag, Asked::Folder(folder), |answer| {
             match answer {
                 Answer::Exists(count) => exists = *count,
                 Answer::Said { status: Status::Ok, text } => {
@@ -124,10 +116,11 @@ impl Imap {
 
     /// Says goodbye, shortly, and hangs up whatever comes.
     pub async fn close(mut self) {
-        self.wire.deadline = self.wire.deadline.min(Instant::now() + FAREWELL);
+        let wire = &mut self.session.get_mut().wire;
+        wire.deadline = wire.deadline.min(Instant::now() + FAREWELL);
         let farewell = async {
             let tag = self.send("LOGOUT").await?;
-            self.finish(tag, Asked::Command("LOGOUT"), |_| Ok(false)).await
+            self.finish(&tag, Asked::Command("LOGOUT"), |_| Ok(false)).await
         };
         // The BYE that comes first ends it as a fault, as a silent server does: nothing is to be done about either.
         let _ = farewell.await;
@@ -138,54 +131,79 @@ impl Imap {
         self.round_trips
     }
 
+    /// What the server can do, asked when it has not said since the login.
+    async fn capabilities(&mut self) -> Result<Capabilities, MailboxFault> {
+        if self.session.get_ref().capabilities.is_none() {
+            let tag = self.send("CAPABILITY").await?;
+            self.finish(&tag, Asked::Command("CAPABILITY"), |_| Ok(false)).await?;
+        }
+        let heard = self.session.get_ref().capabilities.clone();
+        heard.ok_or(FaultKind::Protocol("it does not say what it can do").into())
+    }
+
     /// Sends a command and returns its tag.
-    async fn send(&mut self, text: &str) -> Result<u32, MailboxFault> {
-        self.last_tag += 1;
+    async fn send(&mut self, text: &str) -> Result<Vec<u8>, MailboxFault> {
         self.round_trips += 1;
-        let line = format!("{}{} {text}\r\n", answer::TAG, self.last_tag);
-        self.wire.write(line.as_bytes()).await?;
-        Ok(self.last_tag)
+        match self.session.run_command(text).await {
+            Ok(tag) => Ok(tag.0.into_bytes()),
+            Err(_) => Err(self.session.get_mut().take_fault()),
+        }
     }
 
     /// Reads until the command `tag` ends; NO, BAD and BYE become faults. `each` sees every untagged response and says
     /// whether it is one that was asked for; the others are counted.
     async fn finish(
         &mut self,
-        tag: u32,
+        tag: &[u8],
         asked: Asked<'_>,
         mut each: impl FnMut(&Answer<'_>) -> Result<bool, FaultKind>,
     ) -> Result<(), MailboxFault> {
         let mut unasked = 0;
-        loop {
-            let answer = answer::parse(self.wire.read().await?).map_err(FaultKind::Protocol)?;
-            match &answer {
-                Answer::Done { tag: ended, status, text } if *ended == tag => {
-                    if *status == Status::Ok {
-                        return Ok(());
-                    }
-                    return Err(refusal(&self.secrets, asked, false, text));
-                }
-                Answer::Done { .. } => {
-                    return Err(FaultKind::Protocol("an answer to a command that was not sent").into());
-                }
-                Answer::Said { status: Status::Bye, text } => return Err(refusal(&self.secrets, asked, true, text)),
-                Answer::Continue(_) => return Err(FaultKind::Protocol("it asks for more than the command had").into()),
-                other => {
-                    unasked += usize::from(!each(other)?);
-                    if unasked > limits::SERVER_UNTAGGED {
-                        return Err(FaultKind::Limit("more than we listen to").into());
-                    }
-                }
+        let secrets = &self.secrets;
+        let mut look = |answer: Answer<'_>| -> Result<bool, MailboxFault> {
+            if ends(&answer, tag, asked, secrets)? {
+                return Ok(true);
             }
-        }
+            unasked += usize::from(!each(&answer)?);
+            if unasked > limits::SERVER_UNTAGGED {
+                return Err(FaultKind::Limit("more than we listen to").into());
+            }
+            Ok(false)
+        };
+        while !read(&mut self.session, &mut look).await? {}
+        Ok(())
+    }
+}
+
+/// Reads the next response and gives what `look` makes of it.
+async fn read<T>(
+    session: &mut Session<Stream>,
+    look: impl FnOnce(Answer<'_>) -> Result<T, MailboxFault>,
+) -> Result<T, MailboxFault> {
+    session.get_mut().expect_response();
+    match session.read_response().await {
+        Ok(Some(response)) => look(answer::of(response.parsed())),
+        Ok(None) | Err(_) => Err(session.get_mut().take_fault()),
+    }
+}
+
+/// Whether the command `tag` ended well; NO, BAD and BYE are faults, as is what no command of ours asked for.
+fn ends(answer: &Answer<'_>, tag: &[u8], asked: Asked<'_>, secrets: &[Secret]) -> Result<bool, MailboxFault> {
+    match answer {
+        Answer::Done { tag: ended, status: Status::Ok, .. } if *ended == tag => Ok(true),
+        Answer::Done { tag: ended, text, .. } if *ended == tag => Err(refusal(secrets, asked, false, text)),
+        Answer::Done { .. } => Err(FaultKind::Protocol("an answer to a command that was not sent").into()),
+        Answer::Said { status: Status::Bye, text } => Err(refusal(secrets, asked, true, text)),
+        Answer::Continue(_) => Err(FaultKind::Protocol("it asks for more than the command had").into()),
+        _ => Ok(false),
     }
 }
 
 /// The fault behind a NO, BAD or BYE.
 fn refusal(secrets: &[Secret], asked: Asked<'_>, bye: bool, text: &answer::Text<'_>) -> MailboxFault {
-    let code = clean(text.code, secrets);
-    let words = clean(text.words, secrets);
+    let code = clean(&text.code, secrets);
+    let words = clean(&text.words, secrets);
     // The code belongs to what was said: Dovecot's says more than its words.
     let said = if code.is_empty() { words } else { format!("[{code}] {words}") };
-    classify(asked, bye, text.code, text.words, said)
+    classify(asked, bye, &text.code, &text.words, said)
 }

@@ -65,6 +65,6 @@ impl Imap {
 
     async fn run(&mut self, text: &str, asked: Asked<'_>) -> Result<(), MailboxFault> {
         let tag = self.send(text).await?;
-        self.finish(tag, asked, |_| Ok(false)).await
+        self.finish(&tag, asked, |_| Ok(false)).await
     }
 }

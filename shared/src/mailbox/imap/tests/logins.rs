@@ -13,7 +13,7 @@ async fn f30_what_logins_send() {
         assert_eq!(*heard.lock().unwrap(), sent);
     };
     let ok = "# OK x\r\n";
-    check("a b", "c\"\\d", &[("LOGIN", ok)], "R1 LOGIN \"a b\" \"c\\\"\\\\d\"\r\n").await;
+    check("a b", "c\"\\d", &[("LOGIN", ok)], "A0001 LOGIN \"a b\" \"c\\\"\\\\d\"\r\n").await;
     let literal = "R1 LOGIN {3}\r\n\u{fc}x \"b\"\r\n";
     check("\u{fc}x", "b", &[("LOGIN {3}", "+ \r\n"), ("\u{fc}x", ok)], literal).await;
     let literals = "R1 LOGIN \"a\" {2}\r\n\u{fc}\r\n";

@@ -70,7 +70,7 @@ async fn the_next_range_is_asked_for_before_this_one_has_come() {
         format!("{messages}{tag} OK x\r\n")
     };
     // Nothing is said to the first range; to the second, both are answered, mixed.
-    let mixed = format!("{}{}", answers(501..=1000, "R4"), answers(1..=500, "R3"));
+    let mixed = format!("{}{}", answers(501..=1000, "A0004"), answers(1..=500, "A0003"));
     let steps = [
         ("UID FETCH 1:500 ", ""),
         ("UID FETCH 501:1000 ", &mixed),

@@ -6,9 +6,11 @@ mod logins;
 mod messages;
 
 use super::super::sasl;
+use super::login::Opening;
 use super::*;
 use crate::account::{AfterReading, Encryption};
 use crate::secret::ExposeSecret as _;
+use crate::secret::Secret;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -57,7 +59,8 @@ impl Script {
     fn hear(&mut self, line: &str) {
         self.heard.lock().unwrap().push_str(line);
         let command = match line.split_once(' ') {
-            Some((tag, command)) if tag.starts_with(TAG_START) && tag[1..].parse::<u32>().is_ok() => {
+            // Ours before the session, async-imap's within it.
+            Some((tag, command)) if tag.starts_with([answer::TAG, 'A']) && tag[1..].parse::<u32>().is_ok() => {
                 self.tag = tag.to_owned();
                 command
             }
@@ -69,8 +72,6 @@ impl Script {
         self.out.extend(reply.strip_prefix('#').map_or(reply.clone(), |rest| format!("{}{rest}", self.tag)).bytes());
     }
 }
-
-const TAG_START: char = answer::TAG;
 
 impl AsyncRead for Script {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
@@ -137,10 +138,9 @@ fn server(encryption: Encryption) -> Server {
 async fn open_as(script: Script, login: &Login, time: Duration) -> Result<Imap, MailboxFault> {
     let first = sasl::first_message(login).unwrap();
     let secrets = sasl::secrets(login, &first);
-    let mut imap = Imap::over(Box::new(script), &server(Encryption::Tls), secrets, Instant::now() + time);
-    imap.greet(Encryption::Tls).await?;
-    imap.log_in(login, &first).await?;
-    Ok(imap)
+    let mut opening = Opening::over(Box::new(script), &server(Encryption::Tls), secrets, Instant::now() + time);
+    opening.greet(Encryption::Tls).await?;
+    opening.log_in(login, &first).await
 }
 
 async fn open(steps: &[(&str, &str)]) -> Imap {

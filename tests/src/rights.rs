@@ -1,0 +1,64 @@
+//! What each function may do on AWS. `tests/tests/template.rs` holds the template to it,
+//! `tests/tests/lambda_emulator.rs` the code.
+
+/// By the function's name in the template: what its code calls, and on what; besides these only its own log.
+pub const CALLS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "OauthStart",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+        ],
+    ),
+    (
+        "OauthCallback",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:CreateSecret", "secret:{stack}/grant/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:RestoreSecret", "secret:{stack}/grant/*"),
+        ],
+    ),
+    (
+        "TokenRefresh",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+        ],
+    ),
+    (
+        "PollDispatch",
+        &[("dynamodb:Query", "Table/index/due"), ("dynamodb:UpdateItem", "Table"), ("sqs:SendMessage", "PollQueue")],
+    ),
+    (
+        "BouncePoll",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/app/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
+            ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("sqs:ReceiveMessage", "PollQueue"),
+            ("sqs:DeleteMessage", "PollQueue"),
+            ("sqs:GetQueueAttributes", "PollQueue"),
+        ],
+    ),
+];
+
+/// The actions alone, of one function.
+#[must_use]
+pub fn actions(function: &str) -> std::collections::BTreeSet<String> {
+    let calls = CALLS.iter().filter(|(name, _)| *name == function).flat_map(|(_, calls)| calls.iter());
+    calls.map(|(action, _)| (*action).to_owned()).collect()
+}
