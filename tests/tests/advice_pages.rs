@@ -35,6 +35,7 @@ fn look(name: &str, language: Language, page: &Response<String>) -> String {
 }
 
 fn plain(html: &str) -> String {
+    let html = html.replace("<code>", "`").replace("</code>", "`");
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 

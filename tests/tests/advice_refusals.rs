@@ -647,6 +647,7 @@ fn sentence(world: &World, id: &AccountId, advice: &str, language: Language) -> 
 }
 
 fn plain(html: &str) -> String {
+    let html = html.replace("<code>", "`").replace("</code>", "`");
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 

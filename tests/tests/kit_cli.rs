@@ -242,6 +242,13 @@ async fn the_kit_names_who_signed_in_and_opens_to_nobody_else() {
     let (code, out, _) = rebond(&world, &["kit", "bounces"]).await;
     assert_eq!(code, 0);
     assert!(out.contains(&format!("$Mailbox = '{MAILBOX}'")) && out.contains("Get-CASMailbox"), "{out}");
+    // Who tried in vain is whom the script lets in.
+    let begun = world.begin(&"bounces".parse().unwrap(), &world.person("alex@example.org")).await.unwrap();
+    world.deliver(&begun).await.unwrap();
+    let (_, out, _) = rebond(&world, &["kit", "bounces"]).await;
+    assert!(out.contains("$Person  = 'alex@example.org'\n"), "{out}");
+    let (_, out, _) = rebond(&world, &["kit", "bounces", "--person", "o'neil@example.org"]).await;
+    assert!(out.contains("$Person  = 'o''neil@example.org'\n"), "{out}");
     let (_, out, _) = rebond(&world, &["kit", "bounces", "--way", "app"]).await;
     let mailboxes = format!("$Mailboxes = @('{MAILBOX}')\n");
     assert!(

@@ -32,8 +32,8 @@ enum Failed {
     },
     Mailbox {
         fault: Box<MailboxFault>,
+        advice: &'static str,
         signed_in: String,
-        mailbox: String,
     },
     /// Somebody else connected the account while this person signed in.
     Superseded,
@@ -97,11 +97,7 @@ impl OauthCallback {
         let tokens = self.grants.redeem(&app, &code, &pending.verifier(&key)).await?;
         let principal = self.who(&tokens, &app, &pending.nonce(&key))?;
         check_same_person(&item, &principal)?;
-        self.open_mailbox(&item, &tokens).await.map_err(|fault| Failed::Mailbox {
-            fault: Box::new(fault),
-            signed_in: principal.name.clone(),
-            mailbox: item.account.mailbox.clone(),
-        })?;
+        self.open_mailbox(&item, &tokens).await.map_err(|fault| unopened(fault, &item, &principal))?;
         match self.grants.keep(&item, &principal, &tokens).await? {
             true => {
                 let health = Health::connected((self.clock)());
@@ -131,6 +127,15 @@ impl OauthCallback {
     }
 }
 
+/// Exchange does not say why it opens no mailbox; who signed in narrows it down.
+fn unopened(fault: MailboxFault, item: &AccountItem, principal: &Principal) -> Failed {
+    let advice = match fault.kind {
+        FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&principal.name), &item.account.mailbox),
+        _ => state_and_advice(&fault.kind, false).1,
+    };
+    Failed::Mailbox { fault: Box::new(fault), advice, signed_in: principal.name.clone() }
+}
+
 /// A reconnection keeps the account with the person who has it.
 fn check_same_person(item: &AccountItem, principal: &Principal) -> Result<(), Failed> {
     match &item.principal {
@@ -149,13 +154,7 @@ impl Failed {
             Self::NoCode => ("request-refused", None, None),
             Self::WhoSignedIn(error) => ("not-who-signed-in", Some(error.to_string()), None),
             Self::WrongPerson { signed_in } => ("wrong-person", None, Some(signed_in)),
-            Self::Mailbox { fault, signed_in, mailbox } => {
-                let advice = match fault.kind {
-                    FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&signed_in), &mailbox),
-                    _ => state_and_advice(&fault.kind, false).1,
-                };
-                (advice, Some(fault.to_string()), Some(signed_in))
-            }
+            Self::Mailbox { fault, advice, signed_in } => (advice, Some(fault.to_string()), Some(signed_in)),
             Self::Superseded => ("superseded", None, None),
             Self::Gone(id) => ("request-refused", Some(format!("there is no account {id} any more")), None),
             Self::Ours(error) => {
