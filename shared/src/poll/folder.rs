@@ -354,7 +354,16 @@ mod tests {
 
     #[test]
     fn a_listing_that_was_cut_is_gone_on_with() {
-        let cursor = Cursor { uid_validity: 1, uid_next: 3, first: 1, highest: 8, recent: vec![], fence: 0 };
+        let cursor = Cursor {
+            uid_validity: 1,
+            uid_next: 3,
+            first: 1,
+            highest: 8,
+            recent: vec![],
+            fence: 0,
+            old_below: 0,
+            since: 0,
+        };
         let selected = |uid_next| Selected { uid_validity: 1, uid_next, exists: 9 };
         assert_eq!(read_up_to(&selected(Some(12)), &cursor, true), Some(12));
         assert_eq!(read_up_to(&selected(None), &cursor, true), Some(9));
