@@ -177,6 +177,7 @@ async fn a_health_that_moves_is_one_log_line() {
     assert_eq!(pairs, wanted.map(|(from, to)| (Some(from), Some(to))), "{moves:#?}");
     let fields = ["account", "function", "run", "advice"].map(|name| moves[1][name].as_str());
     assert_eq!(fields, [Some("bounces"), Some("token-refresh"), Some("run-1"), Some("client-secret-expired")]);
+    assert!(moves[1]["sentence"].as_str().unwrap().starts_with("The client secret has expired. Make a new one"));
     assert_eq!(moves[2]["function"], "bounce-poll");
 }
 

@@ -329,11 +329,13 @@ impl Table {
             .update_account(id)
             .update_expression(
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
-                 token_expires = :expires, refreshed = :now REMOVE refresh_until ADD connection :one",
+                 token_expires = :expires, refreshed = :now REMOVE refresh_until ADD #connection :one",
             )
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
             // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
             .condition_expression("generation = :from OR (generation = :next AND token_expires = :expires)")
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":principal", attribute(principal)?)
@@ -354,10 +356,12 @@ impl Table {
             .update_account(id)
             .update_expression(
                 "SET generation = :next, health = :health, next_due = :due \
-                 REMOVE principal, token_expires, refreshed ADD connection :one",
+                 REMOVE principal, token_expires, refreshed ADD #connection :one",
             )
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
             .condition_expression("generation = :from")
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":health", attribute(&health)?)
