@@ -286,7 +286,8 @@ impl Codes {
 /// Three digits that stand as a reply code stands: at the front, after white space or a mark, and before a text.
 fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     let digits = bytes.get(start..end).filter(|digits| digits.len() == 3)?;
-    if !matches!(digits[0], b'4' | b'5') || digits[1] > b'5' {
+    // 571 is Exchange's and its gateways' "delivery not authorised", from before RFC 3463.
+    if digits != b"571" && (!matches!(digits[0], b'4' | b'5') || digits[1] > b'5') {
         return None;
     }
     let before = start == 0
