@@ -79,7 +79,7 @@ impl Evidence<'_> {
         if let Some(found) = strong_remote() {
             return Some(found);
         }
-        let house = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
+        let house = self.house();
         self.codes(Weight::Telling, house)
             .or_else(strong_local)
             .or_else(|| exit_status(self.clue.remote))
@@ -88,6 +88,16 @@ impl Evidence<'_> {
             .or_else(|| weak(self.local(), self.clue.local, Source::Local))
             .or_else(|| self.codes(Weight::Vague, house))
             .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// Who wrote the codes: the refusing host, or Exchange Online, which quotes its own refusals wordless.
+    fn house(&self) -> House {
+        let refusing = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
+        let reporting = || House::of(self.clue.reporting_mta.unwrap_or_default(), self.clue.local);
+        if refusing == House::Other && self.clue.remote_mta.is_none() && reporting() == House::Microsoft {
+            return House::Microsoft;
+        }
+        refusing
     }
 
     /// The code in the refusing server's words, its reply code, the Status field: the first that says so much.
