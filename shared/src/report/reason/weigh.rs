@@ -281,7 +281,10 @@ impl Codes {
                 }
             }
             Kind::Code if !text[span.clone()].starts_with('2') => {
-                let near = self.beside.is_some_and(|end| token.start - end <= 3);
+                // Folding may stand between the two (RFC 5322 §2.2.3): only what is written counts.
+                let between = self.beside.take().map(|end| &text.as_bytes()[end..token.start]);
+                let near =
+                    between.is_some_and(|gap| gap.iter().filter(|b| !b.is_ascii_whitespace()).take(3).count() < 3);
                 let worth = if text[span.clone()].ends_with(".0.0") { 1 } else { 2 + u8::from(near) };
                 if worth > self.worth {
                     self.worth = worth;
