@@ -15,6 +15,8 @@ h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 1.25rem 0; }
 dt { opacity: .75; } dd { margin: 0; overflow-wrap: anywhere; }
 .said { font-family: ui-monospace, monospace; font-size: .85rem; opacity: .85; overflow-wrap: anywhere; }
+code { font: .92em ui-monospace, monospace; white-space: nowrap; }
+@media (max-width: 30rem) { code { white-space: normal; } }
 footer { margin-top: 2.5rem; font-size: .85rem; opacity: .7; }
 ";
 
@@ -79,7 +81,7 @@ impl Page<'_> {
                             (self.title)
                         }
                         @if let Some(advice) = self.advice {
-                            p { (advice.sentence(self.language, self.account, self.redirect_uri)) }
+                            p { (commands(&advice.sentence(self.language, self.account, self.redirect_uri))) }
                             p { (words.who) " " strong { (advice.who.words(self.language)) } "." }
                         }
                         @if let Some(sentence) = self.sentence { p { (sentence) } }
@@ -92,6 +94,15 @@ impl Page<'_> {
                     footer { "Rebond" }
                 }
             }
+        }
+    }
+}
+
+/// A sentence whose back quotes enclose what is to be typed.
+fn commands(sentence: &str) -> Markup {
+    html! {
+        @for (number, piece) in sentence.split('`').enumerate() {
+            @if number % 2 == 1 { code { (piece) } } @else { (piece) }
         }
     }
 }

@@ -18,7 +18,9 @@ pub fn init_json() {
         .try_init();
 }
 
-/// Keeps the talkative crates quiet.
+/// Keeps the talkative crates quiet. async-imap prints what it sends, credentials too, at `trace` through the crate
+/// `log`: nothing here takes lines from there (`tracing-subscriber` is built without its feature `tracing-log`), and
+/// where something did, this would hold.
 pub fn quiet(filter: EnvFilter) -> EnvFilter {
     [
         "async_imap",

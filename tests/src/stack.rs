@@ -189,7 +189,7 @@ impl Stack {
         let id = account_id()?;
         let item = self.table.account(&id).await?.context("the account is in the table")?;
         let key = signing_key(&self.vault).await?;
-        let text = Invitation::new(Timestamp::now()).sign(&key, &id, item.generation);
+        let text = Invitation::new(Timestamp::now()).sign(&key, &id, item.connection);
         Ok(format!("{}/oauth/start/{id}?invitation={text}", self.public_url))
     }
 

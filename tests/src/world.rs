@@ -220,7 +220,7 @@ impl World {
     pub async fn link(&self, id: &AccountId) -> Result<String> {
         let item = self.item(id).await?;
         let key = signing_key(&*self.machine.vault).await?;
-        let invitation = Invitation::new(self.now()).sign(&key, id, item.generation);
+        let invitation = Invitation::new(self.now()).sign(&key, id, item.connection);
         Ok(format!("{}/oauth/start/{id}?invitation={invitation}", self.origin()))
     }
 

@@ -35,6 +35,7 @@ fn look(name: &str, language: Language, page: &Response<String>) -> String {
 }
 
 fn plain(html: &str) -> String {
+    let html = html.replace("<code>", "`").replace("</code>", "`");
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
@@ -43,7 +44,7 @@ async fn ended(world: &World, n: u8, outcome: Option<&AuthorizationOutcome>) -> 
     let pending = Pending::new(&[n; 64]);
     let authorization = Authorization {
         account: "bounces".parse().unwrap(),
-        generation: 0,
+        connection: 0,
         cookie_hash: pending.cookie_hash(),
         expires: world.now().as_second() + 600,
         used: false,

@@ -1,6 +1,6 @@
 //! Scripted refusals of the identity provider and of the mail server, each through the flow that meets it: what the result
 //! page, the account's health and the advice then are. `docs/refusals.md` is this table, written by this test.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::type_complexity)]
 
 use rebond::account::{AccountId, Authentication, Encryption};
 use rebond::advice::{self, Language};
@@ -647,6 +647,7 @@ fn sentence(world: &World, id: &AccountId, advice: &str, language: Language) -> 
 }
 
 fn plain(html: &str) -> String {
+    let html = html.replace("<code>", "`").replace("</code>", "`");
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 

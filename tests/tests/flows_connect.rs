@@ -435,6 +435,12 @@ async fn invitations_open_their_own_account_and_generation_in_time() {
     let link = world.link(&id).await.unwrap();
     assert_eq!(world.person(MAILBOX).walk(&link).await.unwrap().status, 200);
     assert_says(&world.get(&link, "").await.unwrap(), 400, &[forged]);
+    // A link to connect it anew outlives the renewals of its seven days.
+    let link = world.link(&id).await.unwrap();
+    let generation = world.item(&id).await.unwrap().generation;
+    world.machine.grants.renew(&world.item(&id).await.unwrap()).await.unwrap();
+    assert_eq!(world.item(&id).await.unwrap().generation, generation + 1);
+    assert_eq!(world.get(&link, "").await.unwrap().status, 302);
 }
 
 #[tokio::test(flavor = "multi_thread")]

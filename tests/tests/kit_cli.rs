@@ -177,6 +177,7 @@ async fn a_health_that_moves_is_one_log_line() {
     assert_eq!(pairs, wanted.map(|(from, to)| (Some(from), Some(to))), "{moves:#?}");
     let fields = ["account", "function", "run", "advice"].map(|name| moves[1][name].as_str());
     assert_eq!(fields, [Some("bounces"), Some("token-refresh"), Some("run-1"), Some("client-secret-expired")]);
+    assert!(moves[1]["sentence"].as_str().unwrap().starts_with("The client secret has expired. Make a new one"));
     assert_eq!(moves[2]["function"], "bounce-poll");
 }
 
@@ -242,6 +243,13 @@ async fn the_kit_names_who_signed_in_and_opens_to_nobody_else() {
     let (code, out, _) = rebond(&world, &["kit", "bounces"]).await;
     assert_eq!(code, 0);
     assert!(out.contains(&format!("$Mailbox = '{MAILBOX}'")) && out.contains("Get-CASMailbox"), "{out}");
+    // Who tried in vain is whom the script lets in.
+    let begun = world.begin(&"bounces".parse().unwrap(), &world.person("alex@example.org")).await.unwrap();
+    world.deliver(&begun).await.unwrap();
+    let (_, out, _) = rebond(&world, &["kit", "bounces"]).await;
+    assert!(out.contains("$Person  = 'alex@example.org'\n"), "{out}");
+    let (_, out, _) = rebond(&world, &["kit", "bounces", "--person", "o'neil@example.org"]).await;
+    assert!(out.contains("$Person  = 'o''neil@example.org'\n"), "{out}");
     let (_, out, _) = rebond(&world, &["kit", "bounces", "--way", "app"]).await;
     let mailboxes = format!("$Mailboxes = @('{MAILBOX}')\n");
     assert!(

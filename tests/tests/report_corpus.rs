@@ -2,7 +2,7 @@
 //!
 //! `REBOND_CORPUS` is the folder that holds `mail/`, `labels.jsonl` and `score.py`. Without it the
 //! test says that it was skipped; under `CI=true` that is a failure.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use rebond::report::{Kind, read};
 use serde_json::{Value, json};

@@ -146,7 +146,7 @@ async fn what_an_app_alone_cannot_do_is_said_in_the_right_place() {
         world.advance(SignedDuration::from_hours(2));
         assert_eq!(poll(&world, &id).await, (state, advice.to_owned()));
     };
-    check(&|s| s.apps[0].mailboxes.clear(), HealthState::NeedsAdmin, "not-connected").await;
+    check(&|s| s.apps[0].mailboxes.clear(), HealthState::NeedsAdmin, "not-connected-app").await;
     check(&|s| s.apps[0].mailboxes.push(MAILBOX.into()), HealthState::Active, "").await;
     check(&|s| s.apps[0].roles.clear(), HealthState::NeedsConsent, "admin-consent-required").await;
     check(&|s| s.apps[0].roles.push("IMAP.AccessAsApp".into()), HealthState::Active, "").await;
@@ -186,10 +186,10 @@ async fn a_certificate_proves_the_app_in_every_flow() {
 
     change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: "b3RoZXI".into() }).await;
     world.advance(SignedDuration::from_hours(2));
-    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-certificate".into()));
     change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: thumbprint.clone() }).await;
     world.machine.vault.put(&name, uuid::Uuid::from_u128(9), &"no key".to_owned().into()).await.unwrap();
-    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-certificate".into()));
     assert!(world.item(&id).await.unwrap().health.said.unwrap().contains("private key"));
 }
 

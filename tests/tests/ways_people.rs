@@ -92,7 +92,11 @@ async fn a_device_code_connects_with_the_same_checks() {
     let second = world.add("second", |_| {}).await.unwrap();
     let (outcome, _) =
         by_device(&world, &second, async move |page, code| types(person(other, true), page, code).await).await;
-    assert_eq!((outcome.connected, outcome.advice.as_deref()), (false, Some("not-connected")), "{outcome:?}");
+    assert_eq!(
+        (outcome.connected, outcome.advice.as_deref()),
+        (false, Some("not-connected-other-user")),
+        "{outcome:?}"
+    );
     assert_eq!(health(&world, &second).await.0, HealthState::NotConnected);
 }
 
@@ -123,7 +127,7 @@ async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String)
     let pending = Pending::new(&rebond_cli::machine::random().unwrap());
     let key = signing_key(&*world.machine.vault).await.unwrap();
     let page = authorization_url(&world.app, item.account.protocol, MAILBOX, &pending, &key).unwrap();
-    let sought = Sought::Account { account: id.clone(), generation: item.generation };
+    let sought = Sought::Account { account: id.clone(), connection: item.connection };
     let authorization = Authorization::new(sought, &pending, world.now());
     connector.table.start_authorization(&pending.id(), &authorization).await.unwrap();
     // The browser ends at our own callback, which refuses it for want of a cookie and spends nothing.
@@ -132,7 +136,7 @@ async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String)
     let pasted = url::Url::parse(&change(walk.url)).unwrap();
     assert_eq!(connector.table.claim_authorization(&pending.id(), world.now()).await.unwrap(), Claim::Yours);
     let get = |name: &str| pasted.query_pairs().find(|(found, _)| found == name).map(|(_, value)| value.into_owned());
-    connector.by_code(id, item.generation, &Answer::read(get), &pending, BY).await
+    connector.by_code(id, item.connection, &Answer::read(get), &pending, BY).await
 }
 
 #[tokio::test]

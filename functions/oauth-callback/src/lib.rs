@@ -44,8 +44,8 @@ impl OauthCallback {
         if table.claim_authorization(&id, clock()).await? == Claim::Yours {
             let answer = Answer::read(|name| page::query(request, name));
             let outcome = match &authorization.sought {
-                Sought::Account { account, generation } => {
-                    self.connector.by_code(account, *generation, &answer, &pending, by(&id)).await
+                Sought::Account { account, connection } => {
+                    self.connector.by_code(account, *connection, &answer, &pending, by(&id)).await
                 }
                 Sought::Consent { app } => self.connector.by_admin(app, &answer, by(&id)).await,
             };

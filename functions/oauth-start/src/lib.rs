@@ -79,15 +79,18 @@ impl OauthStart {
         let Ok(id) = account.parse::<AccountId>() else { return Err(forged) };
         let Some(item) = self.table.account(&id).await? else { return Err(forged) };
         let key = signing_key(&*self.vault).await?;
-        Invitation::verify(invitation, &key, &id, item.generation, now).map_err(Refused::Link)?;
-        let Some(app_id) = item.account.app().filter(|_| item.account.needs_person()) else {
-            return Err(Refused::Settings(format!("{id} is opened without anybody: there is nothing to connect")));
+        Invitation::verify(invitation, &key, &id, item.connection, now).map_err(Refused::Link)?;
+        let Some(app_id) = item.account.app() else {
+            return Err(Refused::Settings(format!("{id} is opened with a password: there is nothing to connect")));
         };
+        if !item.account.needs_person() {
+            return Err(Refused::Settings(format!("{id} is opened by its app itself: there is nobody to connect")));
+        }
         let app = self.table.app(app_id).await?;
         let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {app_id}")))?;
         let to = authorization_url(&app, item.account.protocol, &item.account.mailbox, pending, &key);
         let to = to.map_err(|error| Refused::Settings(error.to_string()))?;
-        let sought = Sought::Account { account: id.clone(), generation: item.generation };
+        let sought = Sought::Account { account: id.clone(), connection: item.connection };
         self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;
         tracing::info!(account = %id, app = %app.id, "connection started");
         Ok(page::redirect(StatusCode::FOUND, to.as_str(), Some(&set_cookie(pending, &app))))

@@ -86,7 +86,7 @@ async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resul
     let pending = Pending::new(&crate::machine::random()?);
     let key = signing_key(&*place.vault()).await?;
     let page = authorization_url(app, item.account.protocol, &item.account.mailbox, &pending, &key)?;
-    let sought = Sought::Account { account: id.clone(), generation: item.generation };
+    let sought = Sought::Account { account: id.clone(), connection: item.connection };
     let authorization = Authorization::new(sought, &pending, (connector.clock)());
     connector.table.start_authorization(&pending.id(), &authorization).await?;
     println!("{page}");
@@ -99,7 +99,7 @@ async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resul
         bail!("this sign-in took too long: run the command again");
     }
     let answer = Answer::read(|name| first(&pasted, name));
-    let outcome = connector.by_code(id, item.generation, &answer, &pending, BY).await;
+    let outcome = connector.by_code(id, item.connection, &answer, &pending, BY).await;
     connector.table.end_authorization(&pending.id(), &outcome).await?;
     tell(item, app, &outcome)
 }
@@ -169,7 +169,7 @@ pub async fn consent_link(place: &Place, app: &App) -> anyhow::Result<String> {
 pub async fn invitation(place: &Place, item: &AccountItem, app: &App) -> anyhow::Result<String> {
     let key = signing_key(&*place.vault()).await?;
     let id = &item.account.id;
-    let text = Invitation::new(jiff::Timestamp::now()).sign(&key, id, item.generation);
+    let text = Invitation::new(jiff::Timestamp::now()).sign(&key, id, item.connection);
     let mut link = Url::parse(&app.redirect_uri).context("the app's redirect URI")?;
     link.set_path(&format!("/oauth/start/{id}"));
     link.query_pairs_mut().append_pair("invitation", &text);

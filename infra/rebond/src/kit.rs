@@ -16,6 +16,9 @@ const REGISTRATION: &str = include_str!("../../entra/registration.sh");
 /// Mailboxes that one management scope names; a longer filter is refused by Exchange.
 const MAILBOXES: usize = 100;
 
+/// Entries of the audit that are searched for who tried to connect.
+const TRIED: usize = 50;
+
 /// For which account, and which script.
 #[derive(Debug, Args)]
 pub struct KitArgs {
@@ -27,6 +30,9 @@ pub struct KitArgs {
     /// Who opens the mailbox: a person who signs in, or the app itself [default: as the account is set]
     #[arg(long, value_enum)]
     way: Option<Way>,
+    /// The person who signs in for the mailbox [default: who connected it, or who tried to last]
+    #[arg(long, value_name = "NAME")]
+    person: Option<String>,
     /// Object ID of the enterprise application, where the script should not look it up
     #[arg(long, value_name = "GUID")]
     object_id: Option<uuid::Uuid>,
@@ -92,12 +98,16 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
         mailboxes[1..].sort();
         mailboxes.dedup();
     }
+    let person = match (args.person, item.principal.map(|who| who.name)) {
+        (Some(name), _) | (None, Some(name)) => Some(name),
+        (None, None) => place.table().audited(id, TRIED).await?.into_iter().find_map(|entry| entry.who),
+    };
     Ok(Kit {
         account: args.account,
         app,
         way,
         mailboxes,
-        person: item.principal.map(|who| who.name).filter(|name| !name.is_empty()),
+        person: person.filter(|name| !name.is_empty()),
         object_id: args.object_id,
         issuer: args.issuer.map(|url| url.as_str().trim_end_matches('/').to_owned()),
         subjects: args.subjects,

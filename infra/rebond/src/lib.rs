@@ -162,4 +162,32 @@ mod tests {
         }
         assert!(seen > 40, "{seen}");
     }
+
+    /// Whole lines of a document's indented or fenced blocks that begin with our name, without comment and redirection.
+    fn typed(document: &str) -> Vec<String> {
+        let bare = |line: &str| {
+            let line = line.split(" #").next().unwrap_or_default().split(" > ").next().unwrap_or_default();
+            line.trim().trim_end_matches('&').trim().to_owned()
+        };
+        let lines = document.lines().map(str::trim).filter(|line| line.starts_with("rebond ")).map(bare);
+        // A line that goes on is not whole.
+        lines.filter(|line| !line.ends_with('\\')).collect()
+    }
+
+    #[test]
+    fn every_command_that_the_documents_name_exists() {
+        let mut seen = 0;
+        for (name, text) in [
+            ("README.md", include_str!("../../../README.md")),
+            ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
+        ] {
+            for line in typed(text) {
+                let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");
+                let parsed = Cli::try_parse_from(line.split_whitespace());
+                assert!(parsed.is_ok(), "{name}: {line}: {}", parsed.unwrap_err());
+                seen += 1;
+            }
+        }
+        assert!(seen > 20, "{seen}");
+    }
 }

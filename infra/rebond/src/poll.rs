@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A poll by hand takes as long as it must, in runs of this length.
-const RUN: Duration = Duration::from_secs(15 * 60);
+/// A poll by hand takes as long as it must, in runs of this length: a process that dies leaves the account held up for no
+/// longer.
+const RUN: Duration = Duration::from_secs(120);
 
 pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
@@ -40,6 +41,10 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
     Ok(exit_code(&summary))
 }
 
+fn is_active(summary: &Summary) -> bool {
+    !summary.busy && summary.health.as_ref().is_some_and(|health| health.state == HealthState::Active)
+}
+
 /// 0 done, 3 the mailbox cannot be read, 4 another process is at it.
 fn exit_code(summary: &Summary) -> ExitCode {
     match (&summary.health, summary.busy) {
@@ -54,9 +59,16 @@ async fn poll(place: &Place, id: &AccountId) -> anyhow::Result<Summary> {
         Place::Machine(machine) => {
             let bar = Bar::new();
             let run = format!("by-hand-{}", jiff::Timestamp::now().as_second());
-            let summary = machine.poller().poll(id, &run, Instant::now() + RUN, &bar).await;
+            let mut all = machine.poller().poll(id, &run, Instant::now() + RUN, &bar).await?;
+            while all.left > 0 && is_active(&all) {
+                let next = machine.poller().poll(id, &run, Instant::now() + RUN, &bar).await?;
+                if next.messages == 0 {
+                    break;
+                }
+                all.add(next);
+            }
             bar.finish();
-            Ok(summary?)
+            Ok(all)
         }
         Place::Stack(stack) => invoke(stack, "bounce-poll", &serde_json::json!({ "account": id })).await,
     }

@@ -132,7 +132,7 @@ pub(super) const ROWS: &[Advice] = &[
         ),
         w(
             "Check in this order: does the mailbox exist under this very address, is IMAP enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
-            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, IMAP y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` imprime les commandes.",
+            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, IMAP y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` affiche les commandes.",
         ),
     ),
     row(
@@ -144,7 +144,7 @@ pub(super) const ROWS: &[Advice] = &[
         ),
         w(
             "Sign in as the mailbox itself, or have an administrator give this person full access (Add-MailboxPermission -AccessRights FullAccess); `rebond kit {account}` prints the commands.",
-            "Connectez-vous comme la boîte elle-même, ou faites donner à cette personne un accès complet par un administrateur (Add-MailboxPermission -AccessRights FullAccess) ; `rebond kit {account}` imprime les commandes.",
+            "Connectez-vous comme la boîte elle-même, ou faites donner à cette personne un accès complet par un administrateur (Add-MailboxPermission -AccessRights FullAccess) ; `rebond kit {account}` affiche les commandes.",
         ),
     ),
     row(
@@ -156,7 +156,7 @@ pub(super) const ROWS: &[Advice] = &[
         ),
         w(
             "Run the script that `rebond kit {account}` prints: New-ServicePrincipal with the object ID of the enterprise application (the registration's own object ID is the usual mistake), then Add-MailboxPermission.",
-            "Exécutez le script qu’imprime `rebond kit {account}` : New-ServicePrincipal avec l’ID d’objet de l’application d’entreprise (celui de l’inscription est l’erreur habituelle), puis Add-MailboxPermission.",
+            "Exécutez le script qu’affiche `rebond kit {account}` : New-ServicePrincipal avec l’ID d’objet de l’application d’entreprise (celui de l’inscription est l’erreur habituelle), puis Add-MailboxPermission.",
         ),
     ),
     row(
@@ -165,7 +165,7 @@ pub(super) const ROWS: &[Advice] = &[
         w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
         w(
             "Enable it: Set-CASMailbox -ImapEnabled $true; `rebond kit {account}` prints the command.",
-            "Activez-le : Set-CASMailbox -ImapEnabled $true ; `rebond kit {account}` imprime la commande.",
+            "Activez-le : Set-CASMailbox -ImapEnabled $true ; `rebond kit {account}` affiche la commande.",
         ),
     ),
     row(

@@ -72,6 +72,15 @@ impl Language {
         wanted.first().map_or(Self::English, |(_, language)| *language)
     }
 
+    /// A French sentence never breaks before its high punctuation, nor inside its quotation marks.
+    fn typeset(self, text: &str) -> String {
+        let spaces = [(" :", "\u{a0}:"), (" ;", "\u{a0};"), (" ?", "\u{a0}?"), ("« ", "«\u{a0}"), (" »", "\u{a0}»")];
+        match self {
+            Self::English => text.to_owned(),
+            Self::French => spaces.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)),
+        }
+    }
+
     /// The tag of `<html lang>`.
     pub fn tag(self) -> &'static str {
         match self {
@@ -119,7 +128,7 @@ impl Advice {
     /// Meaning and step as one text, with the account's own values in place.
     pub fn sentence(&self, language: Language, account: &str, redirect_uri: &str) -> String {
         let text = format!("{} {}", self.means.get(language), self.step.get(language));
-        text.replace("{account}", account).replace("{redirect_uri}", redirect_uri)
+        language.typeset(&text).replace("{account}", account).replace("{redirect_uri}", redirect_uri)
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) const ROWS: &[Advice] = &[
         ),
         w(
             "Under API permissions add IMAP.AccessAsUser.All (a person signs in) or IMAP.AccessAsApp (the app itself) of Office 365 Exchange Online; `rebond kit {account} --az` prints the calls.",
-            "Sous Autorisations API, ajoutez IMAP.AccessAsUser.All (une personne se connecte) ou IMAP.AccessAsApp (l’application elle-même) d’Office 365 Exchange Online ; `rebond kit {account} --az` imprime les appels.",
+            "Sous Autorisations API, ajoutez IMAP.AccessAsUser.All (une personne se connecte) ou IMAP.AccessAsApp (l’application elle-même) d’Office 365 Exchange Online ; `rebond kit {account} --az` affiche les appels.",
         ),
     ),
     row(

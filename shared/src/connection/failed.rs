@@ -4,9 +4,9 @@ use crate::account::AccountId;
 use crate::advice;
 use crate::grant::GrantFault;
 use crate::mailbox::{FaultKind, MailboxFault};
-use crate::oauth::{IdTokenError, Refusal};
+use crate::oauth::{IdTokenError, Principal, Refusal};
 use crate::poll::state_and_advice;
-use crate::table::{AuthorizationOutcome, TableError};
+use crate::table::{AccountItem, AuthorizationOutcome, TableError};
 use crate::vault::VaultError;
 
 /// Why a mailbox was not connected.
@@ -29,10 +29,10 @@ pub enum Failed {
     Mailbox {
         /// What the mail server said.
         fault: Box<MailboxFault>,
+        /// What it means, by its id.
+        advice: &'static str,
         /// How the person calls themselves.
         signed_in: String,
-        /// Which mailbox.
-        mailbox: String,
     },
     /// Somebody else connected the account while this person signed in.
     Superseded,
@@ -61,6 +61,15 @@ impl From<VaultError> for Failed {
 }
 
 impl Failed {
+    /// Exchange does not say why it opens no mailbox; who signed in narrows it down.
+    pub(super) fn unopened(fault: MailboxFault, item: &AccountItem, principal: &Principal) -> Self {
+        let advice = match fault.kind {
+            FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&principal.name), &item.account.mailbox),
+            _ => state_and_advice(&fault.kind, false).1,
+        };
+        Self::Mailbox { fault: Box::new(fault), advice, signed_in: principal.name.clone() }
+    }
+
     /// What is kept of it for the result page. A fault of our own is logged here, where it is handled.
     pub fn outcome(self) -> AuthorizationOutcome {
         let (advice, said, who) = match self {
@@ -69,13 +78,7 @@ impl Failed {
             Self::NoCode => ("request-refused", None, None),
             Self::WhoSignedIn(error) => ("not-who-signed-in", Some(error.to_string()), None),
             Self::WrongPerson { signed_in } => ("wrong-person", None, Some(signed_in)),
-            Self::Mailbox { fault, signed_in, mailbox } => {
-                let advice = match fault.kind {
-                    FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&signed_in), &mailbox),
-                    _ => state_and_advice(&fault.kind, false).1,
-                };
-                (advice, Some(fault.to_string()), Some(signed_in))
-            }
+            Self::Mailbox { fault, advice, signed_in } => (advice, Some(fault.to_string()), Some(signed_in)),
             Self::Superseded => ("superseded", None, None),
             Self::Gone(id) => ("request-refused", Some(format!("there is no account {id} any more")), None),
             Self::Ours(error) => {

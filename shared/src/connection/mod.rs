@@ -74,12 +74,12 @@ impl Connector {
     pub async fn by_code(
         &self,
         id: &AccountId,
-        generation: u64,
+        connection: u64,
         answer: &Answer,
         pending: &Pending,
         by: By<'_>,
     ) -> AuthorizationOutcome {
-        let connected = self.redeem(id, generation, answer, pending, by).await;
+        let connected = self.redeem(id, connection, answer, pending, by).await;
         self.audited(id, connected, by).await
     }
 
@@ -98,7 +98,7 @@ impl Connector {
     async fn redeem(
         &self,
         id: &AccountId,
-        generation: u64,
+        connection: u64,
         answer: &Answer,
         pending: &Pending,
         by: By<'_>,
@@ -113,7 +113,7 @@ impl Connector {
             return Err(Failed::Provider(refusal.clone()));
         }
         let code = answer.code.as_ref().ok_or(Failed::NoCode)?;
-        if item.generation != generation {
+        if item.connection != connection {
             return Err(Failed::Superseded);
         }
         let key = signing_key(&*self.vault).await?;
@@ -152,11 +152,7 @@ impl Connector {
         if item.principal.as_ref().is_some_and(|before| !before.is_same(&principal)) {
             return Err(Failed::WrongPerson { signed_in: principal.name });
         }
-        self.open_mailbox(item, tokens).await.map_err(|fault| Failed::Mailbox {
-            fault: Box::new(fault),
-            signed_in: principal.name.clone(),
-            mailbox: item.account.mailbox.clone(),
-        })?;
+        self.open_mailbox(item, tokens).await.map_err(|fault| Failed::unopened(fault, item, &principal))?;
         match self.grants.keep(item, &principal, tokens).await? {
             true => {
                 let health = Health::connected((self.clock)());

@@ -75,7 +75,8 @@ impl GrantFault {
     pub fn health(&self) -> (HealthState, &'static str) {
         match self {
             Self::NotConnected => (HealthState::NotConnected, "sign-in-again"),
-            Self::BadKey(_) | Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
+            Self::BadKey(_) => (HealthState::Misconfigured, "client-certificate"),
+            Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
             Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),
             Self::NoSecret(_) => (HealthState::Misconfigured, "client-secret-missing"),

@@ -1,4 +1,4 @@
-//! The link that starts a connection: signed, with an end, reusable until the grant's generation moves
+//! The link that starts a connection: signed, with an end, reusable until somebody connects the account
 //! (mail scanners fetch links, so a link that works once would be spent before a person sees it).
 
 use super::SigningKey;
@@ -12,7 +12,7 @@ const CONSENT: &str = "consent";
 /// Why a link does not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvitationError {
-    /// It was not signed for this account and this generation of its grant.
+    /// It was not signed for this account, or somebody has connected it since.
     #[error("this link was not made for this account, or somebody has connected it since: ask for a new one")]
     Forged,
     /// Its end has passed.
@@ -36,8 +36,8 @@ impl Invitation {
     }
 
     /// The text of the query, to connect an account: `{end}.{signature}`.
-    pub fn sign(self, key: &SigningKey, account: &AccountId, generation: u64) -> String {
-        self.write(key, LABEL, &[account.as_str(), &generation.to_string()])
+    pub fn sign(self, key: &SigningKey, account: &AccountId, connection: u64) -> String {
+        self.write(key, LABEL, &[account.as_str(), &connection.to_string()])
     }
 
     /// The same, for an administrator to consent to an app. It may be used again: consent given twice is consent.
@@ -50,10 +50,10 @@ impl Invitation {
         text: &str,
         key: &SigningKey,
         account: &AccountId,
-        generation: u64,
+        connection: u64,
         now: Timestamp,
     ) -> Result<(), InvitationError> {
-        Self::read(text, key, LABEL, &[account.as_str(), &generation.to_string()], now)
+        Self::read(text, key, LABEL, &[account.as_str(), &connection.to_string()], now)
     }
 
     /// Checks the text of a query for consent.
@@ -88,13 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_opens_one_account_of_one_generation_until_its_end() {
+    fn a_link_opens_one_account_of_one_connection_until_its_end() {
         let key = SigningKey::new(&"k".repeat(40).into()).unwrap();
         let (account, other): (AccountId, AccountId) = ("a".parse().unwrap(), "b".parse().unwrap());
         let now = Timestamp::from_second(1_000_000).unwrap();
         let link = Invitation::new(now).sign(&key, &account, 3);
-        let check = |text: &str, account, generation, at: i64| {
-            Invitation::verify(text, &key, account, generation, Timestamp::from_second(at).unwrap())
+        let check = |text: &str, account, connection, at: i64| {
+            Invitation::verify(text, &key, account, connection, Timestamp::from_second(at).unwrap())
         };
         let end = 1_000_000 + 7 * 86_400;
         assert_eq!(check(&link, &account, 3, 1_000_001), Ok(()));

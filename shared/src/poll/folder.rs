@@ -60,7 +60,7 @@ impl FolderRun<'_> {
         if nothing_new && !fresh {
             return Ok(());
         }
-        let new = self.list(imap, &cursor).await.map_err(Stop::Mailbox)?;
+        let (new, whole) = self.list(imap, &cursor).await.map_err(Stop::Mailbox)?;
         if cursor.first == 0 {
             cursor.first = new.first().map(|message| message.uid).or(selected.uid_next).unwrap_or(1);
         }
@@ -81,8 +81,7 @@ impl FolderRun<'_> {
             }
             rest = after;
         }
-        let uid_next = selected.uid_next.unwrap_or_else(|| cursor.highest.saturating_add(1));
-        if cursor.uid_next != uid_next {
+        if let Some(uid_next) = read_up_to(&selected, &cursor, whole).filter(|uid_next| cursor.uid_next != *uid_next) {
             cursor.uid_next = uid_next;
             self.save(&key, &mut cursor, summary).await?;
         }
@@ -112,8 +111,8 @@ impl FolderRun<'_> {
         }
     }
 
-    /// What the cursor has not seen, in the order of the UIDs.
-    async fn list(&self, imap: &mut Imap, cursor: &Cursor) -> Result<Vec<Listed>, MailboxFault> {
+    /// What the cursor has not seen, in the order of the UIDs, and whether that is all there is.
+    async fn list(&self, imap: &mut Imap, cursor: &Cursor) -> Result<(Vec<Listed>, bool), MailboxFault> {
         let mut listed = if cursor.first > 0 {
             imap.list_from(cursor.highest.saturating_sub(limits::RESCAN_UIDS).max(cursor.first)).await?
         } else {
@@ -126,12 +125,13 @@ impl FolderRun<'_> {
             let old = message.arrival.is_some_and(|arrival| arrival.as_second() < cursor.since - ZONES);
             message.uid >= cursor.old_below || !old
         };
+        let whole = listed.len() < limits::LISTED_MESSAGES;
         let recent: HashSet<u32> = cursor.recent.iter().copied().collect();
         // Below the re-scan window of a cursor nothing is listed; within it, what was read is not read again.
         listed.retain(|message| !recent.contains(&message.uid) && ours(message));
         listed.sort_unstable_by_key(|message| message.uid);
         listed.dedup_by_key(|message| message.uid);
-        Ok(listed)
+        Ok((listed, whole))
     }
 
     /// Fetches, reads and records a chunk, then settles on the server and moves the cursor over what is durable.
@@ -296,6 +296,12 @@ impl FolderRun<'_> {
     }
 }
 
+/// The UIDNEXT up to which the folder is read once its listing is done with; none where the listing was cut: an
+/// unchanged UIDNEXT ends the next run before it lists, and the rest would never be read.
+fn read_up_to(selected: &Selected, cursor: &Cursor, whole: bool) -> Option<u32> {
+    whole.then(|| selected.uid_next.unwrap_or_else(|| cursor.highest.saturating_add(1)))
+}
+
 struct Chunk {
     messages: usize,
     bytes: u64,
@@ -344,6 +350,25 @@ mod tests {
         // One that came late, below the highest.
         advance(&mut cursor, &[180]);
         assert_eq!((cursor.highest, cursor.recent.as_slice()), (200, [150, 180, 200].as_slice()));
+    }
+
+    #[test]
+    fn a_listing_that_was_cut_is_gone_on_with() {
+        let cursor = Cursor {
+            uid_validity: 1,
+            uid_next: 3,
+            first: 1,
+            highest: 8,
+            recent: vec![],
+            fence: 0,
+            old_below: 0,
+            since: 0,
+        };
+        let selected = |uid_next| Selected { uid_validity: 1, uid_next, exists: 9 };
+        assert_eq!(read_up_to(&selected(Some(12)), &cursor, true), Some(12));
+        assert_eq!(read_up_to(&selected(None), &cursor, true), Some(9));
+        assert_eq!(read_up_to(&selected(Some(12)), &cursor, false), None);
+        assert_eq!(read_up_to(&selected(None), &cursor, false), None);
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
         FaultKind::NotConnected => (NeedsAdmin, "not-connected"),
         FaultKind::BasicAuthDisabled => (Misconfigured, "basic-auth-disabled"),
         FaultKind::Throttled => (Retrying, "throttled"),
-        FaultKind::FolderMissing(_) => (Misconfigured, "folder-missing"),
+        // Somebody must look at the folder's name and rights in either case.
+        FaultKind::FolderMissing(_) | FaultKind::Refused("to open the folder") => (Misconfigured, "folder-missing"),
         FaultKind::Downgrade(_) => (NeedsAdmin, "starttls-missing"),
         FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "settings-unusable"),
         FaultKind::NoMechanism(_) => (NeedsAdmin, "mechanism-missing"),
@@ -72,5 +73,19 @@ fn net(error: &NetError) -> (HealthState, &'static str) {
         NetError::Tls(_) => (NeedsAdmin, "tls-failed"),
         NetError::Timeout(_) => (Retrying, "server-slow"),
         NetError::Connect { .. } | NetError::TooLong { .. } | NetError::Http { .. } => (Retrying, "server-unreachable"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_opened_is_for_the_operator() {
+        for kind in [FaultKind::FolderMissing("X".into()), FaultKind::Refused("to open the folder")] {
+            assert_eq!(state_and_advice(&kind, false), (HealthState::Misconfigured, "folder-missing"));
+        }
+        let settling = state_and_advice(&FaultKind::Refused("UID STORE"), false);
+        assert_eq!(settling, (HealthState::NeedsAdmin, "cannot-settle"));
     }
 }

@@ -76,6 +76,21 @@ pub struct Summary {
     pub health: Option<Health>,
 }
 
+impl Summary {
+    /// Adds the run that went on where this one stopped.
+    pub fn add(&mut self, next: Self) {
+        self.messages += next.messages;
+        self.reports += next.reports;
+        self.recorded += next.recorded;
+        self.unreadable += next.unreadable;
+        self.left = next.left;
+        self.round_trips += next.round_trips;
+        self.table_writes += next.table_writes;
+        self.busy = next.busy;
+        self.health = next.health;
+    }
+}
+
 /// A fault of our own: the run is tried again by the queue.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {

@@ -37,6 +37,10 @@ pub struct AccountItem {
     pub health: Health,
     /// Which version of the grant in the vault is true; it starts with the time the account was made.
     pub generation: u64,
+    /// Rises when somebody connects or disconnects the account, not when its grant is renewed: what invitations and
+    /// sign-ins under way are bound to.
+    #[serde(default)]
+    pub connection: u64,
     /// Who connected it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal: Option<Principal>,
@@ -84,6 +88,7 @@ impl AccountItem {
             health,
             // Not 0: an account removed and added again must not meet versions its predecessor left in the vault.
             generation: u64::try_from(now.as_second()).unwrap_or(0),
+            connection: u64::try_from(now.as_second()).unwrap_or(0),
             principal: None,
             token_expires: None,
             refreshed: None,
@@ -324,10 +329,13 @@ impl Table {
             .update_account(id)
             .update_expression(
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
-                 token_expires = :expires, refreshed = :now REMOVE refresh_until",
+                 token_expires = :expires, refreshed = :now REMOVE refresh_until ADD #connection :one",
             )
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
             // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
             .condition_expression("generation = :from OR (generation = :next AND token_expires = :expires)")
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":principal", attribute(principal)?)
@@ -347,9 +355,13 @@ impl Table {
         let update = self
             .update_account(id)
             .update_expression(
-                "SET generation = :next, health = :health, next_due = :due REMOVE principal, token_expires, refreshed",
+                "SET generation = :next, health = :health, next_due = :due \
+                 REMOVE principal, token_expires, refreshed ADD #connection :one",
             )
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
             .condition_expression("generation = :from")
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":health", attribute(&health)?)
@@ -370,7 +382,8 @@ impl Table {
             .update_account(&account.id)
             .update_expression(
                 "SET settings = :settings, generation = :next, health = :health, next_due = :due \
-                 REMOVE principal, token_expires, refreshed, refresh_until, lease_until ADD fence :one",
+                 REMOVE principal, token_expires, refreshed, refresh_until, lease_until, warned \
+                 ADD fence :one, #connection :one",
             )
             .condition_expression("generation = :from")
             .expression_attribute_values(":from", AttributeValue::N(from.to_string()))
@@ -378,7 +391,9 @@ impl Table {
             .expression_attribute_values(":settings", attribute(account)?)
             .expression_attribute_values(":health", attribute(&new.health)?)
             .expression_attribute_values(":due", AttributeValue::N(new.next_due.to_string()))
-            .expression_attribute_values(":one", AttributeValue::N("1".into()));
+            .expression_attribute_values(":one", AttributeValue::N("1".into()))
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection");
         match update.send().await {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),

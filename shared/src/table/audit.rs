@@ -3,6 +3,7 @@
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item};
 use crate::account::{AccountId, Health, HealthState};
+use crate::advice::{self, Language};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -194,7 +195,9 @@ pub fn log_health(id: &AccountId, before: &Health, after: &Health, by: By<'_>) {
         None => tracing::info!(account = %id, function, run, health_from, health_to, advice, "health changed"),
         Some(_) => {
             let error = after.said.as_deref();
-            tracing::warn!(account = %id, function, run, health_from, health_to, advice, error, "health changed");
+            let row = advice.and_then(advice::by_id);
+            let sentence = row.map(|row| row.sentence(Language::English, id.as_str(), "the app's redirect URI"));
+            tracing::warn!(account = %id, function, run, health_from, health_to, advice, sentence, error, "health changed");
         }
     }
 }

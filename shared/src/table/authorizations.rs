@@ -31,8 +31,8 @@ pub enum Sought {
     Account {
         /// Which.
         account: AccountId,
-        /// The generation of its grant when it was started.
-        generation: u64,
+        /// The number of its connection when it was started.
+        connection: u64,
     },
     /// An administrator consents to an app for a whole directory.
     Consent {

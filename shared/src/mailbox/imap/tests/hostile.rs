@@ -253,3 +253,31 @@ async fn bytes_changed_on_the_way_end_in_a_result() {
     }
     assert!(faults > 1000 && whole > 1000, "{faults} faults, {whole} whole");
 }
+
+/// imap_proto would read the literal behind the line's end, and take the tagged answer for it.
+#[tokio::test]
+async fn no_parser_reads_across_the_end_of_a_response() {
+    let reply = "* OK [BADCHARSET ({13}\r\n# OK x\r\n";
+    let mut imap = open(&[("UID FETCH 1:*", reply)]).await;
+    let fault = imap.list_from(1).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Protocol("a response that cannot be read"));
+}
+
+#[tokio::test]
+async fn forms_that_panic_imap_proto_stop_no_message() {
+    let listed =
+        "* OK [ALERT]\u{e9}\r\n* 1 FETCH (INTERNALDATE NIL UID 5 RFC822.SIZE 3)\r\n* X-NEW (((\r\n# OK [X]\u{e9}\r\n";
+    let fetched = "* 1 FETCH (INTERNALDATE NIL X (Y (Z)) UID 5 BODY[]<0> {3}\r\nabc)\r\n# OK x\r\n";
+    let mut imap = open(&[("UID FETCH 1:*", listed), ("UID FETCH 5 ", fetched)]).await;
+    assert_eq!(imap.list_from(1).await.unwrap(), [Listed { uid: 5, size: 3, arrival: None }]);
+    assert_eq!(fetch(&mut imap, &[5]).await, (vec![(5, "abc".to_owned())], Ok(vec![])));
+}
+
+#[tokio::test]
+async fn invariant_3_a_session_shows_no_secret() {
+    let mut imap = open(&[]).await;
+    imap.session.get_mut().wire.deadline = Instant::now();
+    let _ = imap.session.run_command("hunter2").await;
+    let shown = format!("{:?}", imap.session);
+    assert!(shown.contains("Stream") && !shown.contains("hunter2"), "{shown}");
+}

@@ -83,3 +83,64 @@ async fn a_long_token_waits_for_its_turn() {
     let steps = [("AUTHENTICATE XOAUTH2\r\n", "+ \r\n"), (first.expose_secret(), "# OK x\r\n")];
     assert!(open_as(Script::new(GREETING, &steps), &login, Duration::from_secs(60)).await.is_ok());
 }
+
+#[tokio::test]
+async fn refusals_of_every_way_to_log_in() {
+    let check = async |capabilities: &str, password: &str, command: &str| {
+        for (answer, kind, said) in [
+            (
+                "# NO [AUTHENTICATIONFAILED] no \"b\\\"\r\n",
+                FaultKind::LoginRefused,
+                "[AUTHENTICATIONFAILED] no \"b\\\"",
+            ),
+            ("# BAD [X] y\r\n", FaultKind::LoginRefused, "[X] y"),
+            ("* NO [ALERT] careful\r\n* BYE [UNAVAILABLE] later\r\n", FaultKind::Unavailable, "[UNAVAILABLE] later"),
+            ("* BYE Connection closed. 14\r\n", FaultKind::Throttled, "Connection closed. 14"),
+        ] {
+            let script = Script::new(&format!("* OK [CAPABILITY IMAP4rev1{capabilities}] x\r\n"), &[(command, answer)]);
+            let login = Login::Password { user: "user".into(), password: Secret::from(password.to_owned()) };
+            let fault = open_as(script, &login, Duration::from_secs(60)).await.err().unwrap();
+            assert_eq!((fault.kind, fault.said.as_deref()), (kind, Some(said)), "{command} {answer}");
+        }
+        for (answer, what) in [
+            ("R9 NO x\r\n", "an answer to a command that was not sent"),
+            ("A0009 OK x\r\n", "an answer to a command that was not sent"),
+            ("x NO\r\n", "a response that no command of ours asked for"),
+            ("# BYE\r\n", "a command ended without OK, NO or BAD"),
+        ] {
+            let script = Script::new(&format!("* OK [CAPABILITY IMAP4rev1{capabilities}] x\r\n"), &[(command, answer)]);
+            let login = Login::Password { user: "user".into(), password: Secret::from(password.to_owned()) };
+            let fault = open_as(script, &login, Duration::from_secs(60)).await.err().unwrap();
+            assert_eq!(fault.kind, FaultKind::Protocol(what), "{command} {answer}");
+        }
+    };
+    check(" AUTH=PLAIN SASL-IR", "pass", "AUTHENTICATE PLAIN AHVzZXIAcGFzcw==").await;
+    check(" AUTH=PLAIN", "pass", "AUTHENTICATE PLAIN\r\n").await;
+    check("", "pass", "LOGIN \"user\" \"pass\"").await;
+    check("", "p\u{e4}ss", "LOGIN \"user\" {5}").await;
+}
+
+#[tokio::test]
+async fn capabilities_are_those_after_the_login() {
+    let ok = "# OK x\r\n";
+    let check = async |capabilities: &str, password: &str, steps: &[(&str, &str)]| {
+        // Without MOVE a message is copied; asking again would be one command too many.
+        let all = [steps, &[SELECT_OK, ("UID MOVE 1 \"X\"", ok)]].concat();
+        let greeting = format!("* OK [CAPABILITY IMAP4rev1{capabilities}] x\r\n");
+        let login = Login::Password { user: "user".into(), password: Secret::from(password.to_owned()) };
+        let mut imap = open_as(Script::new(&greeting, &all), &login, Duration::from_secs(60)).await.unwrap();
+        imap.select("INBOX").await.unwrap();
+        assert_eq!(imap.settle(&[1], &AfterReading::Move("X".into())).await.unwrap(), Settled::Done);
+        assert_eq!(imap.round_trips() as usize, all.len());
+    };
+    let coded = "# OK [CAPABILITY IMAP4rev2 MOVE] x\r\n";
+    let said = "* CAPABILITY IMAP4rev2 MOVE\r\n# OK x\r\n";
+    let sasl = " AUTH=PLAIN";
+    for ended in [coded, said] {
+        check(" AUTH=PLAIN SASL-IR", "pass", &[("AUTHENTICATE PLAIN A", ended)]).await;
+        // What is said to a `+` need not be base64.
+        check(sasl, "pass", &[("AUTHENTICATE PLAIN\r\n", "+ go ahead\r\n"), ("AHVzZXIAcGFzcw==", ended)]).await;
+        check("", "pass", &[("LOGIN \"user\" \"pass\"", ended)]).await;
+        check("", "p\u{e4}ss", &[("LOGIN \"user\" {5}", "+ go ahead\r\n"), ("p\u{e4}ss", ended)]).await;
+    }
+}
