@@ -194,8 +194,8 @@ async fn f22_capabilities_are_asked_again_under_tls() {
         let mut read = BufReader::new(read);
         expect(&mut read, "R2 CAPABILITY").await;
         say(&mut write, "* CAPABILITY IMAP4rev1 STARTTLS\r\nR2 OK x\r\n").await;
-        expect(&mut read, "R3 LOGIN \"a\" \"b\"").await;
-        say(&mut write, "R3 OK x\r\n").await;
+        expect(&mut read, "A0001 LOGIN \"a\" \"b\"").await;
+        say(&mut write, "A0001 OK x\r\n").await;
         told.send(()).unwrap();
     })
     .await;

@@ -180,8 +180,12 @@ impl Delivery<'_, '_> {
         let mut good = named.iter().filter_map(|a| a.as_deref()).filter(|a| address::is_address(a));
         let Some(first) = good.next() else {
             // A local part alone is completed from the returned message.
-            let local = named.iter().find_map(|a| a.as_deref())?;
             let mailed = self.reading.mailed();
+            let Some(local) = named.iter().find_map(|a| a.as_deref()) else {
+                // A report that names nobody is about the one who was mailed.
+                let only = mailed.first().filter(|_| mailed.len() == 1 && self.said.recipients.len() == 1)?;
+                return Some((only.clone(), None));
+            };
             let matching = mailed.iter().find(|m| m.split('@').next().is_some_and(|l| l.eq_ignore_ascii_case(local)));
             let whole = matching.or(if mailed.len() == 1 { mailed.first() } else { None });
             return Some((whole.cloned().unwrap_or_else(|| local.to_owned()), None));

@@ -79,7 +79,7 @@ impl Evidence<'_> {
         if let Some(found) = strong_remote() {
             return Some(found);
         }
-        let house = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
+        let house = self.house();
         self.codes(Weight::Telling, house)
             .or_else(strong_local)
             .or_else(|| exit_status(self.clue.remote))
@@ -88,6 +88,16 @@ impl Evidence<'_> {
             .or_else(|| weak(self.local(), self.clue.local, Source::Local))
             .or_else(|| self.codes(Weight::Vague, house))
             .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// Who wrote the codes: the refusing host, or Exchange Online, which quotes its own refusals wordless.
+    fn house(&self) -> House {
+        let refusing = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
+        let reporting = || House::of(self.clue.reporting_mta.unwrap_or_default(), self.clue.local);
+        if refusing == House::Other && self.clue.remote_mta.is_none() && reporting() == House::Microsoft {
+            return House::Microsoft;
+        }
+        refusing
     }
 
     /// The code in the refusing server's words, its reply code, the Status field: the first that says so much.
@@ -271,7 +281,10 @@ impl Codes {
                 }
             }
             Kind::Code if !text[span.clone()].starts_with('2') => {
-                let near = self.beside.is_some_and(|end| token.start - end <= 3);
+                // Folding may stand between the two (RFC 5322 §2.2.3): only what is written counts.
+                let between = self.beside.take().map(|end| &text.as_bytes()[end..token.start]);
+                let near =
+                    between.is_some_and(|gap| gap.iter().filter(|b| !b.is_ascii_whitespace()).take(3).count() < 3);
                 let worth = if text[span.clone()].ends_with(".0.0") { 1 } else { 2 + u8::from(near) };
                 if worth > self.worth {
                     self.worth = worth;
@@ -286,7 +299,8 @@ impl Codes {
 /// Three digits that stand as a reply code stands: at the front, after white space or a mark, and before a text.
 fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     let digits = bytes.get(start..end).filter(|digits| digits.len() == 3)?;
-    if !matches!(digits[0], b'4' | b'5') || digits[1] > b'5' {
+    // 571 is Exchange's and its gateways' "delivery not authorised", from before RFC 3463.
+    if digits != b"571" && (!matches!(digits[0], b'4' | b'5') || digits[1] > b'5') {
         return None;
     }
     let before = start == 0
