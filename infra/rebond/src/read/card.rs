@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn cards_show_words_and_nothing_that_moves_the_cursor() {
-        let message = b"From: MAILER-DAEMON\nSubject: failure notice\n\n<a@example.com>:\nRemote host said: 550 no \x1b[2Jsuch user\n";
+        let message = b"From: MAILER-DAEMON\nSubject: failure notice\n\n<a@example.com>:\nRemote host said: 550 no such user \x1b[2J\n";
         let card = Look { colour: false }.card("x.eml", &rebond::report::read(message));
         assert!(card.contains("a@example.com  user-unknown  hard"), "{card}");
         assert!(card.contains("rule "), "{card}");

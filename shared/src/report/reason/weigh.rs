@@ -202,7 +202,8 @@ fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
 fn exit_status(remote: &str) -> Option<Finding> {
     let text = remote.trim();
     let marked = text.get(..6).is_some_and(|head| head.eq_ignore_ascii_case("x-unix"));
-    let number = text.rsplit([';', ' ']).next()?;
+    // The field may be folded before its number.
+    let number = text.rsplit(|c: char| c == ';' || c.is_whitespace()).next()?;
     let status: u16 = number.parse().ok().filter(|status| *status < 256)?;
     if !marked && number.len() != text.len() {
         return None;
