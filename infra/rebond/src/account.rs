@@ -80,7 +80,7 @@ pub struct AddArgs {
     #[arg(long)]
     app: Option<AppId>,
     /// The app opens it for itself (its own permissions, which an administrator grants); nobody signs in
-    #[arg(long, requires = "app")]
+    #[arg(long, requires = "app", conflicts_with = "password")]
     app_only: bool,
     /// Open it with a password, which is read from --secret-file, standard input or the terminal
     #[arg(long)]
@@ -125,7 +125,7 @@ pub struct AddArgs {
 
 /// Another way in.
 #[derive(Debug, Args)]
-#[group(id = "new-way-in", required = true, multiple = false, args = ["app", "password"])]
+#[command(group = ArgGroup::new("new-way-in").required(true).args(["app", "password"]))]
 pub struct SetArgs {
     /// Which account
     id: AccountId,
@@ -133,7 +133,7 @@ pub struct SetArgs {
     #[arg(long)]
     app: Option<AppId>,
     /// The app opens it for itself; nobody signs in
-    #[arg(long, requires = "app")]
+    #[arg(long, requires = "app", conflicts_with = "password")]
     app_only: bool,
     /// Open it with a password, which is read from --secret-file, standard input or the terminal
     #[arg(long)]

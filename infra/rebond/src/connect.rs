@@ -3,7 +3,7 @@
 use crate::account;
 use crate::place::{Place, Where};
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use rebond::account::{AccountId, App};
 use rebond::advice::{self, Language};
 use rebond::connection::Answer;
@@ -19,7 +19,7 @@ const BY: By<'static> = By { function: "rebond connect", run: "by-hand" };
 
 /// Which account, and which way.
 #[derive(Debug, Args)]
-#[group(id = "way", multiple = false, args = ["device", "paste", "admin"])]
+#[command(group = ArgGroup::new("way").args(["device", "paste", "admin"]))]
 pub struct ConnectArgs {
     /// Which account
     account: AccountId,

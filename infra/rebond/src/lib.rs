@@ -163,6 +163,35 @@ mod tests {
         assert!(seen > 40, "{seen}");
     }
 
+    #[test]
+    fn every_way_in_can_be_typed_and_no_two_at_once() {
+        for (line, good) in [
+            ("connect box", true),
+            ("connect box --device", true),
+            ("connect box --paste", true),
+            ("connect box --admin", true),
+            ("connect box --device --paste", false),
+            ("app consent m365", true),
+            ("account add box --mailbox a@example.com --app m365 --app-only", true),
+            ("account add box --mailbox a@example.com --password --app-only", false),
+            ("account set box --app m365 --app-only", true),
+            ("account set box --app m365", true),
+            ("account set box --password --user a", true),
+            ("account set box --password --app m365", false),
+            ("account set box", false),
+            ("app add a --tenant example.com --client-id x --certificate c.pem --secret-file k.pem", true),
+            ("app add a --tenant example.com --client-id x --federated", true),
+            ("app add a --tenant example.com --client-id x --federated --secret-file s", false),
+            ("app add a --tenant example.com --client-id x --secret-env S --secret-ends 2027-01-31", true),
+            ("app add a --tenant example.com --client-id x --secret-arn arn:x --secret-env S", false),
+            ("app add a --provider google --client-id x", true),
+            ("app secret a --certificate c.pem", true),
+        ] {
+            let parsed = Cli::try_parse_from(["rebond"].into_iter().chain(line.split(' ')));
+            assert_eq!(parsed.is_ok(), good, "{line}: {:?}", parsed.err().map(|error| error.to_string()));
+        }
+    }
+
     /// Whole lines of a document's indented or fenced blocks that begin with our name, without comment and redirection.
     fn typed(document: &str) -> Vec<String> {
         let bare = |line: &str| {

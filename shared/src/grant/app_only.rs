@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_token_is_renewed_before_its_end_and_not_at_once() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let check = |life, jitter| renewed_at(at(1_000), at(1_000 + life), jitter).as_second() - 1_000;
+        let check = |life: i64, jitter| renewed_at(at(1_000), at(1_000 + life), jitter).as_second() - 1_000;
         assert_eq!(check(3_600, 0), 3_300);
         assert_eq!(check(3_600, 119), 3_181);
         assert_eq!(check(600, 119), 300);
