@@ -43,8 +43,7 @@ fn plain(html: &str) -> String {
 async fn ended(world: &World, n: u8, outcome: Option<&AuthorizationOutcome>) -> (String, String) {
     let pending = Pending::new(&[n; 64]);
     let authorization = Authorization {
-        account: "bounces".parse().unwrap(),
-        connection: 0,
+        sought: rebond::table::Sought::Account { account: "bounces".parse().unwrap(), connection: 0 },
         cookie_hash: pending.cookie_hash(),
         expires: world.now().as_second() + 600,
         used: false,

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::get;
 use http::Uri;
 use jiff::Timestamp;
-use rebond::account::{AccountId, App, Authentication, Cloud, Credential, Protocol, Tenant};
+use rebond::account::{AccountId, App, Authentication, Protocol, Tenant};
 use rebond::grant::Grants;
 use rebond::net::{Http, Reach, Tls};
 use rebond::oauth::{IdTokenError, Pending, Principal, SigningKey, authorization_url, verify_id_token};
@@ -42,13 +42,8 @@ impl Certified {
         let provider = OidcProvider::start(&redirect_uri).unwrap();
         let stack = Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap();
         let app = App {
-            id: "certified".parse().unwrap(),
-            cloud: Cloud::Global,
-            tenant: Tenant::Common,
-            client_id: CLIENT_ID.to_owned(),
-            redirect_uri,
-            credential: Credential::ClientSecret,
             authority: Some(provider.issuer().to_owned()),
+            ..App::entra("certified".parse().unwrap(), Tenant::Common, CLIENT_ID, redirect_uri)
         };
         app.check().unwrap();
         let id: AccountId = "certified".parse().unwrap();
@@ -107,10 +102,10 @@ async fn a_code_is_redeemed_once_with_our_verifier_and_the_grant_is_renewed_in_o
 
     // Its ID token is genuine, but no directory of Entra issued it.
     let nonce = pending.nonce(&certified.key);
-    let who = verify_id_token(tokens.id_token.as_ref().unwrap(), &certified.app, &nonce, Timestamp::now());
+    let who = verify_id_token(tokens.id_token.as_ref().unwrap(), &certified.app, Some(&nonce), Timestamp::now());
     assert_eq!(who, Err(IdTokenError::NotOurs("iss")));
 
-    let principal = Principal { tid: Uuid::from_u128(1), oid: Uuid::from_u128(2), name: MAILBOX.to_owned() };
+    let principal = Principal { directory: "1".to_owned(), subject: "2".to_owned(), name: MAILBOX.to_owned() };
     assert!(grants.keep(&certified.item().await, &principal, &tokens).await.unwrap());
     let mut seen = BTreeSet::from([tokens.access_token.expose_secret().to_owned()]);
     for round in 0..3 {

@@ -66,7 +66,7 @@ async fn a_provider_by_its_discovery_document_connects_renews_and_is_held_to_its
     };
     let imap = ImapServer::start(ImapSettings::new(Arc::new(gate))).await.unwrap();
     imap.renumber(MAILBOX, "INBOX");
-    let mut world = World::start_trusting(&imap.ca_pem()).await.unwrap();
+    let mut world = World::start_trusting(imap.ca_pem()).await.unwrap();
     let provider = OidcProvider::start(&world.app.redirect_uri).unwrap();
     *issuer.lock().unwrap() = provider.issuer().to_owned();
 
