@@ -1,5 +1,5 @@
-//! What each function may do on AWS. `tests/tests/template.rs` holds the template to it,
-//! `tests/tests/lambda_emulator.rs` the code.
+//! What each function may do on AWS. `tests/flows/template.rs` holds the template to it,
+//! `tests/flows/lambda_emulator.rs` the code.
 
 /// By the function's name in the template: what its code calls, and on what; besides these only its own log.
 pub const CALLS: &[(&str, &[(&str, &str)])] = &[

@@ -1,6 +1,5 @@
 //! TLS to mail servers: every unfit certificate is refused with a sentence of its own, and nothing that was heard before
 //! encryption is believed after it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rebond::account::{Encryption, Server};

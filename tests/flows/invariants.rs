@@ -1,5 +1,4 @@
 //! "Must never be", by number: what the compiler does not keep by itself. ARCHITECTURE.md lists them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::process::workspace;
 use std::collections::BTreeSet;

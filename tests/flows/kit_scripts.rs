@@ -1,5 +1,4 @@
 //! The scripts of `rebond kit`, whole: compared with what was read and found right, and with what a shell makes of them.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::account::{App, Cloud};
 use rebond_cli::kit::{Kit, Way};

@@ -1,5 +1,4 @@
 //! Connecting a mailbox: the whole code flow with a scripted person, and every way in which it must not connect.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use futures::future::join_all;
 use jiff::SignedDuration;

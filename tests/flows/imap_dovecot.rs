@@ -1,5 +1,4 @@
 //! The IMAP client against a real Dovecot.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::account::{AfterReading, Encryption, Server};
 use rebond::mailbox::imap::{Fetched, Imap, Listed, Missed, Settled};

@@ -1,5 +1,4 @@
 //! Reading a mailbox: once and only once, whatever the server, the mail and the clock do.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::SignedDuration;
 use rebond::account::{AccountId, AfterReading, HealthState, Since};

@@ -1,6 +1,5 @@
 //! The binary as an operator meets it: wrong input with its sentence and exit code, help, JSON, and the whole way from
 //! `app add` to `account remove`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::secret::ExposeSecret;
 use rebond::vault::{MasterKey, Name, SealedFile, Vault, Version};

@@ -679,7 +679,7 @@ fn compare_with_document(table: &str) {
     let path = workspace().join("docs/refusals.md");
     let head = "# What each refusal ends in\n\n\
         Each row was scripted at the stand-in identity provider or mail server, in the words of their documents, and met by\n\
-        the flow named in the first column. `tests/tests/advice_refusals.rs` writes this table and fails when it is no longer\n\
+        the flow named in the first column. `tests/flows/advice_refusals.rs` writes this table and fails when it is no longer\n\
         true. The health is decided by `error`, `suberror` and HTTP status; Entra's number only picks the advice\n\
         (`rebond account show` and the result page say its sentence, in English or French).\n\n\
         An account that is being connected stays `not-connected`: nothing of a refused sign-in is kept. A passing fault of\n\

@@ -1,6 +1,5 @@
 //! Every page that a person can end at, in both languages: whole sentences, nothing left to fill in, nothing that the
 //! browser may keep or load. `REBOND_PAGES=DIR` writes them there, to be looked at.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use http::request::Parts;
 use http::{Request, Response};

@@ -1,5 +1,4 @@
 //! Providers other than Entra, by their discovery document: against a certified server that nobody here wrote.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::account::{App, HealthState};
 use rebond::net::Http;

@@ -1,15 +1,14 @@
 //! Golden reports: each `fixtures/report/NAME.eml` is read as it stands and with CRLF and CR line
 //! ends, and must say what `NAME.json` says.
 //!
-//! After a change that is meant, `REBOND_ACCEPT=1 cargo test -p rebond-tests --test report_golden`
+//! After a change that is meant, `REBOND_ACCEPT=1 cargo test -p rebond --test report golden`
 //! writes the new results; look at the difference before you commit it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::report::{Kind, Report, read};
 use std::path::{Path, PathBuf};
 
 fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/report");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
     let entries = std::fs::read_dir(&folder).expect("the fixtures are part of the repository");
     let mut all: Vec<_> =
         entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "eml")).collect();

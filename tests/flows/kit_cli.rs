@@ -1,6 +1,5 @@
 //! The commands for whoever must act, as the binary prints them: token, audit, forget, lint, kit; and what they are fed
 //! from: the audit, the log lines of a health that moves, the warnings before a grant lapses.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::SignedDuration;
 use rebond::account::AccountId;

@@ -1,5 +1,4 @@
 //! Ways in for people: a device code, a pasted address, an administrator's consent, in every cloud.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, App, Authentication, Cloud, HealthState};

@@ -1,5 +1,4 @@
 //! The life of a grant: renewed before it ends, by one flight at a time, through crashes, refusals and outages.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use futures::future::join_all;
 use jiff::SignedDuration;

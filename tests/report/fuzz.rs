@@ -1,11 +1,7 @@
 //! The fuzz target on a stable compiler: fixtures mutated from a seed, a bounded number of times.
 //!
-//! `REBOND_FUZZ=1000000 REBOND_FUZZ_SEED=7 cargo test --release -p rebond-tests --test report_fuzz`
+//! `REBOND_FUZZ=1000000 REBOND_FUZZ_SEED=7 cargo test --release -p rebond --test report fuzz`
 //! runs longer; a failure names the seed and the round, which make it happen again.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../../shared/fuzz/check.rs"]
-mod check;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -123,7 +119,7 @@ fn mutated(dice: &mut Dice, seeds: &[Vec<u8>]) -> Vec<u8> {
 fn mutated_reports_break_nothing() {
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let (rounds, seed) = (number("REBOND_FUZZ", 4_000), number("REBOND_FUZZ_SEED", 1));
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/report");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "eml"));
     paths.sort();
@@ -131,7 +127,7 @@ fn mutated_reports_break_nothing() {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for round in 0..rounds {
         let message = mutated(&mut dice, &seeds);
-        let done = catch_unwind(AssertUnwindSafe(|| check::check(&message)));
+        let done = catch_unwind(AssertUnwindSafe(|| crate::check::check(&message)));
         assert!(done.is_ok(), "seed {seed}, round {round}:\n{}", String::from_utf8_lossy(&message));
     }
 }

@@ -1,5 +1,4 @@
 //! The fan-out: each due account once a tick, and a batch of the queue whose members fail each on their own.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use aws_lambda_events::sqs::{SqsEvent, SqsMessage};
 use jiff::SignedDuration;

@@ -1,6 +1,5 @@
 //! The functions in containers, by the SAM command line. `tests/sam-local` prepares the engine and runs these inside
 //! its network namespace, where containers reach the emulators at the engine's own address.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::process::{Process, free_port, loopback, tool, workspace};
 use rebond_tests::stack::{ACCOUNT, Stack, account_id, api_request};

@@ -1,5 +1,4 @@
 //! The real Postfix bounces what its peer refuses, into a Maildir.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::postfix::{LOCAL_DOMAIN, PEER_DOMAIN, Postfix};
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! Each built function behind Lambda's runtime emulator, with the events that AWS would send.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::gateway::Gateway;
 use rebond_tests::process::workspace;

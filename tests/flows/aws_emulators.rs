@@ -1,5 +1,4 @@
 //! The adapters for Secrets Manager and SQS against moto, over HTTP as against AWS.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond::queue::{PollRequest, Queue, Sqs};
 use rebond::secret::{ExposeSecret, Secret};

@@ -1,6 +1,5 @@
 //! Our requests, and the one flight of a refresh, against an authorization server that nobody here wrote. It rotates
 //! refresh tokens, and a second use of one revokes the whole family.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use axum::Router;
 use axum::routing::get;

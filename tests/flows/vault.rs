@@ -1,5 +1,4 @@
 //! The sealed file and the table under bad hands: another key, half a file, swapped values, many writers, foreign items.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use futures::future::join_all;
 use rebond::account::{AccountId, HealthState};

@@ -1,5 +1,4 @@
 //! A real Dovecot that asks the stand-in Entra about each token: connect, poll, renew, poll, revoke; all over TLS.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::SignedDuration;
 use rebond::account::{AfterReading, Encryption, HealthState};

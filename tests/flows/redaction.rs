@@ -1,6 +1,5 @@
 //! F47: secrets are planted in every flow, with everything logged that the product can log; then all that came out is
 //! searched for them: log, answers, table, vault file, `{:?}`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use jiff::SignedDuration;
 use rebond::secret::ExposeSecret;

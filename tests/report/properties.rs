@@ -1,8 +1,4 @@
 //! What changes nothing about a message changes nothing about its report.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../../shared/fuzz/check.rs"]
-mod check;
 
 use proptest::prelude::*;
 use rebond::report::{Kind, Report, key, read};
@@ -135,7 +131,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read(bytes in proptest::collection::vec(any::<u8>(), 0..3000)) {
-        check::check(&bytes);
+        crate::check::check(&bytes);
     }
 
     #[test]
@@ -146,7 +142,7 @@ proptest! {
             "Content-Type: text/html\nFrom: postmaster@example.com\n\n<html>",
             "Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\n",
         ] {
-            check::check(format!("{head}{text}").as_bytes());
+            crate::check::check(format!("{head}{text}").as_bytes());
         }
     }
 

@@ -1,5 +1,4 @@
 //! Apps that open mailboxes for themselves, and how an app proves itself: secret, certificate, federated.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};

@@ -1,5 +1,4 @@
 //! What `template.yaml` deploys, read as CloudFormation would get it from SAM.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use rebond_tests::process::{tool, workspace};
 use rebond_tests::rights::CALLS;

@@ -1,5 +1,4 @@
 //! A person with a real browser: from the link to the page that says what happens next.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use fantoccini::{Client, Locator};
 use rebond_tests::chromium::Chromium;
