@@ -1,6 +1,10 @@
 //! `rebond`: the functions of Rebond in one process on one machine, and the operator's commands.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+#![allow(clippy::print_stderr, reason = "saying what went wrong is what a command is for")]
+
+// First: what follows prints by its macros.
+#[macro_use]
+mod out;
 
 mod account;
 mod app;
