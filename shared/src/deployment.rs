@@ -4,9 +4,16 @@ use crate::identity::Sts;
 use crate::queue::Sqs;
 use crate::table::Table;
 use crate::vault::SecretsManager;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use std::time::Duration;
 
 /// A variable of the environment that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,13 +39,13 @@ pub struct Deployment {
 
 impl Deployment {
     /// The stack that this function belongs to (`REBOND_STACK`).
-    pub async fn of_this_function() -> Result<Self, BadVariable> {
-        Ok(Self { stack: variable("REBOND_STACK")?, config: config(AWS_ROOTS_ONLY).await })
+    pub fn of_this_function() -> Result<Self, BadVariable> {
+        Ok(Self { stack: variable("REBOND_STACK")?, config: function_config()? })
     }
 
     /// A stack by name, with the operator's own credentials.
     pub async fn named(stack: &str) -> Self {
-        Self { stack: stack.to_owned(), config: config(ALL_ROOTS).await }
+        Self { stack: stack.to_owned(), config: operator_config().await }
     }
 
     /// The table.
@@ -72,26 +79,56 @@ impl Deployment {
     }
 }
 
-const AWS_ROOTS_ONLY: bool = true;
-const ALL_ROOTS: bool = false;
-
-async fn config(aws_roots_only: bool) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(aws_roots_only)).load().await
+/// As the operator's own tools find it: profiles, single sign-on, instance metadata.
+async fn operator_config() -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(Builder::new().tls_provider(RING).build_https())
+        .load()
+        .await
 }
 
-/// The SDK's HTTP client over ring. Reading the operating system's roots is most of a cold start, and a function
-/// talks to AWS alone, whose endpoints all chain to Amazon Trust Services.
-fn http_client(aws_roots_only: bool) -> SharedHttpClient {
-    let provider = Provider::Rustls(CryptoMode::Ring);
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(provider);
-    if !aws_roots_only {
-        return builder.build_https();
+/// Lambda tells a function its region and credentials by the environment, and nothing else needs to be asked: the
+/// chain of places where an operator's tools look is half a megabyte of the binary.
+fn function_config() -> Result<SdkConfig, BadVariable> {
+    let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(variable("AWS_REGION")?))
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::standard())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .service_config(EndpointVariables)
+        .http_client(amazon_only())
+        .build())
+}
+
+/// What the SDK's own chain allows for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
+
+/// `AWS_ENDPOINT_URL_SERVICE` before `AWS_ENDPOINT_URL`, as the SDKs agree on.
+#[derive(Debug)]
+struct EndpointVariables;
+
+impl LoadServiceConfig for EndpointVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
+        let names = [format!("{}_{service}", key.env()), key.env().to_owned()];
+        names.into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
+}
+
+/// What encrypts the SDK's connections.
+const RING: Provider = Provider::Rustls(CryptoMode::Ring);
+
+/// Reading the operating system's roots is most of a cold start, and a function talks to AWS alone, whose endpoints
+/// all chain to Amazon Trust Services.
+fn amazon_only() -> SharedHttpClient {
     let roots = include_bytes!("amazon-roots.pem");
     let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots)).build();
+    let client = Builder::new().tls_provider(RING);
     match context {
-        Ok(context) => builder.tls_context(context).build_https(),
-        Err(_) => builder.build_https(),
+        Ok(context) => client.tls_context(context).build_https(),
+        Err(_) => client.build_https(),
     }
 }
 
