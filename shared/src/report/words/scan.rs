@@ -60,9 +60,9 @@ pub struct Special {
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     /// First edge.
-    pub edges: u32,
+    pub edges: u16,
     /// First rule that ends here.
-    pub accepts: u32,
+    pub accepts: u16,
     /// Words that may stand between this and the next word of any phrase.
     pub gap: u8,
 }
