@@ -239,9 +239,7 @@ fn write_groups(text: &mut String, tree: &Tree, groups: &Groups, classes: usize)
     write_array(text, "GROUPS", "Group", &list, |(edges, accepts, gap)| {
         format!("Group {{ edges: {edges}, accepts: {accepts}, gap: {gap} }}")
     });
-    write_array(text, "EDGES", "Edge", &edges, |(class, gap, to)| {
-        format!("Edge {{ class: {class}, gap: {gap}, to: {to} }}")
-    });
+    write_array(text, "EDGES", "Edge", &edges, |(class, gap, to)| format!("Edge::new({class}, {gap}, {to})"));
     write_array(text, "ACCEPTS", "u16", &accepts, u16::to_string);
     Ok(())
 }
