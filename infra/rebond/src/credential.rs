@@ -1,7 +1,7 @@
 //! How an app proves itself, from the command line: a client secret, a certificate with its key, or nothing at all.
 
 use crate::place::Place;
-use crate::secret_input;
+use crate::{ask, secret_input};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
@@ -53,6 +53,29 @@ pub(crate) struct Given {
 }
 
 impl CredentialArgs {
+    /// The same with a way chosen by the person at the terminal, where the arguments name none.
+    pub(crate) fn asked(mut self) -> anyhow::Result<Self> {
+        let named = self.federated
+            || self.certificate.is_some()
+            || self.secret_file.is_some()
+            || self.secret_arn.is_some()
+            || self.secret_env.is_some();
+        if named {
+            return Ok(self);
+        }
+        let ways = [
+            "federated: by who this deployment is; there is no secret at all (best on AWS)",
+            "a certificate: its private key is kept in the vault",
+            "a client secret: it ends after two years at most",
+        ];
+        match ask::choice("How does the app prove itself?", &ways)? {
+            0 => self.federated = true,
+            1 => self.certificate = Some(ask::line("File with the certificate (PEM), and its key or not", None)?),
+            _ => {}
+        }
+        Ok(self)
+    }
+
     /// Reads files and checks what they hold.
     pub(crate) fn read(&self) -> anyhow::Result<Given> {
         if self.federated {

@@ -4,6 +4,7 @@
 
 mod account;
 mod app;
+mod ask;
 mod audit;
 pub mod connect;
 mod credential;
@@ -18,6 +19,7 @@ mod poll;
 mod quote;
 mod read;
 mod refresh;
+mod registration;
 mod reports;
 mod secret_input;
 pub mod serve;
@@ -117,6 +119,9 @@ pub async fn run() -> ExitCode {
         Command::Reports(args) => reports::run(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {
+        if let Some(usage) = error.downcast_ref::<clap::Error>() {
+            usage.exit();
+        }
         eprintln!("rebond: {error:#}");
         ExitCode::FAILURE
     })

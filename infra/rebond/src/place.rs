@@ -4,7 +4,7 @@ use crate::machine::{Machine, Settings};
 use anyhow::{Context, bail};
 use clap::Args;
 use rebond::connection::Connector;
-use rebond::deployment::Deployment;
+use rebond::deployment::{self, Deployment};
 use rebond::grant::{Clock, Grants};
 use rebond::net::{Http, Reach, Tls};
 use rebond::table::Table;
@@ -81,7 +81,7 @@ impl Place {
             Self::Stack(stack) => stack,
         };
         let (table, vault, clock): (_, _, Clock) = (self.table(), self.vault(), Arc::new(jiff::Timestamp::now));
-        let (reach, tls) = (Reach::public(), Tls::new(None)?);
+        let (reach, tls) = from_here()?;
         let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
         let grants = grants.with_identity(Arc::new(stack.identity()));
         Ok(Connector { table, vault, grants, reach, tls, clock })
@@ -89,11 +89,18 @@ impl Place {
 
     /// The one HTTP client, for asking providers what they are.
     pub fn http(&self) -> anyhow::Result<Http> {
-        Ok(match self {
-            Self::Machine(machine) => Http::new(&machine.reach, &machine.tls)?,
-            Self::Stack(_) => Http::new(&Reach::public(), &Tls::new(None)?)?,
-        })
+        let (reach, tls) = match self {
+            Self::Machine(machine) => (machine.reach.clone(), machine.tls.clone()),
+            Self::Stack(_) => from_here()?,
+        };
+        Ok(Http::new(&reach, &tls)?)
     }
+}
+
+/// What a command that acts on a stack may itself reach, and whom it trusts: as the stack's functions are told, by
+/// `REBOND_REACH` and `REBOND_EXTRA_CA`.
+fn from_here() -> anyhow::Result<(Reach, Tls)> {
+    Ok((deployment::reach()?, deployment::tls()?))
 }
 
 /// Invokes a function of a stack and waits: so that what is shown is what *it* can reach.
