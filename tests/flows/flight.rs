@@ -16,8 +16,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-fn processes() -> usize {
-    if std::env::var_os("REBOND_LONG").is_some() { 200 } else { 50 }
+/// How many processes, and the milliseconds that the provider takes, so that all have started when it answers (it is given
+/// ten seconds).
+fn processes() -> (usize, u64) {
+    if std::env::var_os("REBOND_LONG").is_some() { (200, 9_000) } else { (50, 4_000) }
 }
 
 /// `rebond token bounces`: needs a token, and has to renew for it when the one at hand is near its end.
@@ -35,9 +37,9 @@ fn refreshes(entra: &Entra) -> usize {
 
 /// Starts them all, while the provider takes its time over the first who asks.
 async fn fly(entra: &Entra, make: impl Fn() -> Command) {
-    let count = processes();
+    let (count, late) = processes();
     let before = refreshes(entra);
-    entra.script(Refusal::token(Script::Late(4_000)));
+    entra.script(Refusal::token(Script::Late(late)));
     let started = Instant::now();
     let mut children: Vec<Child> = (0..count).map(|_| make().spawn().unwrap()).collect();
     let running = children.iter_mut().filter_map(|child| child.try_wait().unwrap()).count();

@@ -30,3 +30,4 @@ mod vault;
 mod ways_apps;
 mod ways_people;
 mod ways_providers;
+mod wizard;
