@@ -4,7 +4,7 @@ use super::{OauthCallback, unknown};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use rebond::advice::{self, Language};
-use rebond::page::{self, Page};
+use rebond::page::{self, News, Page};
 use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, Sought, TableError};
 
 impl OauthCallback {
@@ -48,7 +48,7 @@ fn result_page(
     let Some(outcome) = &authorization.outcome else {
         let page = Page {
             language,
-            good: !broke_off,
+            news: if broke_off { News::Bad } else { News::NoneYet },
             title: if broke_off { words.broke_off } else { words.working },
             sentence: None,
             facts: vec![],
@@ -62,7 +62,7 @@ fn result_page(
     };
     let page = Page {
         language,
-        good: outcome.connected,
+        news: if outcome.connected { News::Good } else { News::Bad },
         title: if outcome.connected { words.connected } else { words.not_connected },
         sentence: None,
         facts: facts(outcome, named, item, &words),
