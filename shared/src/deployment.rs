@@ -3,7 +3,7 @@
 use crate::identity::Sts;
 use crate::queue::Sqs;
 use crate::table::Table;
-use crate::vault::SecretsManager;
+use crate::vault::{Kms, SecretsManager};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -54,6 +54,25 @@ impl Deployment {
     /// Who this function is, by its role.
     pub fn identity(&self) -> Sts {
         Sts::new(aws_sdk_sts::Client::new(&self.config))
+    }
+
+    /// What signs for apps whose certificate's key is in KMS.
+    pub fn kms(&self) -> Kms {
+        Kms::new(aws_sdk_kms::Client::new(&self.config))
+    }
+
+    /// All that connecting, renewing and polling need, at what this process may reach.
+    #[cfg(feature = "mailbox")]
+    pub fn connector(&self) -> Result<crate::connection::Connector, BadVariable> {
+        use std::sync::Arc;
+        let (reach, tls) = (reach()?, tls()?);
+        let (table, vault): (_, Arc<dyn crate::vault::Vault>) = (self.table(), Arc::new(self.vault()));
+        let clock: crate::grant::Clock = Arc::new(jiff::Timestamp::now);
+        let http = crate::net::Http::new(&reach, &tls)
+            .map_err(|error| BadVariable::Wrong("REBOND_EXTRA_CA", error.to_string()))?;
+        let grants = crate::grant::Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
+        let grants = grants.with_identity(Arc::new(self.identity())).with_kms(self.kms());
+        Ok(crate::connection::Connector { table, vault, grants, reach, tls, clock })
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

@@ -335,3 +335,63 @@ async fn another_way_in_is_an_edit() {
     assert_eq!(poll(&world, &id).await.0, HealthState::Active);
     assert_eq!(world.facts(&id).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_key_in_kms_signs_and_is_never_seen() {
+    let world = World::start().await.unwrap();
+    let moto = rebond_tests::moto::Moto::start().unwrap();
+    let client = aws_sdk_kms::Client::new(&rebond_tests::stack::config(moto.endpoint()).await);
+    let make = async |spec: aws_sdk_kms::types::KeySpec| {
+        let asked = client.create_key().key_usage(aws_sdk_kms::types::KeyUsageType::SignVerify).key_spec(spec);
+        asked.send().await.unwrap().key_metadata.unwrap().arn.unwrap()
+    };
+    let arn = make(aws_sdk_kms::types::KeySpec::Rsa2048).await;
+    let kms = rebond::vault::Kms::new(client.clone());
+    // SubjectPublicKeyInfo of RSA: the last part is the key itself (RFC 8017, appendix A.1.1).
+    let spki = kms.public_key(&arn).await.unwrap();
+    let public_key = spki[24..].to_vec();
+    let thumbprint = assertion::thumbprint(b"a certificate of the key in KMS");
+    world.entra.change(|settings| {
+        settings.apps[0].secrets.clear();
+        settings.refuse_replayed_assertions = true;
+        settings.apps[0].certificates = vec![Certificate { thumbprint: thumbprint.clone(), public_key }];
+    });
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    let proven_by = |key: &str| {
+        let (thumbprint, key) = (thumbprint.clone(), key.to_owned());
+        move |app: &mut App| {
+            app.credential = Credential::Certificate { thumbprint };
+            app.secret_from = Some(SecretSource::Kms(key));
+        }
+    };
+    change_app(&world, proven_by(&arn)).await;
+    let id = world.add("app", app_only).await.unwrap();
+    assert_eq!(
+        poll(&world, &id).await,
+        (HealthState::Misconfigured, "client-certificate".into()),
+        "there is no KMS here"
+    );
+    assert_eq!(calls(&world), 0);
+    let machine = Machine { grants: world.machine.grants.clone().with_kms(kms.clone()), ..world.machine.clone() };
+    assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Active, String::new()));
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &id).await.0, HealthState::Active);
+    assert_eq!(calls(&world), 2, "each with an assertion of its own");
+    assert_eq!(names_in_vault(&world), ["key/signing"]);
+    // Another key is no key of the certificate; one that is not there, or cannot do it, is said so.
+    for (key, words) in [
+        (make(aws_sdk_kms::types::KeySpec::Rsa2048).await, "AADSTS700027"),
+        ("arn:aws:kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000".to_owned(), "NotFoundException"),
+    ] {
+        change_app(&world, proven_by(&key)).await;
+        world.advance(SignedDuration::from_hours(2));
+        assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, "client-certificate".into()));
+        let said = world.item(&id).await.unwrap().health.said.unwrap();
+        assert!(said.contains(words), "{said}");
+    }
+    drop(moto);
+    let gone = kms.sign(&arn, b"x").await.unwrap_err();
+    assert!(matches!(gone, rebond::vault::KmsError::Service(_)), "{gone}");
+    let wrong = App { secret_from: Some(SecretSource::Kms(arn)), ..world.app.clone() };
+    assert!(wrong.check().unwrap_err().to_string().contains("only a certificate's private key"));
+}

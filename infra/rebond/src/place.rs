@@ -5,8 +5,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use rebond::connection::Connector;
 use rebond::deployment::{self, Deployment};
-use rebond::grant::{Clock, Grants};
-use rebond::net::{Http, Reach, Tls};
+use rebond::net::Http;
 use rebond::table::Table;
 use rebond::vault::Vault;
 use serde::de::DeserializeOwned;
@@ -76,31 +75,21 @@ impl Place {
 impl Place {
     /// What makes a connection of a provider's answer: from here, with a stack's table and secrets.
     pub fn connector(&self) -> anyhow::Result<Connector> {
-        let stack = match self {
-            Self::Machine(machine) => return Ok(machine.connector()),
-            Self::Stack(stack) => stack,
-        };
-        let (table, vault, clock): (_, _, Clock) = (self.table(), self.vault(), Arc::new(jiff::Timestamp::now));
-        let (reach, tls) = from_here()?;
-        let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
-        let grants = grants.with_identity(Arc::new(stack.identity()));
-        Ok(Connector { table, vault, grants, reach, tls, clock })
+        Ok(match self {
+            Self::Machine(machine) => machine.connector(),
+            Self::Stack(stack) => stack.connector()?,
+        })
     }
 
     /// The one HTTP client, for asking providers what they are.
     pub fn http(&self) -> anyhow::Result<Http> {
         let (reach, tls) = match self {
             Self::Machine(machine) => (machine.reach.clone(), machine.tls.clone()),
-            Self::Stack(_) => from_here()?,
+            // What a command reaches from here: as the functions are told, by REBOND_REACH and REBOND_EXTRA_CA.
+            Self::Stack(_) => (deployment::reach()?, deployment::tls()?),
         };
         Ok(Http::new(&reach, &tls)?)
     }
-}
-
-/// What a command that acts on a stack may itself reach, and whom it trusts: as the stack's functions are told, by
-/// `REBOND_REACH` and `REBOND_EXTRA_CA`.
-fn from_here() -> anyhow::Result<(Reach, Tls)> {
-    Ok((deployment::reach()?, deployment::tls()?))
 }
 
 /// Invokes a function of a stack and waits: so that what is shown is what *it* can reach.
