@@ -34,6 +34,11 @@ impl Terminal {
 
     /// Waits for a question, and answers it.
     async fn answer(&mut self, question: &str, answer: &str) {
+        self.until(question).await;
+        self.keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+    }
+
+    async fn until(&mut self, question: &str) {
         let mut buffer = [0; 4096];
         while !self.seen[self.read..].contains(question) {
             let reading = tokio::time::timeout(Duration::from_secs(20), self.screen.read(&mut buffer));
@@ -42,6 +47,13 @@ impl Terminal {
             self.seen += &String::from_utf8_lossy(&buffer[..count]);
         }
         self.read += self.seen[self.read..].find(question).unwrap() + question.len();
+    }
+
+    /// The same for what is typed unseen. The question stands there before the terminal ceases to show what is typed, as
+    /// with every program that asks so.
+    async fn answer_unseen(&mut self, question: &str, answer: &str) {
+        self.until(question).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
         self.keyboard.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
     }
 
@@ -76,7 +88,7 @@ async fn a_person_is_asked_what_cannot_be_known_and_told_what_to_register() {
     at.answer("1 to 2", "").await;
     at.answer("Application (client) ID: ", &world.app.client_id).await;
     at.answer("How does the app prove itself?", "3").await;
-    at.answer("Client secret (its Value): ", SECRET).await;
+    at.answer_unseen("Client secret (its Value): ", SECRET).await;
     let (code, screen) = at.end().await;
     assert_eq!(code, 0, "{screen}");
     for words in [
@@ -107,7 +119,7 @@ async fn a_person_is_asked_what_cannot_be_known_and_told_what_to_register() {
     at.answer("The mailbox's address: ", "old@example.org").await;
     at.answer("How is it opened?", "3").await;
     at.answer("The IMAP server (host, or host:port): ", "mail.example.org").await;
-    at.answer("Password: ", SECRET).await;
+    at.answer_unseen("Password: ", SECRET).await;
     let (code, screen) = at.end().await;
     assert!(code == 0 && !screen.contains(SECRET), "{screen}");
     // Who leaves in the middle has stored nothing.
