@@ -11,7 +11,7 @@ use tokio::time::Instant;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let Connector { table, vault, grants, reach, tls, clock } = stack.connector()?;
     let poller = &Poller { table, vault, grants, reach, tls, clock };
     run(service_fn(move |event: LambdaEvent<Event>| async move {

@@ -8,7 +8,7 @@ use rebond_oauth_callback::OauthCallback;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let callback = &OauthCallback { connector: stack.connector()? };
     run(service_fn(
         move |request: Request| async move { Ok::<_, Error>(callback.handle(&request.into_parts().0).await) },

@@ -16,7 +16,7 @@ struct Event {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let Connector { table, grants, .. } = stack.connector()?;
     let refresh = &TokenRefresh { table, grants };
     run(service_fn(move |event: LambdaEvent<Event>| async move {
