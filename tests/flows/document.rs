@@ -1,6 +1,7 @@
 //! `docs/connect-microsoft-365.md`, followed step by step: its commands are taken out of the document itself and run by a
 //! shell as they stand there, in their order, against the stand-ins. Names of the example become names of the stand-ins; what
 //! a person or an administrator does between two commands is done here.
+#![allow(clippy::print_stdout, reason = "the figures are told")]
 
 use crate::ways_providers::{SCOPE, introspect, sign_in};
 use rebond::oauth::assertion;

@@ -1,6 +1,7 @@
 //! One flight across processes: many real `rebond` processes want a token of one grant at the same moment, at a provider
 //! that rotates refresh tokens and revokes the family when an old one comes again. Exactly one asks it, nobody is refused.
 //! 50 processes; 200 with `REBOND_LONG`. Once over one machine's files, once over the emulated Secrets Manager and DynamoDB.
+#![allow(clippy::print_stdout, reason = "the figures are told")]
 
 use rebond::account::HealthState;
 use rebond::net::{Reach, Tls};

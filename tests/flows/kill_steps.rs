@@ -1,6 +1,7 @@
 //! The process killed between every two steps of a renewal and of a callback. A step is a call of the table or of the vault;
 //! what the provider was asked lies between two of them. At the chosen step nothing comes back any more and the flow is
 //! dropped with all that it held in memory; then another process comes. Over the sealed file, and over Secrets Manager (moto).
+#![allow(clippy::print_stdout, reason = "the figures are told")]
 
 use async_trait::async_trait;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};

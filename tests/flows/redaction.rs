@@ -1,5 +1,6 @@
 //! F47: secrets are planted in every flow, with everything logged that the product can log; then all that came out is
 //! searched for them: log, answers, table, vault file, audit, `{:?}`, what a panic prints.
+#![allow(clippy::print_stdout, reason = "the figures are told")]
 
 mod other_ways;
 
