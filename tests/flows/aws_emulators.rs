@@ -138,10 +138,13 @@ async fn a_secret_that_somebody_deleted_by_hand_is_restored_before_it_is_written
     assert_eq!(*asked.lock().unwrap(), ["PutSecretValue", "CreateSecret", "RestoreSecret", "PutSecretValue"]);
 }
 
-/// A service that answers each operation by `answer`: status and body.
+/// What a scripted service says to an operation: status and body.
+type Answer = dyn Fn(&str) -> (u16, &'static str) + Send + Sync;
+
+/// A service that answers each operation by `answer`.
 fn scripted_service(answer: impl Fn(&str) -> (u16, &'static str) + Send + Sync + 'static) -> SharedHttpClient {
     #[derive(Clone)]
-    struct Scripted(Arc<dyn Fn(&str) -> (u16, &'static str) + Send + Sync>);
+    struct Scripted(Arc<Answer>);
     impl std::fmt::Debug for Scripted {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("Scripted")
