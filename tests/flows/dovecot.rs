@@ -7,7 +7,7 @@ use rebond_tests::mail::{bounce, letter};
 use rebond_tests::world::{MAILBOX, World};
 
 /// Another place to ask about tokens, beside the harness's own: the identity provider of this world.
-fn introspection(dir: &std::path::Path, provider: &str) -> String {
+pub fn introspection(dir: &std::path::Path, provider: &str) -> String {
     let path = dir.join("provider.conf.ext");
     std::fs::write(
         &path,
