@@ -2,6 +2,7 @@
 
 use rebond::account::{AfterReading, Encryption, HealthState, Protocol, Server, Since};
 use rebond::cursor::Reference;
+use rebond::mailbox::imap::Imap;
 use rebond::mailbox::pop3::Pop3;
 use rebond::mailbox::{FaultKind, Login, Mailbox, MailboxFault};
 use rebond::net::{Reach, Tls};
@@ -128,6 +129,35 @@ async fn the_front_speaks_as_exchange_does() {
     let fault = open(&token("stale")).await.err().unwrap();
     assert_eq!(fault.kind, FaultKind::LoginRefused);
     assert_eq!(fault.said.as_deref(), Some("Authentication failure: unknown user name or bad password."));
+    assert_eq!(open(&password()).await.err().unwrap().kind, FaultKind::BasicAuthDisabled);
+    front.disconnect(MAILBOX);
+    let mut closed = open(&token(TOKEN)).await.unwrap();
+    assert_eq!(closed.select("INBOX").await.unwrap_err().kind, FaultKind::NotConnected);
+    let second = open(&token(TOKEN)).await.unwrap();
+    let fault = open(&token(TOKEN)).await.err().unwrap();
+    assert_eq!((fault.kind, fault.said.as_deref()), (FaultKind::Throttled, Some("Connection closed. 14")));
+    drop((closed, second));
+}
+
+#[tokio::test]
+async fn the_front_speaks_imap_as_exchange_does() {
+    let dovecot = Dovecot::start().await.unwrap();
+    dovecot.deliver(MAILBOX, (0..2).map(bounce)).unwrap();
+    let settings = FrontSettings { passwords: false, connections: 2, ..FrontSettings::new(dovecot.imap, dovecot.pop3) };
+    let front = ExchangeFront::start(settings).await.unwrap();
+    let tls = Tls::new(Some(front.ca_pem().as_bytes())).unwrap();
+    let open = async |login: &Login| {
+        let server = Server { host: "localhost".into(), port: front.imap_port(), encryption: Encryption::Tls };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        Imap::open(&server, login, &Reach::public().with_loopback(), &tls, deadline).await
+    };
+    let mut imap = open(&token(TOKEN)).await.unwrap();
+    assert_eq!(imap.select("INBOX").await.unwrap().exists, 2);
+    imap.close().await;
+    let long = long_token(&dovecot);
+    open(&token(&long)).await.unwrap().close().await;
+    let fault = open(&token("stale")).await.err().unwrap();
+    assert_eq!((fault.kind, fault.said.as_deref()), (FaultKind::LoginRefused, Some("AUTHENTICATE failed.")));
     assert_eq!(open(&password()).await.err().unwrap().kind, FaultKind::BasicAuthDisabled);
     front.disconnect(MAILBOX);
     let mut closed = open(&token(TOKEN)).await.unwrap();

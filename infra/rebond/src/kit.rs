@@ -5,8 +5,9 @@ use crate::place::{Place, Where};
 use crate::quote::{comment, powershell, shell};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER};
-use rebond::account::{AccountId, App, Cloud};
+use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER, POP_AS_APP, POP_AS_USER};
+use rebond::account::{Account, AccountId, App, Cloud, Protocol};
+use rebond::oauth::entra;
 use std::process::ExitCode;
 
 const PERSON: &str = include_str!("../../entra/person.ps1");
@@ -60,6 +61,8 @@ pub struct Kit {
     pub account: AccountId,
     /// Its app.
     pub app: App,
+    /// How its mailbox is read.
+    pub protocol: Protocol,
     /// Who opens the mailbox.
     pub way: Way,
     /// The mailbox of the account first, then those of other accounts that the same app opens by itself.
@@ -93,7 +96,8 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     let mut mailboxes = vec![item.account.mailbox.clone()];
     if way == Way::App {
         let accounts = place.table().accounts().await?;
-        let others = accounts.into_iter().filter(|other| other.account.app() == Some(app_id));
+        let same = |other: &Account| other.app() == Some(app_id) && other.protocol == item.account.protocol;
+        let others = accounts.into_iter().filter(|other| same(&other.account));
         mailboxes.extend(others.map(|other| other.account.mailbox).filter(|mailbox| *mailbox != item.account.mailbox));
         mailboxes[1..].sort();
         mailboxes.dedup();
@@ -105,6 +109,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     Ok(Kit {
         account: args.account,
         app,
+        protocol: item.account.protocol,
         way,
         mailboxes,
         person: person.filter(|name| !name.is_empty()),
@@ -134,6 +139,10 @@ impl Kit {
             if self.way == Way::App { APP } else { PERSON },
             &[
                 ("account", account),
+                ("protocol", self.protocol.as_str().to_owned()),
+                ("permission", entra::app_role(self.protocol).to_owned()),
+                ("permission_id", self.ids().1.to_owned()),
+                ("enabled", self.enabled().to_owned()),
                 ("mailbox", powershell(mailbox)),
                 ("mailbox.comment", comment(mailbox)),
                 ("mailboxes", list.join(", ")),
@@ -166,6 +175,22 @@ impl Kit {
                 ("credential", self.credential()),
             ],
         )
+    }
+
+    /// Ids of the delegated and of the application permission.
+    fn ids(&self) -> (&'static str, &'static str) {
+        match self.protocol {
+            Protocol::Imap => (IMAP_AS_USER, IMAP_AS_APP),
+            Protocol::Pop3 => (POP_AS_USER, POP_AS_APP),
+        }
+    }
+
+    /// The property of a mailbox that switches the protocol on.
+    fn enabled(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Imap => "ImapEnabled",
+            Protocol::Pop3 => "PopEnabled",
+        }
     }
 
     fn name(&self) -> String {
@@ -204,14 +229,15 @@ impl Kit {
                 .collect();
             lines.join("\n")
         };
+        let (as_user, as_app) = self.ids();
+        let for_app = format!("{} of Office 365 Exchange Online (application)", entra::app_role(self.protocol));
+        let for_person = format!("{} of Microsoft Graph (delegated)", entra::user_permission(self.protocol));
         match self.way {
-            Way::App => {
-                add(EXCHANGE, &[("IMAP.AccessAsApp of Office 365 Exchange Online (application)", IMAP_AS_APP, "Role")])
-            }
+            Way::App => add(EXCHANGE, &[(&for_app, as_app, "Role")]),
             Way::Person => add(
                 GRAPH,
                 &[
-                    ("IMAP.AccessAsUser.All of Microsoft Graph (delegated)", IMAP_AS_USER, "Scope"),
+                    (&for_person, as_user, "Scope"),
                     ("offline_access", "7427e0e9-2fba-42fe-b0c0-848c9e6a8182", "Scope"),
                     ("openid", "37f7f235-527c-4136-accd-4a02d197296e", "Scope"),
                     ("profile", "14dad69e-099b-42c9-810b-d002981feec1", "Scope"),
