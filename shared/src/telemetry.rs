@@ -4,25 +4,30 @@
 //! `error`, and counts by their names in [`crate::poll::Summary`]. A failure is logged once, where it is handled.
 
 use serde_json::{Map, Value, json};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging in JSON to standard output, `info` and above unless `RUST_LOG` says otherwise. Crates that print
 /// what they send or receive (mail protocols, HTTP) stay at `warn` whatever is asked: they would print credentials.
 pub fn init_json() {
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_env_filter(quiet(filter))
-        .try_init();
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
+    let _ = tracing_subscriber::registry().with(lines).with(wanted()).try_init();
+}
+
+/// What `RUST_LOG` asks for (`debug`, or `info,rebond=debug`), without what [`quiet`] takes away; `info` where it asks
+/// for nothing that can be understood.
+pub fn wanted() -> Targets {
+    let asked = std::env::var("RUST_LOG").ok().and_then(|asked| asked.parse().ok());
+    quiet(asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
 }
 
 /// Keeps the talkative crates quiet. async-imap prints what it sends, credentials too, at `trace` through the crate
 /// `log`: nothing here takes lines from there (`tracing-subscriber` is built without its feature `tracing-log`), and
 /// where something did, this would hold.
-pub fn quiet(filter: EnvFilter) -> EnvFilter {
-    [
+pub fn quiet(targets: Targets) -> Targets {
+    let quiet = [
         "async_imap",
         "imap_proto",
         "hyper",
@@ -33,10 +38,8 @@ pub fn quiet(filter: EnvFilter) -> EnvFilter {
         "aws_smithy_runtime",
         "aws_sigv4",
         "oauth2",
-    ]
-    .into_iter()
-    .filter_map(|target| format!("{target}=warn").parse().ok())
-    .fold(filter, EnvFilter::add_directive)
+    ];
+    targets.with_targets(quiet.map(|target| (target, LevelFilter::WARN)))
 }
 
 /// One line of CloudWatch's embedded metric format: counts under the namespace `Rebond`, by function.

@@ -55,6 +55,29 @@ async fn assert_fails(dir: &Path, args: &[&str], input: &str, code: i32, words: 
     assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
 }
 
+/// A command whose reader hangs up at once, as `| head -0` does.
+async fn run_unread(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let mut child = rebond(dir, args).spawn().unwrap();
+    drop((child.stdin.take(), child.stdout.take()));
+    let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_reader_that_hangs_up_is_no_fault() {
+    let dir = furnished().await;
+    for args in [
+        &["account", "list"][..],
+        &["account", "show", "waits"],
+        &["app", "list", "--json"],
+        &["reports", "waits"],
+        &["demo", "--once", "--json"],
+    ] {
+        let (code, err) = run_unread(dir.path(), args).await;
+        assert_eq!((code, err.contains("panicked")), (Some(0), false), "{args:?}: {err}");
+    }
+}
+
 /// A directory with an app, a password account and an account that waits for a person.
 async fn furnished() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -6,6 +6,18 @@ use rebond_tests::dovecot::Dovecot;
 use rebond_tests::mail::{bounce, letter};
 use rebond_tests::world::{MAILBOX, World};
 
+/// Dovecot and a world around it whose identity provider it asks about each token.
+pub async fn trusting(dir: &std::path::Path) -> (Dovecot, World) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // Dovecot's authority must be known to the world, and the provider's address to Dovecot: the port is chosen before both.
+    let entra_port = rebond_tests::process::free_port().unwrap();
+    let settings = introspection(dir, &format!("http://127.0.0.1:{entra_port}"));
+    let dovecot = Dovecot::start_with(&settings).await.unwrap();
+    let world = World::start_at(entra_port, &dovecot.ca_pem).await.unwrap();
+    (dovecot, world)
+}
+
 /// Another place to ask about tokens, beside the harness's own: the identity provider of this world.
 pub fn introspection(dir: &std::path::Path, provider: &str) -> String {
     let path = dir.join("provider.conf.ext");
@@ -24,14 +36,8 @@ pub fn introspection(dir: &std::path::Path, provider: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dovecot_opens_for_the_tokens_that_entra_gave() {
-    // Dovecot's authority must be known to the world, and the provider's address to Dovecot: ports are free before both.
     let dir = tempfile::tempdir().unwrap();
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let entra_port = rebond_tests::process::free_port().unwrap();
-    let settings = introspection(dir.path(), &format!("http://127.0.0.1:{entra_port}"));
-    let dovecot = Dovecot::start_with(&settings).await.unwrap();
-    let world = World::start_at(entra_port, &dovecot.ca_pem).await.unwrap();
+    let (dovecot, world) = trusting(dir.path()).await;
     dovecot.deliver(MAILBOX, (0..20).map(bounce).chain([letter(1)])).unwrap();
     dovecot.doveadm(&["mailbox", "create", "-u", MAILBOX, "Done"]).unwrap();
 

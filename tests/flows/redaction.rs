@@ -10,7 +10,9 @@ use rebond_tests::mail::bounce;
 use rebond_tests::world::{BASIC, CLIENT_SECRET, MAILBOX, PASSWORD, SIGN_IN, World};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Where all log lines go.
 #[derive(Clone, Default)]
@@ -69,8 +71,9 @@ async fn plant_grant(world: &World, search: &mut Search, id: &rebond::account::A
 async fn f47_no_secret_comes_out_anywhere() {
     let log = Log::default();
     let to = log.clone();
-    let filter = rebond::telemetry::quiet(EnvFilter::new("trace"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(move || to.clone()).init();
+    let everything = rebond::telemetry::quiet(Targets::new().with_default(LevelFilter::TRACE));
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || to.clone());
+    tracing_subscriber::registry().with(lines).with(everything).init();
     let mut search = Search::default();
     let world = World::start().await.unwrap();
     search.plant("password", PASSWORD);

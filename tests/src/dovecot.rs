@@ -124,7 +124,8 @@ impl Dovecot {
         Ok(count)
     }
 
-    fn maildir(&self, user: &str) -> Result<PathBuf> {
+    /// The Maildir of `user`, made when missing: what delivers by itself may put mail there.
+    pub fn maildir(&self, user: &str) -> Result<PathBuf> {
         let home = self.dir.path().join("mail").join(user);
         let maildir = home.join("Maildir");
         for path in [home, maildir.clone(), maildir.join("cur"), maildir.join("new"), maildir.join("tmp")] {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let (reach, tls) = (deployment::reach()?, deployment::tls()?);
     let (table, vault): (_, Arc<dyn Vault>) = (stack.table(), Arc::new(stack.vault()));
     let clock: Clock = Arc::new(jiff::Timestamp::now);

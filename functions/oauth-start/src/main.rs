@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let start = OauthStart { table: stack.table(), vault: Arc::new(stack.vault()) };
     let start = &start;
     run(service_fn(move |request: Request| async move {

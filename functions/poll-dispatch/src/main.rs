@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let dispatch = &PollDispatch { table: stack.table(), queue: Arc::new(stack.queue()?) };
     run(service_fn(move |event: LambdaEvent<Value>| async move {
         let summary = dispatch.run(&event.context.request_id, jiff::Timestamp::now()).await?;

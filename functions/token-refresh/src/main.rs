@@ -18,7 +18,7 @@ struct Event {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     telemetry::init_json();
-    let stack = Deployment::of_this_function().await?;
+    let stack = Deployment::of_this_function()?;
     let table = stack.table();
     let clock: Clock = Arc::new(jiff::Timestamp::now);
     let http = Http::new(&deployment::reach()?, &deployment::tls()?)?;

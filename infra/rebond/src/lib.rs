@@ -1,6 +1,10 @@
 //! `rebond`: the functions of Rebond in one process on one machine, and the operator's commands.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command is for")]
+#![allow(clippy::print_stderr, reason = "saying what went wrong is what a command is for")]
+
+// First: what follows prints by its macros.
+#[macro_use]
+mod out;
 
 mod account;
 mod app;
@@ -124,14 +128,11 @@ pub async fn run() -> ExitCode {
 
 /// Log lines for whoever runs `serve`: on standard error, in colour only on a terminal.
 fn log_to_stderr() {
-    use std::io::IsTerminal;
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(rebond::telemetry::quiet(filter))
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    use std::io::{IsTerminal, stderr};
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(stderr().is_terminal());
+    let _ = tracing_subscriber::registry().with(lines).with(rebond::telemetry::wanted()).try_init();
 }
 
 #[cfg(test)]

@@ -1,0 +1,129 @@
+//! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
+
+mod http;
+
+pub use http::of_this_machine as http_client;
+
+use crate::identity::Sts;
+use crate::queue::Sqs;
+use crate::table::Table;
+use crate::vault::SecretsManager;
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+
+/// What keeps a deployment from being used: nearly always a variable of the environment.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// `template.yaml` should have set it.
+    #[error("the environment variable {0} is not set")]
+    Missing(&'static str),
+    /// Its value makes no sense.
+    #[error("the environment variable {0}: {1}")]
+    Wrong(&'static str, String),
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client: {0}")]
+    Http(String),
+}
+
+/// A variable of the environment.
+pub fn variable(name: &'static str) -> Result<String, Unusable> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(Unusable::Missing(name))
+}
+
+/// One deployed stack: its name is the table's name and the prefix of every secret and function.
+pub struct Deployment {
+    config: SdkConfig,
+    stack: String,
+}
+
+impl Deployment {
+    /// The stack that this function belongs to (`REBOND_STACK`).
+    pub fn of_this_function() -> Result<Self, Unusable> {
+        Ok(Self { stack: variable("REBOND_STACK")?, config: function_config()? })
+    }
+
+    /// A stack by name, with the operator's own credentials.
+    pub async fn named(stack: &str) -> Result<Self, Unusable> {
+        Ok(Self { stack: stack.to_owned(), config: operator_config().await? })
+    }
+
+    /// The table.
+    pub fn table(&self) -> Table {
+        Table::new(aws_sdk_dynamodb::Client::new(&self.config), &self.stack)
+    }
+
+    /// The vault.
+    pub fn vault(&self) -> SecretsManager {
+        SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.config), &self.stack)
+    }
+
+    /// Who this function is, by its role.
+    pub fn identity(&self) -> Sts {
+        Sts::new(aws_sdk_sts::Client::new(&self.config))
+    }
+
+    /// The poll queue (`REBOND_QUEUE_URL`).
+    pub fn queue(&self) -> Result<Sqs, Unusable> {
+        Ok(Sqs::new(aws_sdk_sqs::Client::new(&self.config), variable("REBOND_QUEUE_URL")?))
+    }
+
+    /// What further clients are made of.
+    pub fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
+    /// The full name of one of the stack's functions.
+    pub fn function(&self, name: &str) -> String {
+        format!("{}-{name}", self.stack)
+    }
+}
+
+/// As the operator's own tools find it: profiles, single sign-on, instance metadata.
+async fn operator_config() -> Result<SdkConfig, Unusable> {
+    let http = http::of_this_machine().map_err(Unusable::Http)?;
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+}
+
+/// Lambda tells a function its region and credentials by the environment, and nothing else needs to be asked: the
+/// chain of places where an operator's tools look is half a megabyte of the binary.
+fn function_config() -> Result<SdkConfig, Unusable> {
+    let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(variable("AWS_REGION")?))
+        .credentials_provider(credentials)
+        .retry_config(RetryConfig::standard())
+        .service_config(EndpointVariables)
+        .http_client(http::amazon_only().map_err(Unusable::Http)?)
+        .build())
+}
+
+/// `AWS_ENDPOINT_URL_SERVICE` before `AWS_ENDPOINT_URL`, as the SDKs agree on.
+#[derive(Debug)]
+struct EndpointVariables;
+
+impl LoadServiceConfig for EndpointVariables {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
+        let names = [format!("{}_{service}", key.env()), key.env().to_owned()];
+        names.into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+}
+
+/// Which servers this function may reach: public addresses, and what `REBOND_REACH` names beside them.
+#[cfg(feature = "mailbox")]
+pub fn reach() -> Result<crate::net::Reach, Unusable> {
+    let wrong = |error: crate::account::Invalid| Unusable::Wrong("REBOND_REACH", error.to_string());
+    crate::net::Reach::parse(&std::env::var("REBOND_REACH").unwrap_or_default()).map_err(wrong)
+}
+
+/// Whom TLS to mail servers trusts: the public authorities, and the PEM text in `REBOND_EXTRA_CA`.
+#[cfg(feature = "mailbox")]
+pub fn tls() -> Result<crate::net::Tls, Unusable> {
+    let pem = variable("REBOND_EXTRA_CA").ok();
+    let tls = crate::net::Tls::new(pem.as_deref().map(str::as_bytes));
+    tls.map_err(|error| Unusable::Wrong("REBOND_EXTRA_CA", error.to_string()))
+}
