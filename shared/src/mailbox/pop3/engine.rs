@@ -229,10 +229,13 @@ impl Mailbox for Pop3 {
         let there: HashSet<u64> = messages.iter().map(|(_, uidl, _)| Pop3Position::hash(uidl)).collect();
         position.forget_all_but(&there);
         let new = messages.into_iter().filter(|(_, uidl, _)| !known.contains(&Pop3Position::hash(uidl)));
-        let new: Vec<_> = new.take(limits::LISTED_MESSAGES).collect();
+        let mut new: Vec<_> = new.collect();
+        // What does not fit is still ahead.
+        let ahead = new.len();
+        new.truncate(limits::LISTED_MESSAGES);
         let numbers = new.iter().map(|(number, uidl, _)| (uidl.clone(), *number)).collect();
         let deleted = std::mem::take(&mut self.reading.deleted);
-        self.reading = Reading { position: Some(position), numbers, ahead: new.len(), deleted };
+        self.reading = Reading { position: Some(position), numbers, ahead, deleted };
         self.advance(&[]);
         let listed = |(_, uidl, size)| Listed { reference: Reference::Name(uidl), size, arrival: None };
         Ok(new.into_iter().map(listed).collect())
@@ -333,11 +336,18 @@ impl Mailbox for Pop3 {
         self.line.round_trips
     }
 
-    /// QUIT: only now the server deletes (RFC 1939 §6).
+    /// QUIT: only now the server deletes (RFC 1939 §6). Where our time ended in the middle of a message, what is under way
+    /// is heard first, so that its answer is not taken for QUIT's.
     async fn close(mut self: Box<Self>) -> Result<(), MailboxFault> {
         let deletes = !self.reading.deleted.is_empty();
         self.line.wire.deadline = Instant::now() + if deletes { COMMIT } else { FAREWELL };
-        let quit = self.line.run("QUIT", Form::Line).await;
+        let quit = async {
+            while deletes && self.line.machine.awaits() {
+                self.line.next().await?;
+            }
+            self.line.run("QUIT", Form::Line).await
+        };
+        let quit = quit.await;
         if deletes { quit.map(|_| ()) } else { Ok(()) }
     }
 }

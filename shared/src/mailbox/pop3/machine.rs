@@ -83,6 +83,11 @@ impl Machine {
         self.awaited.push_back(form);
     }
 
+    /// Whether a reply is awaited.
+    pub fn awaits(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
     /// Takes from `bytes` what belongs to the reply that is awaited: how many bytes those were, and the reply if they end
     /// it. What is behind belongs to the next.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(usize, Option<Reply>), Broken> {

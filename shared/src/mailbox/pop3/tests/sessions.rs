@@ -104,6 +104,34 @@ async fn f03_what_is_to_be_deleted_is_remembered_by_the_server_alone() {
 }
 
 #[tokio::test]
+async fn time_that_ends_in_a_message_does_not_undo_what_was_deleted() {
+    let body = "+OK\r\nx\r\n.\r\n";
+    for (quit, kind) in [("+OK bye\r\n", None), ("-ERR not all\r\n", Some(FaultKind::Refused("QUIT")))] {
+        let steps = [STAT, UIDL, LIST, ("DELE 1", "+OK\r\n"), ("RETR 2", body), ("RETR 3", body), ("QUIT", quit)];
+        let script = Script::new(GREETING, &[&[CAPA, LOGIN], &steps[..]].concat());
+        let mut pop3 = open_as(script, &password(), Duration::from_millis(200)).await.unwrap();
+        let listed = list(&mut pop3, None, Since::All).await.unwrap();
+        pop3.settle(&[listed[0].reference.clone()], &AfterReading::Delete).await.unwrap();
+        // Nobody takes what comes: the first waits for room until the time is over.
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        sender
+            .send(super::super::super::Fetched {
+                reference: Reference::Uid(1),
+                size: 0,
+                arrival: None,
+                bytes: vec![],
+                cut: false,
+            })
+            .await
+            .unwrap();
+        let fault = pop3.fetch(&listed[1..], sender).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Deadline);
+        assert_eq!(Box::new(pop3).close().await.err().map(|fault| fault.kind), kind);
+        drop(receiver);
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_refused_does_not_stop_the_others() {
     let steps = [
         STAT,
