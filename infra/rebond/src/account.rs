@@ -143,6 +143,7 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
         ("account", id.to_string()),
         ("label", account.label.clone().unwrap_or_default()),
         ("mailbox", account.mailbox.clone()),
+        ("read by", account.protocol.as_str().to_owned()),
         ("server", format!("{}:{} ({})", server.host, server.port, word(&server.encryption))),
         ("opened by", opened_by(account)),
         ("connected as", item.principal.as_ref().map(|who| who.name.clone()).unwrap_or_default()),

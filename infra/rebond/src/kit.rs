@@ -3,11 +3,12 @@
 use crate::account;
 use crate::place::{Place, Where};
 use crate::quote::{comment, powershell, shell};
-use crate::registration::Permission;
 pub use crate::registration::Way;
+use crate::registration::{self, Permission};
 use anyhow::{Context, bail};
 use clap::Args;
-use rebond::account::{AccountId, App, Cloud};
+use rebond::account::{Account, AccountId, App, Cloud, Protocol};
+use rebond::oauth::entra;
 use std::process::ExitCode;
 
 const PERSON: &str = include_str!("../../entra/person.ps1");
@@ -52,6 +53,8 @@ pub struct Kit {
     pub account: AccountId,
     /// Its app.
     pub app: App,
+    /// How its mailbox is read.
+    pub protocol: Protocol,
     /// Who opens the mailbox.
     pub way: Way,
     /// The mailbox of the account first, then those of other accounts that the same app opens by itself.
@@ -85,7 +88,8 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     let mut mailboxes = vec![item.account.mailbox.clone()];
     if way == Way::App {
         let accounts = place.table().accounts().await?;
-        let others = accounts.into_iter().filter(|other| other.account.app() == Some(app_id));
+        let same = |other: &Account| other.app() == Some(app_id) && other.protocol == item.account.protocol;
+        let others = accounts.into_iter().filter(|other| same(&other.account));
         mailboxes.extend(others.map(|other| other.account.mailbox).filter(|mailbox| *mailbox != item.account.mailbox));
         mailboxes[1..].sort();
         mailboxes.dedup();
@@ -97,6 +101,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     Ok(Kit {
         account: args.account,
         app,
+        protocol: item.account.protocol,
         way,
         mailboxes,
         person: person.filter(|name| !name.is_empty()),
@@ -126,6 +131,10 @@ impl Kit {
             if self.way == Way::App { APP } else { PERSON },
             &[
                 ("account", account),
+                ("protocol", self.protocol.as_str().to_owned()),
+                ("permission", entra::app_role(self.protocol).to_owned()),
+                ("permission_id", registration::mail_permission(Way::App, self.protocol).id.to_owned()),
+                ("enabled", self.enabled().to_owned()),
                 ("mailbox", powershell(mailbox)),
                 ("mailbox.comment", comment(mailbox)),
                 ("mailboxes", list.join(", ")),
@@ -158,6 +167,14 @@ impl Kit {
                 ("credential", self.credential()),
             ],
         )
+    }
+
+    /// The property of a mailbox that switches the protocol on.
+    fn enabled(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Imap => "ImapEnabled",
+            Protocol::Pop3 => "PopEnabled",
+        }
     }
 
     fn name(&self) -> String {
@@ -195,7 +212,7 @@ impl Kit {
                 "#    {name}{of}\naz ad app permission add --id \"$APP_ID\" --api {resource} --api-permissions {id}={az_kind}"
             )
         };
-        let calls: Vec<String> = self.way.permissions().iter().enumerate().map(call).collect();
+        let calls: Vec<String> = self.way.permissions(self.protocol).iter().enumerate().map(call).collect();
         calls.join("\n")
     }
 

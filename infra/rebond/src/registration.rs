@@ -2,8 +2,8 @@
 //! whoever clicks it together.
 
 use clap::ValueEnum;
-use rebond::account::App;
-use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER};
+use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER, POP_AS_APP, POP_AS_USER};
+use rebond::account::{App, Protocol};
 use rebond::oauth::entra;
 
 /// Who opens the mailbox.
@@ -24,14 +24,23 @@ pub struct Permission {
     pub id: &'static str,
 }
 
-const AS_APP: [Permission; 1] = [Permission { name: "IMAP.AccessAsApp", id: IMAP_AS_APP }];
-const AS_PERSON: [Permission; 5] = [
-    Permission { name: "IMAP.AccessAsUser.All", id: IMAP_AS_USER },
+/// What signing in asks for beside the mailbox.
+const SIGN_IN: [Permission; 4] = [
     Permission { name: "offline_access", id: "7427e0e9-2fba-42fe-b0c0-848c9e6a8182" },
     Permission { name: "openid", id: "37f7f235-527c-4136-accd-4a02d197296e" },
     Permission { name: "profile", id: "14dad69e-099b-42c9-810b-d002981feec1" },
     Permission { name: "email", id: "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0" },
 ];
+
+/// The permission that opens the mailbox.
+pub fn mail_permission(way: Way, protocol: Protocol) -> Permission {
+    match (way, protocol) {
+        (Way::App, Protocol::Imap) => Permission { name: entra::app_role(protocol), id: IMAP_AS_APP },
+        (Way::App, Protocol::Pop3) => Permission { name: entra::app_role(protocol), id: POP_AS_APP },
+        (Way::Person, Protocol::Imap) => Permission { name: entra::user_permission(protocol), id: IMAP_AS_USER },
+        (Way::Person, Protocol::Pop3) => Permission { name: entra::user_permission(protocol), id: POP_AS_USER },
+    }
+}
 
 impl Way {
     /// The API that the permissions are of: its name, its GUID, and the kind of permission.
@@ -43,10 +52,11 @@ impl Way {
     }
 
     /// What the registration asks for.
-    pub fn permissions(self) -> &'static [Permission] {
+    pub fn permissions(self, protocol: Protocol) -> Vec<Permission> {
+        let mail = std::iter::once(mail_permission(self, protocol));
         match self {
-            Self::App => &AS_APP,
-            Self::Person => &AS_PERSON,
+            Self::App => mail.collect(),
+            Self::Person => mail.chain(SIGN_IN).collect(),
         }
     }
 }
@@ -74,9 +84,11 @@ pub fn describe(app: &App, way: Option<Way>) -> String {
         }
         let (name, id, kind) = one.api();
         text += &format!("permissions  {name} ({id}), {kind} – {words}:\n");
-        for permission in one.permissions() {
+        for permission in one.permissions(Protocol::Imap) {
             text += &format!("               {:<22} {}\n", permission.name, permission.id);
         }
+        let pop = mail_permission(one, Protocol::Pop3);
+        text += &format!("               {:<22} {} instead of the first, where it is read by POP3\n", pop.name, pop.id);
     }
     if way != Some(Way::Person) {
         text += "             An administrator then presses \"Grant admin consent\", and runs what `rebond kit ACCOUNT` prints.\n";

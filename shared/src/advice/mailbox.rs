@@ -110,8 +110,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Administrator,
         w("The mail server refused the token.", "Le serveur de messagerie a refusé le jeton."),
         w(
-            "`rebond token {account}` shows what is in it and what should be; then check that IMAP is enabled for the mailbox (Get-CASMailbox, ImapEnabled).",
-            "`rebond token {account}` montre ce qu’il contient et ce qu’il devrait contenir ; vérifiez ensuite qu’IMAP est activé pour la boîte (Get-CASMailbox, ImapEnabled).",
+            "`rebond token {account}` shows what is in it and what should be; then check that IMAP (or POP3, where the account is read by it) is enabled for the mailbox (Get-CASMailbox: ImapEnabled, PopEnabled).",
+            "`rebond token {account}` montre ce qu’il contient et ce qu’il devrait contenir ; vérifiez ensuite qu’IMAP (ou POP3, si le compte est relevé ainsi) est activé pour la boîte (Get-CASMailbox : ImapEnabled, PopEnabled).",
         ),
     ),
     row(
@@ -131,8 +131,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Exchange a accepté le jeton, puis n’a pas ouvert la boîte (« authenticated but not connected »).",
         ),
         w(
-            "Check in this order: does the mailbox exist under this very address, is IMAP enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
-            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, IMAP y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` affiche les commandes.",
+            "Check in this order: does the mailbox exist under this very address, is its protocol (IMAP or POP3) enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
+            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, son protocole (IMAP ou POP3) y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` affiche les commandes.",
         ),
     ),
     row(
@@ -226,6 +226,18 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "uidl-missing",
+        Who::Administrator,
+        w(
+            "The POP3 server does not say which message is which (it has no UIDL), so that mail that was read cannot be told from new mail.",
+            "Le serveur POP3 ne dit pas quel message est lequel (il n’a pas UIDL) : le courrier déjà lu ne se distingue pas du nouveau.",
+        ),
+        w(
+            "Read this mailbox by IMAP, or have UIDL (RFC 1939, section 7) switched on at the server.",
+            "Relevez cette boîte par IMAP, ou faites activer UIDL (RFC 1939, section 7) sur le serveur.",
+        ),
+    ),
+    row(
         "throttled",
         Who::Nobody,
         w("The server asks us to come back later.", "Le serveur nous demande de revenir plus tard."),
@@ -241,8 +253,8 @@ pub(super) const ROWS: &[Advice] = &[
         "server-broken",
         Who::Nobody,
         w(
-            "The server answered with something that is no IMAP, or with more than we accept.",
-            "Le serveur a répondu par autre chose que de l’IMAP, ou plus que nous n’acceptons.",
+            "The server answered with something that is neither IMAP nor POP3, or with more than we accept.",
+            "Le serveur a répondu par autre chose que de l’IMAP ou du POP3, ou plus que nous n’acceptons.",
         ),
         w("It is tried again; its words are below.", "Une nouvelle tentative suivra ; sa réponse est ci-dessous."),
     ),

@@ -6,7 +6,7 @@ use crate::{ask, secret_input};
 use anyhow::bail;
 use clap::{ArgGroup, Args, ValueEnum};
 use rebond::account::{
-    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Protocol, Purpose, Server, Since,
+    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Limits, Protocol, Purpose, Server, Since,
 };
 use rebond::oauth::provider;
 use rebond::table::AccountItem;
@@ -18,6 +18,7 @@ pub(super) const ADD_EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365 --app-only
   rebond account add bounces --mailbox bounces@example.com --app m365 --reports move=Processed --sends-as example.com
   rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
+  rebond account add pop --mailbox bounces@example.com --password --protocol pop3 --server mail.example.com --reports delete
   rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
 
 /// A mailbox. What is left out is asked for at a terminal.
@@ -30,13 +31,16 @@ pub struct AddArgs {
     mailbox: Option<String>,
     #[command(flatten)]
     way: WayIn,
+    /// How it is read: imap or pop3
+    #[arg(long, value_enum, default_value_t)]
+    protocol: ProtocolArg,
     /// A folder to read; may be given several times
     #[arg(long = "folder", value_name = "NAME", default_value = "INBOX")]
     folders: Vec<String>,
     /// How far back the first poll looks: days (30d), all, or new
     #[arg(long, default_value = "30d")]
     since: Since,
-    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete
+    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete (POP3: leave, delete)
     #[arg(long, default_value = "leave", value_name = "WHAT")]
     reports: AfterReading,
     /// The same for all other mail
@@ -45,6 +49,15 @@ pub struct AddArgs {
     /// Seconds between polls
     #[arg(long, default_value_t = Account::PERIOD_SECONDS, value_name = "SECONDS")]
     period: u32,
+    /// Messages of one session; the next goes on at once [default: as many as the time allows]
+    #[arg(long, value_name = "NUMBER")]
+    session_messages: Option<u32>,
+    /// Seconds of one session [default: as many as a function has]
+    #[arg(long, value_name = "SECONDS")]
+    session_timeout: Option<u32>,
+    /// The longest pause in seconds while nothing arrives; the period itself for none longer
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    idle_pause: u32,
     /// A domain that you send as; may be given several times
     #[arg(long = "sends-as", value_name = "DOMAIN")]
     sends_as: Vec<String>,
@@ -84,12 +97,32 @@ struct WayIn {
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
-    /// IMAP server, as host or host:port [default: as it is, or the one of the app's provider]
+    /// The server, as host or host:port [default: as it is, or the one of the app's provider]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
-    /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
+    /// tls (port 993; POP3 995), starttls (port 143; POP3 110), none (this machine and private hosts) [default: by the
+    /// port]
     #[arg(long, value_enum)]
     encryption: Option<EncryptionArg>,
+}
+
+/// Protocol on the command line.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum ProtocolArg {
+    /// IMAP
+    #[default]
+    Imap,
+    /// POP3: one folder; mail is left or deleted
+    Pop3,
+}
+
+impl From<ProtocolArg> for Protocol {
+    fn from(protocol: ProtocolArg) -> Self {
+        match protocol {
+            ProtocolArg::Imap => Self::Imap,
+            ProtocolArg::Pop3 => Self::Pop3,
+        }
+    }
 }
 
 /// Encryption on the command line.
@@ -97,7 +130,8 @@ struct WayIn {
 pub enum EncryptionArg {
     /// From the first byte
     Tls,
-    /// Plain until STARTTLS, which is required
+    /// Plain until STARTTLS (over POP3 STLS), which is required
+    #[value(alias = "stls")]
     Starttls,
     /// Never
     None,
@@ -120,14 +154,15 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     let mailbox = ask::unless("--mailbox <ADDRESS>", args.mailbox, || ask::line("The mailbox's address", None))?;
     let way = args.way.completed(place).await?;
     let app = find_app(place, way.app.as_ref()).await?;
-    let server = server(app.as_ref(), way.server.as_deref(), way.encryption)?;
+    let protocol = Protocol::from(args.protocol);
+    let server = server(app.as_ref(), protocol, way.server.as_deref(), way.encryption)?;
     let authentication = way_in(app.as_ref(), way.app_only, way.user, &mailbox)?;
     let account = Account {
         id,
         label: args.label,
         enabled: !args.disabled,
         purpose: Purpose::Bounce,
-        protocol: Protocol::Imap,
+        protocol,
         server,
         mailbox,
         authentication,
@@ -136,9 +171,17 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
         reports: args.reports,
         others: args.others,
         period_seconds: args.period,
+        limits: Limits {
+            session_messages: args.session_messages,
+            session_seconds: args.session_timeout,
+            idle_seconds: args.idle_pause.max(args.period),
+        },
         sends_as: args.sends_as,
     };
     account.check()?;
+    if let Some(warning) = account.warning() {
+        eprintln!("Warning: {warning}");
+    }
     if let Some(app) = &app {
         crate::lint::warn(None, Some((&account, app)));
     }
@@ -192,7 +235,7 @@ impl WayIn {
             None => {
                 self.password = true;
                 if self.server.is_none() {
-                    self.server = Some(ask::line("The IMAP server (host, or host:port)", None)?);
+                    self.server = Some(ask::line("The mail server (host, or host:port)", None)?);
                 }
             }
         }
@@ -219,14 +262,19 @@ fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str
     })
 }
 
-fn server(app: Option<&App>, server: Option<&str>, encryption: Option<EncryptionArg>) -> anyhow::Result<Server> {
-    let host = match (server, app.map(provider::mail_host)) {
+fn server(
+    app: Option<&App>,
+    protocol: Protocol,
+    server: Option<&str>,
+    encryption: Option<EncryptionArg>,
+) -> anyhow::Result<Server> {
+    let host = match (server, app.map(|app| provider::mail_host(app, protocol))) {
         (Some(server), _) => server,
         (None, Some(Some(host))) => host,
         (None, Some(None)) => bail!("--server is needed: this provider does not say where mail is"),
         (None, None) => bail!("--server is needed for an account with a password"),
     };
-    Ok(Server::parse(host, encryption.map(Encryption::from))?)
+    Ok(Server::parse(host, protocol, encryption.map(Encryption::from))?)
 }
 
 pub(super) async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
@@ -238,11 +286,14 @@ pub(super) async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
         // Where the mailbox stays, an app of the same provider finds it where it was.
         (None, Some(_)) if before.app().is_some() => before.server.clone(),
         (None, None) => before.server.clone(),
-        (given, app) => server(app.as_ref(), given.as_deref(), way.encryption)?,
+        (given, app) => server(app.as_ref(), before.protocol, given.as_deref(), way.encryption)?,
     };
     let authentication = way_in(app.as_ref(), way.app_only, way.user, &before.mailbox)?;
     let account = Account { server, authentication, ..before.clone() };
     account.check()?;
+    if let Some(warning) = account.warning() {
+        eprintln!("Warning: {warning}");
+    }
     if account.app().is_none() {
         store_password(place, id, way.secret_file).await?;
     }

@@ -9,7 +9,7 @@ mod mailbox;
 mod search;
 mod session;
 mod store;
-mod tls;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
