@@ -1,6 +1,10 @@
 //! How far a folder was read, and what its server calls a message: in the shape of the engine that reads it.
 
-use serde::{Deserialize, Serialize};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::HashSet;
 
 /// A message, by what its server calls it within its folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -27,6 +31,8 @@ impl std::fmt::Display for Reference {
 pub enum Position {
     /// By UIDs.
     Imap(ImapPosition),
+    /// By unique-ids.
+    Pop3(Pop3Position),
 }
 
 impl Position {
@@ -34,6 +40,7 @@ impl Position {
     pub fn validity(&self) -> u32 {
         match self {
             Self::Imap(position) => position.uid_validity,
+            Self::Pop3(_) => 0,
         }
     }
 }
@@ -57,4 +64,67 @@ pub struct ImapPosition {
     pub highest: u32,
     /// UIDs read within the re-scan window below `highest`: what is missing there came late.
     pub recent: Vec<u32>,
+}
+
+/// How far a mailbox was read by POP3, which has no order to go by (RFC 1939 §7): what of it is read already.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pop3Position {
+    /// Seconds since 1970, until the mailbox is read whole for the first time: what arrived before stays left out.
+    /// Afterwards 0.
+    pub since: i64,
+    /// Hashes of the unique-ids read, in the order of reading: what is new stands at the end, and the rest unchanged.
+    #[serde(serialize_with = "write_hashes", deserialize_with = "read_hashes")]
+    pub uidls: Vec<u64>,
+}
+
+impl Pop3Position {
+    /// What is kept of a unique-id: 64 bits of its SHA-256. Of 500,000 messages two are taken for one in one mailbox of a
+    /// hundred million.
+    pub fn hash(uidl: &str) -> u64 {
+        let digest = digest(&SHA256, uidl.as_bytes());
+        digest.as_ref().iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+
+    /// Forgets what is not there any more, once that is more than half: each time would move all the rest.
+    pub fn forget_all_but(&mut self, there: &HashSet<u64>) {
+        let gone = self.uidls.iter().filter(|uidl| !there.contains(uidl)).count();
+        if gone > 100 && gone > self.uidls.len() / 2 {
+            self.uidls.retain(|uidl| there.contains(uidl));
+        }
+    }
+}
+
+/// Base64 of eight bytes each.
+pub(crate) fn write_hashes<S: Serializer>(hashes: &[u64], serializer: S) -> Result<S::Ok, S::Error> {
+    let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect();
+    serializer.serialize_str(&STANDARD.encode(bytes))
+}
+
+/// The same read.
+pub(crate) fn read_hashes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+    let hash = |bytes: &[u8]| bytes.iter().fold(0, |hash, byte| hash << 8 | u64::from(*byte));
+    Ok(bytes.chunks_exact(8).map(hash).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_forgotten_at_last() {
+        let position = |count: u64| Pop3Position { since: 0, uidls: (0..count).collect() };
+        let check = |count: u64, there: std::ops::Range<u64>, left: usize| {
+            let mut position = position(count);
+            position.forget_all_but(&there.collect());
+            assert_eq!(position.uidls.len(), left);
+        };
+        check(300, 0..300, 300);
+        check(300, 100..300, 300);
+        check(300, 200..300, 100);
+        check(50, 0..0, 50);
+        check(101, 0..0, 0);
+        assert_ne!(Pop3Position::hash("a"), Pop3Position::hash("b"));
+    }
 }

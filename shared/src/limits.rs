@@ -37,6 +37,12 @@ pub const FETCH_RANGE_BYTES: u64 = 8 << 20;
 pub const FETCH_RANGE_MESSAGES: usize = 500;
 /// Messages of one folder listed at once, the lowest UIDs first; the rest is the next poll's.
 pub const LISTED_MESSAGES: usize = 500_000;
+/// The listing of a POP3 mailbox: UIDL or LIST.
+pub const POP3_LISTING_BYTES: usize = 32 << 20;
+/// A unique-id of POP3; RFC 1939 §7 allows 70.
+pub const POP3_UIDL_BYTES: usize = 400;
+/// Bytes of one message that a POP3 server may send: it cannot be asked for a part. Exchange takes 150 MB.
+pub const POP3_BODY_BYTES: u64 = 256 << 20;
 /// UIDs below the highest one read that are looked at again: a server may commit them late.
 pub const RESCAN_UIDS: u32 = 100;
 

@@ -135,6 +135,7 @@ impl Stack {
             reports: rebond::account::AfterReading::Leave,
             others: rebond::account::AfterReading::Leave,
             period_seconds: Account::PERIOD_SECONDS,
+            limits: Default::default(),
             sends_as: Vec::new(),
         }
     }

@@ -176,6 +176,7 @@ impl World {
             reports: AfterReading::Leave,
             others: AfterReading::Leave,
             period_seconds: Account::PERIOD_SECONDS,
+            limits: Default::default(),
             sends_as: vec![],
         })
     }

@@ -5,8 +5,8 @@ use crate::{secret_input, terminal};
 use anyhow::bail;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use rebond::account::{
-    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Forecast, Health, HealthState, Protocol,
-    Purpose, Server, Since,
+    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Forecast, Health, HealthState, Limits,
+    Protocol, Purpose, Server, Since,
 };
 use rebond::advice::{self, Language};
 use rebond::oauth::provider;
@@ -65,6 +65,7 @@ const ADD_EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365 --app-only
   rebond account add bounces --mailbox bounces@example.com --app m365 --reports move=Processed --sends-as example.com
   rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
+  rebond account add pop --mailbox bounces@example.com --password --protocol pop3 --server mail.example.com --reports delete
   rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
 
 /// A mailbox.
@@ -91,10 +92,14 @@ pub struct AddArgs {
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
-    /// IMAP server, as host or host:port [default: the one of the app's provider]
+    /// How it is read: imap or pop3
+    #[arg(long, value_enum, default_value_t)]
+    protocol: ProtocolArg,
+    /// The server, as host or host:port [default: the one of the app's provider]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
-    /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
+    /// tls (port 993; POP3 995), starttls (port 143; POP3 110), none (this machine and private hosts) [default: by the
+    /// port]
     #[arg(long, value_enum)]
     encryption: Option<EncryptionArg>,
     /// A folder to read; may be given several times
@@ -103,7 +108,7 @@ pub struct AddArgs {
     /// How far back the first poll looks: days (30d), all, or new
     #[arg(long, default_value = "30d")]
     since: Since,
-    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete
+    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete (POP3: leave, delete)
     #[arg(long, default_value = "leave", value_name = "WHAT")]
     reports: AfterReading,
     /// The same for all other mail
@@ -112,6 +117,15 @@ pub struct AddArgs {
     /// Seconds between polls
     #[arg(long, default_value_t = Account::PERIOD_SECONDS, value_name = "SECONDS")]
     period: u32,
+    /// Messages of one session; the next goes on at once [default: as many as the time allows]
+    #[arg(long, value_name = "NUMBER")]
+    session_messages: Option<u32>,
+    /// Seconds of one session [default: as many as a function has]
+    #[arg(long, value_name = "SECONDS")]
+    session_timeout: Option<u32>,
+    /// The longest pause in seconds while nothing arrives; the period itself for none longer
+    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
+    idle_pause: u32,
     /// A domain that you send as; may be given several times
     #[arg(long = "sends-as", value_name = "DOMAIN")]
     sends_as: Vec<String>,
@@ -144,13 +158,33 @@ pub struct SetArgs {
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
-    /// Another IMAP server, as host or host:port [default: as it is; the one of the app's provider when it had a
+    /// Another server, as host or host:port [default: as it is; the one of the app's provider when it had a
     /// password]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
-    /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
+    /// tls (port 993; POP3 995), starttls (port 143; POP3 110), none (this machine and private hosts) [default: by the
+    /// port]
     #[arg(long, value_enum, requires = "server")]
     encryption: Option<EncryptionArg>,
+}
+
+/// Protocol on the command line.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+pub enum ProtocolArg {
+    /// IMAP
+    #[default]
+    Imap,
+    /// POP3: one folder; mail is left or deleted
+    Pop3,
+}
+
+impl From<ProtocolArg> for Protocol {
+    fn from(protocol: ProtocolArg) -> Self {
+        match protocol {
+            ProtocolArg::Imap => Self::Imap,
+            ProtocolArg::Pop3 => Self::Pop3,
+        }
+    }
 }
 
 /// Encryption on the command line.
@@ -158,7 +192,8 @@ pub struct SetArgs {
 pub enum EncryptionArg {
     /// From the first byte
     Tls,
-    /// Plain until STARTTLS, which is required
+    /// Plain until STARTTLS (over POP3 STLS), which is required
+    #[value(alias = "stls")]
     Starttls,
     /// Never
     None,
@@ -199,14 +234,15 @@ pub async fn find(place: &Place, id: &AccountId) -> anyhow::Result<AccountItem> 
 async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     let now = jiff::Timestamp::now();
     let app = find_app(place, args.app.as_ref()).await?;
-    let server = server(app.as_ref(), args.server.as_deref(), args.encryption)?;
+    let protocol = Protocol::from(args.protocol);
+    let server = server(app.as_ref(), protocol, args.server.as_deref(), args.encryption)?;
     let authentication = way_in(app.as_ref(), args.app_only, args.user, &args.mailbox)?;
     let account = Account {
         id: args.id,
         label: args.label,
         enabled: !args.disabled,
         purpose: Purpose::Bounce,
-        protocol: Protocol::Imap,
+        protocol,
         server,
         mailbox: args.mailbox,
         authentication,
@@ -215,9 +251,17 @@ async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
         reports: args.reports,
         others: args.others,
         period_seconds: args.period,
+        limits: Limits {
+            session_messages: args.session_messages,
+            session_seconds: args.session_timeout,
+            idle_seconds: args.idle_pause.max(args.period),
+        },
         sends_as: args.sends_as,
     };
     account.check()?;
+    if let Some(warning) = account.warning() {
+        eprintln!("Warning: {warning}");
+    }
     if let Some(app) = &app {
         crate::lint::warn(None, Some((&account, app)));
     }
@@ -257,14 +301,19 @@ fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str
     })
 }
 
-fn server(app: Option<&App>, server: Option<&str>, encryption: Option<EncryptionArg>) -> anyhow::Result<Server> {
-    let host = match (server, app.map(provider::mail_host)) {
+fn server(
+    app: Option<&App>,
+    protocol: Protocol,
+    server: Option<&str>,
+    encryption: Option<EncryptionArg>,
+) -> anyhow::Result<Server> {
+    let host = match (server, app.map(|app| provider::mail_host(app, protocol))) {
         (Some(server), _) => server,
         (None, Some(Some(host))) => host,
         (None, Some(None)) => bail!("--server is needed: this provider does not say where mail is"),
         (None, None) => bail!("--server is needed for an account with a password"),
     };
-    Ok(Server::parse(host, encryption.map(Encryption::from))?)
+    Ok(Server::parse(host, protocol, encryption.map(Encryption::from))?)
 }
 
 async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
@@ -275,11 +324,14 @@ async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
         // Where the mailbox stays, an app of the same provider finds it where it was.
         (None, Some(_)) if before.app().is_some() => before.server.clone(),
         (None, None) => before.server.clone(),
-        (given, app) => server(app.as_ref(), given.as_deref(), args.encryption)?,
+        (given, app) => server(app.as_ref(), before.protocol, given.as_deref(), args.encryption)?,
     };
     let authentication = way_in(app.as_ref(), args.app_only, args.user, &before.mailbox)?;
     let account = Account { server, authentication, ..before.clone() };
     account.check()?;
+    if let Some(warning) = account.warning() {
+        eprintln!("Warning: {warning}");
+    }
     if account.app().is_none() {
         store_password(place, id, args.secret_file).await?;
     }

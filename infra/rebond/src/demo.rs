@@ -121,6 +121,7 @@ fn account(app: &App, port: u16) -> anyhow::Result<Account> {
         reports: AfterReading::Leave,
         others: AfterReading::Leave,
         period_seconds: Account::PERIOD_SECONDS,
+        limits: Default::default(),
         sends_as: vec!["example.org".into()],
     })
 }

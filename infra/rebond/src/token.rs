@@ -106,7 +106,10 @@ pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i
     let aud = text("aud");
     let good = [hosts.scope, &mail, EXCHANGE].iter().any(|wanted| aud.trim_end_matches('/') == *wanted);
     let mut rows = vec![claim("aud", aud, hosts.scope.to_owned(), good)];
-    let (name, permission) = if by_app { ("roles", "IMAP.AccessAsApp") } else { ("scp", "IMAP.AccessAsUser.All") };
+    let (name, permission) = match by_app {
+        true => ("roles", entra::app_role(account.protocol)),
+        false => ("scp", entra::user_permission(account.protocol)),
+    };
     let found = text(name);
     let good = has(&found, permission);
     rows.push(claim(name, found, permission.to_owned(), good));

@@ -46,6 +46,10 @@ pub const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
 pub const IMAP_AS_USER: &str = "652390e4-393a-48de-9484-05f9b1212954";
 /// `IMAP.AccessAsApp` of Office 365 Exchange Online: the app's own permission.
 pub const IMAP_AS_APP: &str = "5e5addcd-3e8d-4e90-baf5-964efab2b20a";
+/// `POP.AccessAsUser.All` of Microsoft Graph.
+pub const POP_AS_USER: &str = "d7b7f2d9-0f45-4ea1-9d42-e50810c06991";
+/// `POP.AccessAsApp` of Office 365 Exchange Online.
+pub const POP_AS_APP: &str = "cb842b43-da6e-4506-86fe-bb12199c656d";
 /// `EWS.AccessAsUser.All` of Office 365 Exchange Online; EWS is blocked since October 2026.
 const EWS_AS_USER: &str = "3b5f3d61-589b-4a3c-a359-5dd4b5ee5bd5";
 /// `full_access_as_app` of Office 365 Exchange Online: EWS, every mailbox.
@@ -268,7 +272,7 @@ fn lint_permissions(manifest: &Manifest, found: &mut Vec<Finding>) {
     // Permissions of Exchange Online that are not known here may be those of IMAP under the resource's own ids.
     let ews = [EWS_AS_USER, FULL_ACCESS_AS_APP];
     let may_be = |(of, id, _): &(String, String, bool)| of == EXCHANGE && !ews.contains(&id.as_str());
-    if !has(GRAPH, IMAP_AS_USER) && !manifest.permissions.iter().any(may_be) {
+    if !has(GRAPH, IMAP_AS_USER) && !has(GRAPH, POP_AS_USER) && !manifest.permissions.iter().any(may_be) {
         found.push(error(
             "imap-permission-missing",
             "Neither IMAP.AccessAsUser.All (a person signs in) nor IMAP.AccessAsApp (the app itself) is among the \

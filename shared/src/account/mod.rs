@@ -11,4 +11,6 @@ pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
 pub use forecast::{Ending, Forecast};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, InvalidId};
-pub use settings::{Account, AfterReading, Authentication, Encryption, Invalid, Protocol, Purpose, Server, Since};
+pub use settings::{
+    Account, AfterReading, Authentication, Encryption, Invalid, Limits, Protocol, Purpose, Server, Since,
+};

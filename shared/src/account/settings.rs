@@ -18,17 +18,38 @@ pub(super) fn invalid<T>(sentence: impl Into<String>) -> Result<T, Invalid> {
 pub enum Protocol {
     /// RFC 9051 and RFC 3501.
     Imap,
+    /// RFC 1939.
+    Pop3,
+}
+
+impl Protocol {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Imap => "IMAP",
+            Self::Pop3 => "POP3",
+        }
+    }
+
+    /// The ports of a server: TLS from the first byte, and plain at first (RFC 8314 §3).
+    fn ports(self) -> (u16, u16) {
+        match self {
+            Self::Imap => (993, 143),
+            Self::Pop3 => (995, 110),
+        }
+    }
 }
 
 /// How the connection is encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encryption {
-    /// TLS from the first byte: IMAP 993.
+    /// TLS from the first byte: IMAP 993, POP3 995.
     Tls,
-    /// Plain until STARTTLS, which is required: IMAP 143.
+    /// Plain until STARTTLS (over POP3 STLS), which is required: IMAP 143, POP3 110.
+    #[serde(alias = "stls")]
     Starttls,
-    /// Never encrypted: passwords only, and only to a loopback host.
+    /// Never encrypted: passwords only, and only to this machine or a private address.
     None,
 }
 
@@ -45,12 +66,13 @@ pub struct Server {
 
 impl Server {
     /// Reads `host`, `host:port`, `[v6]:port`; the encryption follows the port, and the port the encryption.
-    pub fn parse(text: &str, encryption: Option<Encryption>) -> Result<Self, Invalid> {
+    pub fn parse(text: &str, protocol: Protocol, encryption: Option<Encryption>) -> Result<Self, Invalid> {
         let (host, port) = split_host_port(text)?;
+        let (over_tls, plain) = protocol.ports();
         let (port, encryption) = match (port, encryption) {
-            (None, None | Some(Encryption::Tls)) => (993, Encryption::Tls),
-            (None, Some(other)) => (143, other),
-            (Some(143), None) => (143, Encryption::Starttls),
+            (None, None | Some(Encryption::Tls)) => (over_tls, Encryption::Tls),
+            (None, Some(other)) => (plain, other),
+            (Some(port), None) if port == plain => (port, Encryption::Starttls),
             (Some(port), None) => (port, Encryption::Tls),
             (Some(port), Some(encryption)) => (port, encryption),
         };
@@ -60,6 +82,20 @@ impl Server {
     /// Whether the host is this machine, by name or literal.
     pub fn is_loopback(&self) -> bool {
         self.host == "localhost" || self.host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// Whether the host is named as one of a private network: a private address, a name without a dot, or one below a
+    /// domain that is nobody's (RFC 6762 appendix G, RFC 8375, ICANN's `internal`). Where it really is, is seen when it is
+    /// connected to.
+    pub fn is_private(&self) -> bool {
+        match self.host.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(v4)) => v4.is_private(),
+            Ok(std::net::IpAddr::V6(v6)) => v6.segments()[0] & 0xfe00 == 0xfc00,
+            Err(_) => {
+                let ends = [".internal", ".intranet", ".private", ".corp", ".home", ".lan", ".local", ".home.arpa"];
+                !self.host.contains('.') || ends.iter().any(|end| self.host.ends_with(end))
+            }
+        }
     }
 }
 
@@ -203,6 +239,33 @@ pub enum Purpose {
     Bounce,
 }
 
+/// How much is asked of a mail server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Messages read in one session; the next session goes on at once. None: as many as the time allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_messages: Option<u32>,
+    /// Seconds of one session. None: as many as the function has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_seconds: Option<u32>,
+    /// The longest pause of a mailbox in which nothing arrives.
+    pub idle_seconds: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { session_messages: None, session_seconds: None, idle_seconds: 3_600 }
+    }
+}
+
+/// Polls without anything new after which the pause doubles, and again after as many.
+const IDLE_POLLS: u32 = 12;
+/// Messages of one poll from which a mailbox is busy.
+const BUSY: u64 = 100;
+/// The shortest pause.
+const SHORTEST: i64 = 60;
+
 /// One mailbox that the operator named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
@@ -237,6 +300,9 @@ pub struct Account {
     pub others: AfterReading,
     /// Seconds between polls.
     pub period_seconds: u32,
+    /// How much is asked of its server.
+    #[serde(default)]
+    pub limits: Limits,
     /// Domains whose mail is ours: what a bounce must prove to count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends_as: Vec<String>,
@@ -252,13 +318,17 @@ impl Account {
         if self.server.encryption == Encryption::None {
             if oauth {
                 return invalid(format!(
-                    "an access token never travels in clear: {}:{} needs encryption tls (port 993) or starttls (port 143)",
-                    self.server.host, self.server.port
+                    "an access token never travels in clear: {}:{} needs encryption tls (port {}) or starttls (port {})",
+                    self.server.host,
+                    self.server.port,
+                    self.protocol.ports().0,
+                    self.protocol.ports().1,
                 ));
             }
-            if !self.server.is_loopback() {
+            if !self.server.is_loopback() && !self.server.is_private() {
                 return invalid(format!(
-                    "a password never travels in clear to {}: use encryption tls or starttls; none is for this machine alone",
+                    "a password never travels in clear to {}: use encryption tls or starttls; none is for this machine \
+                     and hosts of a private network",
                     self.server.host
                 ));
             }
@@ -274,11 +344,23 @@ impl Account {
                 return invalid(format!("{folder:?} is no folder name"));
             }
         }
+        if self.protocol == Protocol::Pop3 {
+            self.check_pop3()?;
+        }
         if let Some(folder) = self.moves_to().find(|to| self.folders.contains(to)) {
             return invalid(format!("moving read mail to {folder:?}, which is itself read, would never end"));
         }
         if !(60..=86_400).contains(&self.period_seconds) {
             return invalid("the period must be 60 to 86400 seconds");
+        }
+        if self.limits.idle_seconds > 86_400 {
+            return invalid("the longest pause when idle must be at most 86400 seconds");
+        }
+        if self.limits.session_messages == Some(0) {
+            return invalid("a session must be allowed at least one message");
+        }
+        if self.limits.session_seconds.is_some_and(|seconds| seconds < 10) {
+            return invalid("a session must be allowed at least 10 seconds");
         }
         for domain in &self.sends_as {
             if !idna::domain_to_ascii_strict(domain).is_ok_and(|d| d.contains('.')) {
@@ -286,6 +368,51 @@ impl Account {
             }
         }
         Ok(())
+    }
+
+    /// POP3 has one folder, no marks, and deletes at best.
+    fn check_pop3(&self) -> Result<(), Invalid> {
+        if let Some(folder) = self.folders.iter().find(|folder| !folder.eq_ignore_ascii_case("INBOX")) {
+            return invalid(format!(
+                "POP3 shows the INBOX alone, not {folder:?}: read it by IMAP, or leave the folder out"
+            ));
+        }
+        for after in [&self.reports, &self.others] {
+            match after {
+                AfterReading::Leave | AfterReading::Delete => {}
+                AfterReading::Seen => {
+                    return invalid("POP3 cannot mark mail as read: say leave or delete, or read it by IMAP");
+                }
+                AfterReading::Move(folder) => {
+                    return invalid(format!(
+                        "POP3 cannot move mail to {folder:?}: say leave or delete, or read it by IMAP"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Seconds until the next poll of a mailbox that works, after `idle` polls in a row that found nothing, or after one
+    /// that found `messages`: a quiet mailbox is asked less and less often up to its longest pause, a busy one more often.
+    pub fn pause_seconds(&self, messages: u64, idle: u32) -> i64 {
+        let period = i64::from(self.period_seconds);
+        if messages >= BUSY {
+            return (period / 4).clamp(SHORTEST.min(period), period);
+        }
+        let longest = i64::from(self.limits.idle_seconds).max(period);
+        (period << (idle / IDLE_POLLS).min(16)).min(longest)
+    }
+
+    /// What the operator should know of these settings though they work.
+    pub fn warning(&self) -> Option<String> {
+        (self.server.encryption == Encryption::None && !self.server.is_loopback()).then(|| {
+            format!(
+                "The password and all mail of {} travel in clear to {}: whoever is on that network can read them. \
+                 Have its administrator switch on TLS, then give --encryption tls or starttls.",
+                self.id, self.server.host
+            )
+        })
     }
 
     fn moves_to(&self) -> impl Iterator<Item = &String> {
@@ -306,5 +433,88 @@ impl Account {
     /// Whether somebody must sign in before it can be read.
     pub fn needs_person(&self) -> bool {
         matches!(self.authentication, Authentication::OauthUser { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn account(change: impl FnOnce(&mut Account)) -> Account {
+        let mut account: Account = serde_json::from_value(serde_json::json!({
+            "id": "a", "enabled": true, "protocol": "pop3", "mailbox": "a@example.com", "folders": ["INBOX"],
+            "server": { "host": "mail.example.com", "port": 995, "encryption": "tls" },
+            "authentication": { "kind": "password", "user": "a" }, "period_seconds": 300,
+        }))
+        .unwrap();
+        change(&mut account);
+        account
+    }
+
+    #[test]
+    fn pop3_leaves_or_deletes_in_one_folder() {
+        let refused = |change: fn(&mut Account)| account(change).check().unwrap_err().0;
+        account(|_| {}).check().unwrap();
+        account(|account| account.others = AfterReading::Delete).check().unwrap();
+        assert!(refused(|a| a.reports = AfterReading::Seen).starts_with("POP3 cannot mark mail as read"));
+        assert!(refused(|a| a.others = AfterReading::Move("Done".into())).contains("cannot move mail to \"Done\""));
+        assert!(refused(|a| a.folders.push("Junk".into())).starts_with("POP3 shows the INBOX alone"));
+    }
+
+    #[test]
+    fn clear_text_is_for_near_hosts_and_warned_of() {
+        let clear = |host: &str| {
+            account(|account| {
+                account.server = Server { host: host.into(), port: 110, encryption: Encryption::None };
+            })
+        };
+        for (host, allowed, warned) in [
+            ("localhost", true, false),
+            ("127.0.0.1", true, false),
+            ("10.1.2.3", true, true),
+            ("fd00::7", true, true),
+            ("exchange", true, true),
+            ("mail.corp", true, true),
+            ("mail.example.internal", true, true),
+            ("mail.example.com", false, true),
+            ("8.8.8.8", false, true),
+        ] {
+            let account = clear(host);
+            assert_eq!(account.check().is_ok(), allowed, "{host}");
+            assert_eq!(account.warning().is_some(), warned, "{host}");
+        }
+    }
+
+    #[test]
+    fn ports_follow_protocol_and_encryption() {
+        let check = |protocol, encryption, text: &str, port: u16, expected: Encryption| {
+            let server = Server::parse(text, protocol, encryption).unwrap();
+            assert_eq!((server.port, server.encryption), (port, expected), "{text}");
+        };
+        check(Protocol::Pop3, None, "a.example", 995, Encryption::Tls);
+        check(Protocol::Pop3, None, "a.example:110", 110, Encryption::Starttls);
+        check(Protocol::Pop3, Some(Encryption::Starttls), "a.example", 110, Encryption::Starttls);
+        check(Protocol::Imap, None, "a.example:143", 143, Encryption::Starttls);
+        check(Protocol::Imap, None, "a.example:110", 110, Encryption::Tls);
+    }
+
+    #[test]
+    fn quiet_mailboxes_rest_longer_and_busy_ones_less() {
+        let account = account(|_| {});
+        for (messages, idle, pause) in [
+            (0, 1, 300),
+            (0, 11, 300),
+            (0, 12, 600),
+            (0, 24, 1200),
+            (0, 48, 3600),
+            (0, u32::MAX, 3600),
+            (5, 0, 300),
+            (500, 0, 75),
+        ] {
+            assert_eq!(account.pause_seconds(messages, idle), pause, "{messages} messages, {idle} idle");
+        }
+        let steady = Account { limits: Limits { idle_seconds: 300, ..Limits::default() }, ..account };
+        assert_eq!(steady.pause_seconds(0, 1_000), 300);
     }
 }

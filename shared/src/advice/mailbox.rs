@@ -226,6 +226,18 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "uidl-missing",
+        Who::Administrator,
+        w(
+            "The POP3 server does not say which message is which (it has no UIDL), so that mail that was read cannot be told from new mail.",
+            "Le serveur POP3 ne dit pas quel message est lequel (il n’a pas UIDL) : le courrier déjà lu ne se distingue pas du nouveau.",
+        ),
+        w(
+            "Read this mailbox by IMAP, or have UIDL (RFC 1939, section 7) switched on at the server.",
+            "Relevez cette boîte par IMAP, ou faites activer UIDL (RFC 1939, section 7) sur le serveur.",
+        ),
+    ),
+    row(
         "throttled",
         Who::Nobody,
         w("The server asks us to come back later.", "Le serveur nous demande de revenir plus tard."),

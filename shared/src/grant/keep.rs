@@ -1,7 +1,7 @@
 //! Keeping a grant: what stands in the vault, and which generation is true.
 
 use super::{GrantFault, Grants, Warm};
-use crate::account::{AccountId, App, Authentication};
+use crate::account::{AccountId, App, Authentication, Protocol};
 use crate::oauth::{Principal, Tokens};
 use crate::secret::{ExposeSecret, Secret};
 use crate::table::{AccountItem, AuditEntry, AuditEvent};
@@ -107,7 +107,7 @@ impl Grants {
                 return Ok(grant.access_token);
             }
             if self.table.take_refresh_lease(id, old, (self.clock)(), FLIGHT_SECONDS).await? {
-                return self.fly(id, old, &app).await;
+                return self.fly(id, old, &app, now.account.protocol).await;
             }
             if tokio::time::Instant::now() >= waited {
                 return Err(GrantFault::Waited);
@@ -117,14 +117,14 @@ impl Grants {
     }
 
     /// The flight itself: refresh → put → move the generation. The new token is durable before it is used.
-    async fn fly(&self, id: &AccountId, old: u64, app: &App) -> Result<Secret, GrantFault> {
+    async fn fly(&self, id: &AccountId, old: u64, app: &App, protocol: Protocol) -> Result<Secret, GrantFault> {
         let new = old + 1;
         // A crash between put and move left it behind: the provider has seen its refresh token, ours is the older one.
         if let Some(left) = self.stored(id, new).await? {
             return self.move_to(id, old, left).await;
         }
         let grant = self.stored(id, old).await?.ok_or(GrantFault::NotConnected)?;
-        let renewed = match self.renew_once(app, &grant.refresh_token).await {
+        let renewed = match self.renew_once(app, protocol, &grant.refresh_token).await {
             Ok(tokens) => Grant::new(&tokens, Some(&grant))?,
             Err(fault) => {
                 // Before anybody is alarmed: has another writer moved on meanwhile?

@@ -76,14 +76,19 @@ impl Grants {
     }
 
     /// Renews with a refresh token (RFC 6749 §6). The scopes name the resource: one refresh token opens several.
-    pub(super) async fn renew_once(&self, app: &App, refresh_token: &Secret) -> Result<Tokens, GrantFault> {
+    pub(super) async fn renew_once(
+        &self,
+        app: &App,
+        protocol: Protocol,
+        refresh_token: &Secret,
+    ) -> Result<Tokens, GrantFault> {
         let proof = self.proof(app).await?;
         let endpoint = endpoint(app, proof.secret())?;
         let exchange = Exchange::new(&self.http);
         let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
         let mut request = endpoint
             .exchange_refresh_token(&refresh_token)
-            .add_scopes(provider::scopes(app, Protocol::Imap).into_iter().map(Scope::new));
+            .add_scopes(provider::scopes(app, protocol).into_iter().map(Scope::new));
         for (name, value) in proof.parameters() {
             request = request.add_extra_param(name, value);
         }

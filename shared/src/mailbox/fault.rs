@@ -50,6 +50,9 @@ pub enum FaultKind {
     /// The server offers no way to log in that we have.
     #[error("the server does not offer {0}")]
     NoMechanism(&'static str),
+    /// POP3: messages cannot be known again.
+    #[error("the server offers no UIDL, without which read mail cannot be told from new")]
+    NoUidl,
     /// A user name, password or folder that cannot be sent.
     #[error("{0} holds a character that cannot be sent")]
     Unsendable(&'static str),
@@ -85,6 +88,14 @@ impl MailboxFault {
     /// Whether the same attempt may succeed later without anybody acting.
     pub fn is_passing(&self) -> bool {
         self.kind.is_passing()
+    }
+
+    /// The same, with the status that the server explained a refused token by.
+    pub(super) fn with_status(self, status: Option<&str>) -> Self {
+        let Some(status) = status.filter(|status| !status.is_empty()) else { return self };
+        let words = self.said.as_deref().unwrap_or_default();
+        let said = Some(clean(format!("{words} (status {status})").as_bytes(), &[]));
+        Self { said, ..self }
     }
 }
 
@@ -145,7 +156,7 @@ pub(super) enum Asked<'a> {
     Command(&'static str),
 }
 
-/// What a refusal means, by its response code (RFC 5530) and its words: the sentences are Exchange's, Dovecot's and
+/// What a refusal means, by its response code (RFC 5530, RFC 2449 §8, RFC 3206) and its words: the sentences are Exchange's, Dovecot's and
 /// Gmail's. `said` is kept.
 pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], said: String) -> MailboxFault {
     let text = String::from_utf8_lossy(words).to_ascii_lowercase();
@@ -157,11 +168,11 @@ pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], s
         FaultKind::BasicAuthDisabled
     } else if has(&["throttled", "backoff time", "too many", "maximum number of connections", "bandwidth limits"])
         || has(&["connection closed. 14"])
-        || matches!(code.as_str(), "LIMIT" | "INUSE")
+        || matches!(code.as_str(), "LIMIT" | "INUSE" | "IN-USE" | "LOGIN-DELAY")
     {
         FaultKind::Throttled
     } else if has(&["server unavailable", "temporary authentication failure", "try again later"])
-        || matches!(code.as_str(), "UNAVAILABLE" | "SERVERBUG")
+        || matches!(code.as_str(), "UNAVAILABLE" | "SERVERBUG" | "SYS/TEMP")
     {
         FaultKind::Unavailable
     } else if bye {

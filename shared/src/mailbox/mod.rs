@@ -6,11 +6,14 @@
 mod fault;
 mod guard;
 pub mod imap;
+pub mod pop3;
 mod sasl;
+#[cfg(test)]
+mod script;
 mod wire;
 
 pub use self::fault::{FaultKind, MailboxFault};
-use crate::account::{Account, AfterReading, Protocol, Since};
+use crate::account::{Account, AfterReading, Encryption, Protocol, Since};
 use crate::cursor::{Position, Reference};
 use crate::net::{Reach, Tls};
 use crate::secret::Secret;
@@ -132,7 +135,24 @@ pub async fn open(
 ) -> Result<Box<dyn Mailbox>, MailboxFault> {
     match account.protocol {
         Protocol::Imap => {
-            Ok(Box::new(imap::Imap::open(&account.server, login, reach, tls, deadline).await?) as Box<dyn Mailbox>)
+            let imap = imap::Imap::open(&account.server, login, reach, tls, deadline).await?;
+            Ok(Box::new(imap) as Box<dyn Mailbox>)
+        }
+        Protocol::Pop3 => Ok(Box::new(pop3::Pop3::open(&account.server, login, reach, tls, deadline).await?)),
+    }
+}
+
+/// No token on a connection that is not encrypted; no password but to this machine, or to a private address that the
+/// reach policy names.
+fn check_clear_text(encryption: Encryption, near: bool, login: &Login) -> Result<(), FaultKind> {
+    match (encryption, login) {
+        (Encryption::Tls | Encryption::Starttls, _) => Ok(()),
+        (Encryption::None, Login::XOAuth2 { .. }) => {
+            Err(FaultKind::ClearText("an access token never travels in clear"))
+        }
+        (Encryption::None, Login::Password { .. }) if near => Ok(()),
+        (Encryption::None, Login::Password { .. }) => {
+            Err(FaultKind::ClearText("a password travels in clear to this machine or a private address alone"))
         }
     }
 }

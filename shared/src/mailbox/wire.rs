@@ -73,6 +73,19 @@ impl Wire {
         }
     }
 
+    /// Bytes that were not handed out yet, at least one: for a protocol that frames them itself.
+    pub async fn peek(&mut self) -> Result<&[u8], MailboxFault> {
+        if !self.holds_more() {
+            poll_fn(|cx| self.poll_fill(cx)).await?;
+        }
+        Ok(&self.buffer[self.taken..])
+    }
+
+    /// Hands out so many of the bytes that [`Wire::peek`] showed.
+    pub fn take(&mut self, count: usize) {
+        self.taken += count;
+    }
+
     /// The bytes of a response.
     pub fn bytes(&self, response: Range<usize>) -> &[u8] {
         &self.buffer[response]

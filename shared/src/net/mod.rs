@@ -8,7 +8,7 @@ mod tls;
 
 pub use self::connect::connect;
 pub use self::http::Http;
-pub use self::reach::{Reach, Refused};
+pub use self::reach::{Reach, Refused, is_near};
 pub use self::tls::{Tls, TlsFault};
 
 /// Why a connection or an HTTP exchange failed, in a sentence for a person. Never holds a URL's query or a body.

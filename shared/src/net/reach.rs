@@ -90,6 +90,14 @@ fn unwrap_mapped(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Whether an address is this machine's, or private (RFC 1918, RFC 4193): what only a policy's own word lets through.
+pub fn is_near(ip: IpAddr) -> bool {
+    match unwrap_mapped(ip) {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.segments()[0] & 0xfe00 == 0xfc00,
+    }
+}
+
 fn is_link_local_or_metadata(ip: IpAddr) -> bool {
     const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
     match ip {

@@ -69,12 +69,18 @@ pub fn url(app: &App, path: &str) -> String {
 /// The scopes asked of a person: who they are, a refresh token, and the protocol's own permission.
 /// One access token has one resource, so nothing of Graph is among them (AADSTS28000).
 pub fn scopes(cloud: Cloud, protocol: Protocol) -> Vec<String> {
-    let permission = match protocol {
-        Protocol::Imap => "IMAP.AccessAsUser.All",
-    };
+    let permission = user_permission(protocol);
     let mut scopes: Vec<String> = ["offline_access", "openid", "profile", "email"].map(str::to_owned).into();
     scopes.push(format!("{}/{permission}", hosts(cloud).scope));
     scopes
+}
+
+/// The delegated permission that a protocol needs.
+pub fn user_permission(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Imap => "IMAP.AccessAsUser.All",
+        Protocol::Pop3 => "POP.AccessAsUser.All",
+    }
 }
 
 /// The scope of the app's own token: everything an administrator granted it at the resource
@@ -87,6 +93,7 @@ pub fn app_scope(cloud: Cloud) -> String {
 pub fn app_role(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Imap => "IMAP.AccessAsApp",
+        Protocol::Pop3 => "POP.AccessAsApp",
     }
 }
 

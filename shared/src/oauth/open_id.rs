@@ -1,6 +1,6 @@
 //! Providers other than Entra: what their discovery document says, and the quirks of those we know, a row each.
 
-use crate::account::{Invalid, OpenIdProvider};
+use crate::account::{Invalid, OpenIdProvider, Protocol};
 use serde::Deserialize;
 use url::Url;
 
@@ -11,6 +11,8 @@ pub struct Quirks {
     pub name: &'static str,
     /// Its issuer.
     pub issuer: &'static str,
+    /// POP3, where it is always the same host.
+    pop3: Option<&'static str>,
     /// IMAP, where it is always the same host.
     pub mail: Option<&'static str>,
     /// What is asked of a person.
@@ -26,6 +28,7 @@ pub const KNOWN: &[Quirks] = &[Quirks {
     name: "google",
     issuer: "https://accounts.google.com",
     mail: Some("imap.gmail.com"),
+    pop3: Some("pop.gmail.com"),
     // "Choose Gmail API scopes": IMAP wants the whole of it. There is no offline_access; a refresh token comes with
     // access_type=offline, and again only with prompt=consent ("Using OAuth 2.0 for Web Server Applications").
     scopes: &["openid", "email", "https://mail.google.com/"],
@@ -33,6 +36,16 @@ pub const KNOWN: &[Quirks] = &[Quirks {
     // "OAuth 2.0 for TV and Limited-Input Device Applications", allowed scopes: none of mail.
     device: false,
 }];
+
+impl Quirks {
+    /// Where mail is, by protocol.
+    pub(super) fn mail_host(&self, protocol: Protocol) -> Option<&'static str> {
+        match protocol {
+            Protocol::Imap => self.mail,
+            Protocol::Pop3 => self.pop3,
+        }
+    }
+}
 
 /// The row of an issuer.
 pub fn quirks(issuer: &str) -> Option<&'static Quirks> {

@@ -50,9 +50,9 @@ pub(super) fn extra(app: &App) -> Vec<(String, String)> {
 }
 
 /// Where mail of the app's accounts is, as far as the provider says.
-pub fn mail_host(app: &App) -> Option<&'static str> {
+pub fn mail_host(app: &App, protocol: Protocol) -> Option<&'static str> {
     match &app.provider {
-        Some(provider) => super::open_id::quirks(&provider.issuer).and_then(|quirks| quirks.mail),
+        Some(provider) => super::open_id::quirks(&provider.issuer).and_then(|quirks| quirks.mail_host(protocol)),
         None => Some(entra::hosts(app.cloud).mail),
     }
 }

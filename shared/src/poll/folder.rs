@@ -57,7 +57,13 @@ impl FolderRun<'_> {
                 summary.left += rest.len() as u64;
                 return Ok(());
             }
-            let (chunk, after) = rest.split_at(size.len_of(rest));
+            let allowed = self.item.account.limits.session_messages.map_or(u64::MAX, u64::from);
+            let allowed = usize::try_from(allowed.saturating_sub(summary.messages)).unwrap_or(usize::MAX);
+            if allowed == 0 {
+                summary.left += rest.len() as u64;
+                return Ok(());
+            }
+            let (chunk, after) = rest.split_at(size.len_of(rest).min(allowed));
             let stopped = self.read_chunk(mailbox, chunk, &key, summary).await?;
             if let Some(fault) = stopped {
                 summary.left += after.len() as u64;
@@ -232,9 +238,9 @@ impl FolderRun<'_> {
         summary: &mut Summary,
     ) -> Result<(), Stop> {
         let Some(position) = now.filter(|now| before != Some(now)) else { return Ok(()) };
-        let cursor = Cursor { position, fence: self.lease.fence };
+        let cursor = Cursor::new(position, self.lease.fence);
         summary.table_writes += 1;
-        match self.poller.table.move_cursor(&self.item.account.id, key, &cursor).await? {
+        match self.poller.table.move_cursor(&self.item.account.id, key, before, &cursor).await? {
             true => Ok(()),
             false => Err(Stop::LeaseLost),
         }

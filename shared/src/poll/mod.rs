@@ -11,7 +11,7 @@ mod progress;
 pub use health::state_and_advice;
 pub use progress::Progress;
 
-use crate::account::{AccountId, Authentication, Health};
+use crate::account::{AccountId, Authentication, Health, HealthState};
 use crate::grant::{Clock, GrantFault, Grants};
 use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault};
 use crate::net::{Reach, Tls};
@@ -117,6 +117,24 @@ enum Stop {
     LeaseLost,
 }
 
+impl Stop {
+    /// How long the other side asks to be left alone.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Mailbox(fault) => fault.retry_after,
+            Self::Grant(GrantFault::Busy { retry_after, .. }) => {
+                retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Whole seconds that are no less; a day at most, whatever a server says.
+fn rest_seconds(rest: Duration) -> i64 {
+    i64::try_from(rest.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX).min(86_400)
+}
+
 impl<E: Into<PollError>> From<E> for Stop {
     fn from(error: E) -> Self {
         Self::Ours(error.into())
@@ -155,6 +173,8 @@ impl Poller {
             }
             Err(Busy) => return Err(PollError::NoAccount(id.clone())),
         };
+        let limit = item.account.limits.session_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let deadline = limit.map_or(deadline, |limit| deadline.min(Instant::now() + limit));
         let ended = if item.account.enabled {
             // A renewal on the way is this run's.
             let acting = Self { grants: self.grants.acting_as(FUNCTION, run), ..self.clone() };
@@ -182,6 +202,7 @@ impl Poller {
         mut summary: Summary,
     ) -> Result<Summary, PollError> {
         let now = (self.clock)();
+        let rest = ended.as_ref().err().and_then(Stop::retry_after).map_or(0, rest_seconds);
         let (health, ours) = match ended {
             Ok(()) => (health::after_success(item, now), None),
             Err(Stop::LeaseLost) => {
@@ -193,12 +214,16 @@ impl Poller {
             Err(Stop::Grant(fault)) => (health::after_grant_fault(item, &fault, now), None),
             Err(Stop::NoPassword) => (health::after_missing_password(item, now), None),
         };
-        let last = LastPoll { at: now.as_second(), messages: summary.messages, recorded: summary.recorded };
-        let next_due = if summary.left > 0 && ours.is_none() {
-            Some(now.as_second())
-        } else {
-            health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause)
+        let before = item.last_poll.as_ref().map_or(0, |last| last.idle);
+        let idle = if summary.messages == 0 { before.saturating_add(1) } else { 0 };
+        let last = LastPoll { at: now.as_second(), messages: summary.messages, recorded: summary.recorded, idle };
+        let pause = match health.state {
+            HealthState::Active if summary.left > 0 => Some(0),
+            HealthState::Active => Some(item.account.pause_seconds(summary.messages, idle)),
+            // A server that says how long it wants to be left alone is left alone so long: the account rests, no function.
+            _ => health.pause_seconds(item.account.period_seconds).map(|pause| pause.max(rest)),
         };
+        let next_due = pause.map(|pause| now.as_second() + pause);
         summary.table_writes += 1;
         let written = self.table.end_poll(&item.account.id, lease, &health, next_due, Some(&last)).await;
         if matches!(written, Ok(true)) {

@@ -5,6 +5,7 @@
 //! the signs of an automatic reply. Whatever is none of these is other mail.
 
 mod address;
+mod arrival;
 mod delivery;
 mod disposition;
 mod evidence;
@@ -25,6 +26,7 @@ mod texts;
 mod types;
 pub mod words;
 
+pub use arrival::arrival;
 pub use key::key;
 pub use types::{Action, Diagnostic, Evidence, Feedback, Kind, Original, Outcome, Reason, Report};
 

@@ -16,6 +16,9 @@ pub struct LastPoll {
     pub messages: u64,
     /// Facts that were new.
     pub recorded: u64,
+    /// Polls in a row, up to this one, that found nothing.
+    #[serde(default)]
+    pub idle: u32,
 }
 
 /// The last warning of an end that comes by itself.
@@ -170,12 +173,14 @@ impl Table {
         self.delete(keys::account(id)).await
     }
 
-    /// Claims an account for the tick that found it due: moves `next_due` on, unless another dispatcher did.
+    /// Claims an account for the tick that found it due: moves `next_due` on, unless another dispatcher did. The claim bears
+    /// a name of its own, as a lease does, so that one whose answer was lost is not taken for another's.
     pub async fn claim_due(&self, found: &AccountItem, next_due: i64) -> Result<bool, TableError> {
         let update = self
             .update_account(&found.account.id)
-            .update_expression("SET next_due = :next")
-            .condition_expression("attribute_exists(pk) AND next_due = :found")
+            .update_expression("SET next_due = :next, claim_name = :name")
+            .condition_expression("attribute_exists(pk) AND (next_due = :found OR claim_name = :name)")
+            .expression_attribute_values(":name", AttributeValue::S(unique()?))
             .expression_attribute_values(":next", AttributeValue::N(next_due.to_string()))
             .expression_attribute_values(":found", AttributeValue::N(found.next_due.to_string()));
         match update.send().await {

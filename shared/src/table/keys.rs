@@ -55,8 +55,9 @@ pub(super) fn account(id: &AccountId) -> Key {
     Key { pk: format!("ACCOUNT#{id}"), sk: "ACCOUNT".into() }
 }
 
-pub(super) fn cursor(id: &AccountId, folder: &Folder) -> Key {
-    Key { pk: format!("ACCOUNT#{id}"), sk: format!("CURSOR#{}#0", folder.0) }
+/// `number` is 0 but for what does not fit into one item.
+pub(super) fn cursor(id: &AccountId, folder: &Folder, number: usize) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("CURSOR#{}#{number}", folder.0) }
 }
 
 pub(super) fn report(id: &AccountId, key: &str) -> Key {

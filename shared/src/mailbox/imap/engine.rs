@@ -114,8 +114,9 @@ impl Mailbox for Imap {
             return Err(FaultKind::Protocol("no folder is open").into());
         };
         // Of another engine's position, as of one of other UIDs, no more is good than since when it reads.
-        let before = from.map(|from| match from {
-            Position::Imap(position) => position,
+        let before = from.and_then(|from| match from {
+            Position::Imap(position) => Some(position),
+            Position::Pop3(_) => None,
         });
         let (mut position, fresh) = match before {
             Some(position) if position.uid_validity == folder.uid_validity => (position.clone(), false),

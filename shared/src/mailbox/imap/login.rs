@@ -1,9 +1,8 @@
 //! Greeting, STARTTLS, capabilities, login (RFC 9051 §6.1, §6.2).
 
-use super::super::fault::{Asked, clean};
-use super::super::sasl;
+use super::super::fault::Asked;
 use super::super::wire::{Io, Wire};
-use super::super::{FaultKind, Login, MailboxFault};
+use super::super::{FaultKind, Login, MailboxFault, check_clear_text, sasl};
 use super::answer::{self, Answer, Status, Text};
 use super::stream::{LoginWatch, Stream};
 use super::{Capabilities, Imap, SMALL_LITERAL, command, ends, refusal};
@@ -19,16 +18,16 @@ const INITIAL_RESPONSE_BYTES: usize = 7000;
 const WANTS_MORE: &str = "it asks for more than the command had";
 
 impl Imap {
-    /// Opens over a connection that stands; `here` says that its other end is this machine.
+    /// Opens over a connection that stands; `near` says that its other end is this machine or a private address.
     pub(super) async fn open_over(
         io: Box<dyn Io>,
-        here: bool,
+        near: bool,
         server: &Server,
         login: &Login,
         tls: &Tls,
         deadline: Instant,
     ) -> Result<Self, MailboxFault> {
-        check_clear_text(server.encryption, here, login)?;
+        check_clear_text(server.encryption, near, login)?;
         let first_message = sasl::first_message(login)?;
         let secrets = sasl::secrets(login, &first_message);
         let io: Box<dyn Io> = match server.encryption {
@@ -262,7 +261,7 @@ fn enter(
                 Some((status, text)) => refusal(&secrets, Asked::Login, status == Status::Bye, &text),
                 None => stream.take_fault(),
             };
-            Err(with_status(fault, explained.as_deref()))
+            Err(fault.with_status(explained.as_deref()))
         }
     }
 }
@@ -271,25 +270,4 @@ fn note_capabilities(known: &mut Option<Capabilities>, text: &Text<'_>) {
     if let Some(words) = text.argument("CAPABILITY") {
         *known = Some(Capabilities::read(words));
     }
-}
-
-/// No token on a connection that is not encrypted; no password but to this machine.
-fn check_clear_text(encryption: Encryption, here: bool, login: &Login) -> Result<(), FaultKind> {
-    match (encryption, login) {
-        (Encryption::Tls | Encryption::Starttls, _) => Ok(()),
-        (Encryption::None, Login::XOAuth2 { .. }) => {
-            Err(FaultKind::ClearText("an access token never travels in clear"))
-        }
-        (Encryption::None, Login::Password { .. }) if here => Ok(()),
-        (Encryption::None, Login::Password { .. }) => {
-            Err(FaultKind::ClearText("a password travels in clear within this machine alone"))
-        }
-    }
-}
-
-fn with_status(fault: MailboxFault, status: Option<&str>) -> MailboxFault {
-    let Some(status) = status.filter(|status| !status.is_empty()) else { return fault };
-    let words = fault.said.as_deref().unwrap_or_default();
-    let said = Some(clean(format!("{words} (status {status})").as_bytes(), &[]));
-    MailboxFault { said, ..fault }
 }

@@ -85,8 +85,8 @@ impl Imap {
     ) -> Result<Self, MailboxFault> {
         let opening = async {
             let stream = connect(&server.host, server.port, reach).await?;
-            let here = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-            Self::open_over(Box::new(stream), here, server, login, tls, deadline).await
+            let near = stream.peer_addr().is_ok_and(|peer| crate::net::is_near(peer.ip()));
+            Self::open_over(Box::new(stream), near, server, login, tls, deadline).await
         };
         tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(FaultKind::Deadline.into()))
     }

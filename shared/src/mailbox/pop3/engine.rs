@@ -1,0 +1,343 @@
+//! POP3 as a [`Mailbox`]: what was read is known by its UIDL, and deleted is what QUIT deletes.
+
+use super::super::{Fetched, Listed, Missed, Settled};
+use super::*;
+use crate::account::{AfterReading, Since};
+use crate::cursor::{Pop3Position, Position, Reference};
+use crate::report;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet, VecDeque};
+use tokio::sync::mpsc::Sender;
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+/// Bytes of a header that is looked at for the day of arrival.
+const HEADER: usize = 64 << 10;
+/// Bytes of a line of text that is mostly Base64: how many lines of a large message are asked for.
+const LINE_OF_MESSAGE: usize = 60;
+const LISTING: Form = Form::Body { keep: limits::POP3_LISTING_BYTES };
+
+/// The reading of the mailbox.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// None until the mailbox is listed.
+    position: Option<Pop3Position>,
+    /// Numbers of the listed messages in this session.
+    numbers: HashMap<String, u32>,
+    /// Messages of the listing that are not behind yet.
+    ahead: usize,
+    /// Messages that QUIT will delete: what is not there any more need not be remembered.
+    deleted: HashSet<String>,
+}
+
+/// A command, and what it will bring.
+struct Command {
+    text: String,
+    form: Form,
+    bytes: u64,
+}
+
+/// Commands that are sent as far ahead as the server takes them.
+struct Pipeline {
+    ahead: VecDeque<Command>,
+    /// What each command under way will bring.
+    under_way: VecDeque<u64>,
+    /// How many may be under way.
+    most: usize,
+    /// Replies so far.
+    count: usize,
+}
+
+impl Pipeline {
+    fn new(commands: impl IntoIterator<Item = Command>, capabilities: &Capabilities) -> Self {
+        let most = if capabilities.has("PIPELINING") { PIPELINE } else { 1 };
+        Self { ahead: commands.into_iter().collect(), under_way: VecDeque::new(), most, count: 0 }
+    }
+
+    /// The next reply with the number of its command, in their order.
+    async fn next(&mut self, line: &mut Line) -> Result<Option<(usize, Reply)>, MailboxFault> {
+        // Asked for again when half has come, so that many commands go in one segment.
+        if self.under_way.len() <= self.most / 2 {
+            let (mut text, mut forms) = (String::new(), vec![]);
+            while self.under_way.len() < self.most {
+                let bytes: u64 = self.under_way.iter().sum();
+                let none = self.under_way.is_empty();
+                let fits = |next: &mut Command| none || bytes + next.bytes <= limits::FETCH_RANGE_BYTES;
+                let Some(command) = self.ahead.pop_front_if(fits) else { break };
+                text.push_str(&command.text);
+                text.push_str("\r\n");
+                forms.push(command.form);
+                self.under_way.push_back(command.bytes);
+            }
+            if !forms.is_empty() {
+                line.send(&text, forms).await?;
+            }
+        }
+        if self.under_way.pop_front().is_none() {
+            return Ok(None);
+        }
+        let reply = line.next().await?;
+        self.count += 1;
+        Ok(Some((self.count - 1, reply)))
+    }
+
+    /// Asks for no more; what is under way still comes.
+    fn stop(&mut self) {
+        self.ahead.clear();
+    }
+}
+
+impl Pop3 {
+    fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Pipeline {
+        Pipeline::new(commands, &self.capabilities)
+    }
+
+    /// UIDL and LIST: number, unique-id and size of every message.
+    async fn inventory(&mut self) -> Result<Vec<(u32, String, u32)>, MailboxFault> {
+        let commands = ["UIDL", "LIST"].map(|text| Command { text: text.to_owned(), form: LISTING, bytes: 0 });
+        let (mut bodies, mut pipeline) = (vec![], self.pipeline(commands));
+        while let Some((at, reply)) = pipeline.next(&mut self.line).await? {
+            if at == 0 && reply.status == Status::Err {
+                let fault = self.line.refusal(Asked::Command("UIDL"), &reply);
+                let passing = fault.is_passing();
+                return Err(if passing { fault } else { MailboxFault { kind: FaultKind::NoUidl, ..fault } });
+            }
+            bodies.push(self.line.expect_ok(reply, Asked::Command("LIST"))?);
+        }
+        let [uidl, list] = &bodies[..] else { return Ok(vec![]) };
+        for listing in [uidl, list] {
+            if listing.size > listing.body.len() as u64 {
+                return Err(FaultKind::Limit("more messages than we take").into());
+            }
+        }
+        let sizes: HashMap<u32, u32> = lines(&list.body)
+            .filter_map(|(number, size)| Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX))))
+            .collect();
+        let (mut numbers, mut times) = (HashSet::new(), HashMap::new());
+        let mut messages = vec![];
+        for (number, uidl) in lines(&uidl.body) {
+            if !numbers.insert(number) {
+                return Err(FaultKind::Protocol("it gives one number to two messages").into());
+            }
+            // RFC 1939 §7 forbids two messages of one unique-id; where a server has them, each is read.
+            let time: &mut u32 = times.entry(uidl).or_default();
+            *time += 1;
+            let name = if *time == 1 { uidl.to_owned() } else { format!("{uidl} {time}") };
+            messages.push((number, name, sizes.get(&number).copied().unwrap_or(u32::MAX)));
+        }
+        messages.sort_unstable_by_key(|(number, ..)| *number);
+        Ok(messages)
+    }
+
+    /// Of `wanted`, what arrived before the first poll's time: known by the headers alone where the server gives them.
+    async fn old(&mut self, wanted: &[Listed], since: i64) -> Result<HashSet<Reference>, MailboxFault> {
+        let mut old = HashSet::new();
+        if since == 0 || !self.capabilities.has("TOP") {
+            return Ok(old);
+        }
+        let asked: Vec<&Listed> = wanted.iter().filter(|message| self.number(&message.reference).is_some()).collect();
+        let commands: Vec<Command> = asked
+            .iter()
+            .filter_map(|message| self.number(&message.reference))
+            .map(|number| Command { text: format!("TOP {number} 0"), form: Form::Body { keep: HEADER }, bytes: 4096 })
+            .collect();
+        let mut pipeline = self.pipeline(commands);
+        while let Some((at, reply)) = pipeline.next(&mut self.line).await? {
+            let before = report::arrival(&reply.body).is_some_and(|arrival| arrival.as_second() < since);
+            if before && reply.status == Status::Ok {
+                old.insert(asked[at].reference.clone());
+            }
+        }
+        Ok(old)
+    }
+
+    fn number(&self, reference: &Reference) -> Option<u32> {
+        match reference {
+            Reference::Name(uidl) => self.reading.numbers.get(uidl).copied(),
+            Reference::Uid(_) => None,
+        }
+    }
+
+    /// RETR, or for a message beyond our bound TOP with as many lines as are likely to reach it.
+    fn retrieval(&self, number: u32, size: u32) -> Command {
+        let form = Form::Body { keep: limits::MESSAGE_BYTES };
+        let large = size as usize > limits::MESSAGE_BYTES && size != u32::MAX;
+        let text = match large && self.capabilities.has("TOP") {
+            true => format!("TOP {number} {}", limits::MESSAGE_BYTES / LINE_OF_MESSAGE),
+            false => format!("RETR {number}"),
+        };
+        Command { text, form, bytes: u64::from(size).min(limits::MESSAGE_BYTES as u64) }
+    }
+}
+
+/// Number and the rest of each line of a listing.
+fn lines(body: &[u8]) -> impl Iterator<Item = (u32, &str)> {
+    body.split(|&byte| byte == b'\n').filter_map(|line| {
+        let (number, rest) = std::str::from_utf8(line).ok()?.trim().split_once(' ')?;
+        let number = number.parse().ok().filter(|number| *number > 0)?;
+        let rest = rest.trim();
+        (!rest.is_empty() && rest.len() <= limits::POP3_UIDL_BYTES).then_some((number, rest))
+    })
+}
+
+/// Whether a refused message is gone: another session may have deleted it where the server does not lock the mailbox.
+fn is_gone(reply: &Reply) -> bool {
+    let text = String::from_utf8_lossy(&reply.text).to_ascii_lowercase();
+    ["no such message", "expunged", "been deleted", "is deleted"].iter().any(|words| text.contains(words))
+}
+
+#[async_trait]
+impl Mailbox for Pop3 {
+    async fn select(&mut self, folder: &str) -> Result<(), MailboxFault> {
+        if !folder.eq_ignore_ascii_case(INBOX) {
+            return Err(FaultKind::FolderMissing(folder.to_owned()).into());
+        }
+        // Exchange lets in whom it will not show the mailbox, and says so here.
+        let stat = self.line.run("STAT", Form::Line).await?;
+        let count = String::from_utf8_lossy(&stat.text).split(' ').next().and_then(|count| count.parse().ok());
+        self.messages = Some(count.ok_or(FaultKind::Protocol("it does not say how many messages there are"))?);
+        Ok(())
+    }
+
+    async fn list(
+        &mut self,
+        from: Option<&Position>,
+        since: Since,
+        now: Timestamp,
+    ) -> Result<Vec<Listed>, MailboxFault> {
+        let messages = match self.messages {
+            None => return Err(FaultKind::Protocol("no folder is open").into()),
+            Some(0) => vec![],
+            Some(_) => self.inventory().await?,
+        };
+        let before = from.and_then(|from| match from {
+            Position::Pop3(position) => Some(position.clone()),
+            Position::Imap(_) => None,
+        });
+        let now = now.as_second();
+        let mut position = match (before, since) {
+            (Some(before), _) => before,
+            (None, Since::Days(days)) => Pop3Position { since: (now / DAY - i64::from(days)) * DAY, uidls: vec![] },
+            (None, Since::All) => Pop3Position::default(),
+            (None, Since::New) => {
+                let uidls = messages.iter().map(|(_, uidl, _)| Pop3Position::hash(uidl)).collect();
+                Pop3Position { since: 0, uidls }
+            }
+        };
+        let known: HashSet<u64> = position.uidls.iter().copied().collect();
+        let there: HashSet<u64> = messages.iter().map(|(_, uidl, _)| Pop3Position::hash(uidl)).collect();
+        position.forget_all_but(&there);
+        let new = messages.into_iter().filter(|(_, uidl, _)| !known.contains(&Pop3Position::hash(uidl)));
+        let new: Vec<_> = new.take(limits::LISTED_MESSAGES).collect();
+        let numbers = new.iter().map(|(number, uidl, _)| (uidl.clone(), *number)).collect();
+        let deleted = std::mem::take(&mut self.reading.deleted);
+        self.reading = Reading { position: Some(position), numbers, ahead: new.len(), deleted };
+        self.advance(&[]);
+        let listed = |(_, uidl, size)| Listed { reference: Reference::Name(uidl), size, arrival: None };
+        Ok(new.into_iter().map(listed).collect())
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.reading.position.clone().map(Position::Pop3)
+    }
+
+    async fn fetch(&mut self, wanted: &[Listed], out: Sender<Fetched>) -> Result<Vec<Missed>, MailboxFault> {
+        let since = self.reading.position.as_ref().map_or(0, |position| position.since);
+        let old = self.old(wanted, since).await?;
+        let (asked, left): (Vec<&Listed>, Vec<&Listed>) = wanted
+            .iter()
+            .partition(|message| !old.contains(&message.reference) && self.number(&message.reference).is_some());
+        let missing = |message: &Listed| Missed { reference: message.reference.clone(), refused: None };
+        let mut missed: Vec<Missed> = left.into_iter().map(missing).collect();
+        let commands: Vec<Command> = asked
+            .iter()
+            .filter_map(|message| Some(self.retrieval(self.number(&message.reference)?, message.size)))
+            .collect();
+        let deadline = self.line.wire.deadline;
+        let mut pipeline = self.pipeline(commands);
+        while let Some((at, reply)) = pipeline.next(&mut self.line).await? {
+            let message = asked[at];
+            if reply.status != Status::Ok {
+                let fault = self.line.refusal(Asked::Command("RETR"), &reply);
+                if fault.kind != FaultKind::Refused("RETR") {
+                    return Err(fault);
+                }
+                let refused = (!is_gone(&reply)).then(|| fault.said.unwrap_or_else(|| "-ERR".to_owned()));
+                missed.push(Missed { reference: message.reference.clone(), refused });
+                continue;
+            }
+            let arrival = report::arrival(&reply.body);
+            if arrival.is_some_and(|arrival| arrival.as_second() < since) {
+                missed.push(missing(message));
+                continue;
+            }
+            let cut = reply.size > reply.body.len() as u64
+                || message.size as usize > limits::MESSAGE_BYTES && reply.size < u64::from(message.size);
+            let reference = message.reference.clone();
+            let fetched = Fetched { reference, size: message.size, arrival, bytes: reply.body, cut };
+            match tokio::time::timeout_at(deadline, out.send(fetched)).await {
+                Ok(Ok(())) => {}
+                // The receiver left: its own fault is told by it.
+                Ok(Err(_)) => pipeline.stop(),
+                Err(_) => return Err(FaultKind::Deadline.into()),
+            }
+        }
+        Ok(missed)
+    }
+
+    async fn settle(&mut self, done: &[Reference], what: &AfterReading) -> Result<Settled, MailboxFault> {
+        match what {
+            AfterReading::Leave => return Ok(Settled::Done),
+            AfterReading::Delete => {}
+            AfterReading::Seen | AfterReading::Move(_) => {
+                return Err(FaultKind::NoMechanism("marks or folders: over POP3 mail is left or deleted").into());
+            }
+        }
+        let numbers = done.iter().filter_map(|message| self.number(message));
+        let commands = numbers.map(|number| Command { text: format!("DELE {number}"), form: Form::Line, bytes: 0 });
+        let mut pipeline = self.pipeline(commands);
+        while let Some((_, reply)) = pipeline.next(&mut self.line).await? {
+            if !is_gone(&reply) {
+                self.line.expect_ok(reply, Asked::Command("DELE"))?;
+            }
+        }
+        let uidls = done.iter().filter_map(|message| match message {
+            Reference::Name(uidl) => Some(uidl.clone()),
+            Reference::Uid(_) => None,
+        });
+        self.reading.deleted.extend(uidls);
+        Ok(Settled::Done)
+    }
+
+    fn advance(&mut self, done: &[Reference]) {
+        let reading = &mut self.reading;
+        let Some(position) = &mut reading.position else { return };
+        reading.ahead = reading.ahead.saturating_sub(done.len());
+        for message in done {
+            match message {
+                // Until QUIT came about it must be found again: it is then read again, and deleted.
+                Reference::Name(uidl) if !reading.deleted.contains(uidl) => {
+                    position.uidls.push(Pop3Position::hash(uidl));
+                }
+                _ => {}
+            }
+        }
+        if reading.ahead == 0 {
+            // What comes from now on is new, whatever its header says.
+            position.since = 0;
+        }
+    }
+
+    fn round_trips(&self) -> u32 {
+        self.line.round_trips
+    }
+
+    /// QUIT: only now the server deletes (RFC 1939 §6).
+    async fn close(mut self: Box<Self>) -> Result<(), MailboxFault> {
+        let deletes = !self.reading.deleted.is_empty();
+        self.line.wire.deadline = Instant::now() + if deletes { COMMIT } else { FAREWELL };
+        let quit = self.line.run("QUIT", Form::Line).await;
+        if deletes { quit.map(|_| ()) } else { Ok(()) }
+    }
+}

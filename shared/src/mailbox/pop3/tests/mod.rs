@@ -1,0 +1,69 @@
+//! Sessions with a scripted server in memory: what Dovecot would never do.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod hostile;
+mod logins;
+mod sessions;
+
+use super::super::script::Script;
+use super::super::{Listed, sasl};
+use super::*;
+use crate::account::{AfterReading, Encryption, Since};
+use crate::cursor::{Position, Reference};
+use jiff::Timestamp;
+
+const GREETING: &str = "+OK ready\r\n";
+const CAPA: (&str, &str) =
+    ("CAPA\r\n", "+OK\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nUSER\r\nSASL PLAIN XOAUTH2\r\n.\r\n");
+const LOGIN: (&str, &str) = ("AUTH PLAIN AGEAYg==\r\n", "+OK Logged in.\r\n");
+
+fn password() -> Login {
+    Login::Password { user: "a".into(), password: Secret::from("b".to_owned()) }
+}
+
+fn token(length: usize) -> Login {
+    Login::XOAuth2 { mailbox: "a@example.com".into(), token: Secret::from("t".repeat(length)) }
+}
+
+fn server(encryption: Encryption) -> Server {
+    Server { host: "mail.example.com".into(), port: 110, encryption }
+}
+
+fn line(script: Script, login: &Login, time: Duration) -> Line {
+    let first = sasl::first_message(login).unwrap();
+    let wire = Wire::new(Box::new(script), "mail.example.com", 0, Instant::now() + time);
+    Line::over(wire, sasl::secrets(login, &first))
+}
+
+/// Logs in over the script as if TLS stood beneath it.
+async fn open_as(script: Script, login: &Login, time: Duration) -> Result<Pop3, MailboxFault> {
+    let mut line = line(script, login, time);
+    let greeting = login::greet(&mut line).await?;
+    Pop3::log_in(line, &greeting, login, &sasl::first_message(login).unwrap()).await
+}
+
+async fn open(steps: &[(&str, &str)]) -> Pop3 {
+    let steps = [&[CAPA, LOGIN], steps].concat();
+    open_as(Script::new(GREETING, &steps), &password(), Duration::from_secs(60)).await.unwrap()
+}
+
+async fn list(pop3: &mut Pop3, from: Option<&Position>, since: Since) -> Result<Vec<Listed>, MailboxFault> {
+    pop3.select("inbox").await?;
+    pop3.list(from, since, "2026-11-20T12:00:00Z".parse::<Timestamp>().unwrap()).await
+}
+
+fn names(listed: &[Listed]) -> Vec<String> {
+    listed.iter().map(|message| message.reference.to_string()).collect()
+}
+
+type Came = Vec<(String, String, bool)>;
+
+async fn fetch(pop3: &mut Pop3, wanted: &[Listed]) -> Result<(Came, Vec<(String, Option<String>)>), MailboxFault> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(100);
+    let missed = pop3.fetch(wanted, sender).await?;
+    let mut came = vec![];
+    while let Some(message) = receiver.recv().await {
+        came.push((message.reference.to_string(), String::from_utf8(message.bytes).unwrap(), message.cut));
+    }
+    Ok((came, missed.into_iter().map(|missed| (missed.reference.to_string(), missed.refused)).collect()))
+}
