@@ -9,6 +9,7 @@ mod cli;
 mod connect;
 mod dispatch;
 mod dovecot;
+mod graph;
 mod imap_dovecot;
 mod imap_tls;
 mod invariants;

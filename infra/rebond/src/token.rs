@@ -5,7 +5,7 @@ use crate::{account, terminal};
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
-use rebond::account::{Account, AccountId, App, Tenant};
+use rebond::account::{Account, AccountId, App, Protocol, Tenant};
 use rebond::grant::{GrantFault, Grants};
 use rebond::net::{Http, Reach, Tls};
 use rebond::oauth::entra;
@@ -88,6 +88,9 @@ fn claims(token: &Secret) -> Option<Map<String, Value>> {
 /// Office 365 Exchange Online by its own name, as older tokens carry it in `aud`.
 const EXCHANGE: &str = "00000002-0000-0ff1-ce00-000000000000";
 
+/// Microsoft Graph, as the `aud` of older tokens.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+
 /// What is in the token beside what opens the mailbox.
 pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i64) -> Vec<Claim> {
     let text = |name: &str| match claims.get(name) {
@@ -102,10 +105,14 @@ pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i
     let claim = |name, found: String, wanted: String, good| Claim { name, found, wanted, good };
     let by_app = text("idtyp") == "app" || (claims.contains_key("roles") && !claims.contains_key("scp"));
     let hosts = entra::hosts(app.cloud);
-    let mail = format!("https://{}", hosts.mail);
+    let (mail, graph) = (format!("https://{}", hosts.mail), format!("https://{}", hosts.graph));
     let aud = text("aud");
-    let good = [hosts.scope, &mail, EXCHANGE].iter().any(|wanted| aud.trim_end_matches('/') == *wanted);
-    let mut rows = vec![claim("aud", aud, hosts.scope.to_owned(), good)];
+    let wanted = match account.protocol {
+        Protocol::Imap | Protocol::Pop3 => vec![hosts.scope, &mail, EXCHANGE],
+        Protocol::Graph => vec![graph.as_str(), GRAPH],
+    };
+    let good = wanted.contains(&aud.trim_end_matches('/'));
+    let mut rows = vec![claim("aud", aud, wanted[0].to_owned(), good)];
     let (name, permission) = match by_app {
         true => ("roles", entra::app_role(account.protocol)),
         false => ("scp", entra::user_permission(account.protocol)),

@@ -1,7 +1,7 @@
 //! What is wrong with a registration before Entra says it: our own app item, the registration's manifest, scopes and
 //! secrets that somebody is about to use. Each finding names the refusal it would end in.
 
-use super::{Account, App, Cloud, Tenant};
+use super::{Account, App, Cloud, Protocol, Tenant};
 use crate::oauth::entra;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -377,15 +377,19 @@ fn lint_our_redirect(app: &App, manifest: &Manifest, found: &mut Vec<Finding>) {
 pub fn lint_account(account: &Account, app: &App) -> Vec<Finding> {
     let mut found = Vec::new();
     let clouds = [Cloud::Global, Cloud::GccHigh, Cloud::Dod, Cloud::China];
-    let of_server = clouds.into_iter().find(|cloud| entra::hosts(*cloud).mail == account.server.host);
-    if of_server.is_some_and(|cloud| entra::hosts(cloud).mail != entra::hosts(app.cloud).mail) {
+    let host = |cloud| match account.protocol {
+        Protocol::Graph => entra::hosts(cloud).graph,
+        Protocol::Imap | Protocol::Pop3 => entra::hosts(cloud).mail,
+    };
+    let of_server = clouds.into_iter().find(|cloud| host(*cloud) == account.server.host);
+    if of_server.is_some_and(|cloud| host(cloud) != host(app.cloud)) {
         found.push(error(
             "other-cloud",
             format!(
                 "{} is the mail server of another cloud than the one app {} is registered in.",
                 account.server.host, app.id
             ),
-            format!("Leave --server out, or give {}.", entra::hosts(app.cloud).mail),
+            format!("Leave --server out, or give {}.", host(app.cloud)),
         ));
     }
     let domain = account.mailbox.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase()).unwrap_or_default();

@@ -9,7 +9,7 @@ use rustls_pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
 /// A TLS acceptor for `localhost` and the address it listens at, and the authority to trust as PEM.
-pub(super) fn acceptor(address: Ipv4Addr) -> anyhow::Result<(TlsAcceptor, String)> {
+pub(crate) fn acceptor(address: Ipv4Addr) -> anyhow::Result<(TlsAcceptor, String)> {
     let mut authority = CertificateParams::default();
     authority.distinguished_name.push(DnType::CommonName, "Stand-in authority (test only)");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -17,7 +17,7 @@ pub(super) fn acceptor(address: Ipv4Addr) -> anyhow::Result<(TlsAcceptor, String
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), address.to_string()])?;
-    leaf.distinguished_name.push(DnType::CommonName, "Stand-in IMAP server");
+    leaf.distinguished_name.push(DnType::CommonName, "Stand-in server");
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
 
