@@ -1,11 +1,11 @@
-# Lets the app {{client_id.comment}} read {{count}} over IMAP, with nobody signing in, and no other mailbox.
+# Lets the app {{client_id.comment}} read {{count}} over {{protocol}}, with nobody signing in, and no other mailbox.
 # Printed by `rebond kit {{account}}`. Read it, then run it in PowerShell as an Exchange administrator:
 #   Install-Module ExchangeOnlineManagement -Scope CurrentUser    (once)
 #   Install-Module Microsoft.Graph.Applications -Scope CurrentUser    (once)
 # Running it a second time changes nothing.
 #
 # Before it, under App registrations, API permissions: Office 365 Exchange Online, application permission
-# IMAP.AccessAsApp (5e5addcd-3e8d-4e90-baf5-964efab2b20a), and "Grant admin consent".
+# {{permission}} ({{permission_id}}), and "Grant admin consent".
 
 $ErrorActionPreference = 'Stop'
 $AppId     = {{client_id}}
@@ -31,9 +31,9 @@ if (-not $Known) {
 }
 $Principal = Get-ServicePrincipal | Where-Object { $_.AppId -eq $AppId }
 
-# 2. IMAP.AccessAsApp opens a mailbox only where the app has full access: mailbox by mailbox.
+# 2. {{permission}} opens a mailbox only where the app has full access: mailbox by mailbox.
 foreach ($Mailbox in $Mailboxes) {
-    Set-CASMailbox -Identity $Mailbox -ImapEnabled $true
+    Set-CASMailbox -Identity $Mailbox -{{enabled}} $true
     Add-MailboxPermission -Identity $Mailbox -User $Principal.Identity -AccessRights FullAccess -InheritanceType All -AutoMapping $false
 }
 
@@ -53,7 +53,7 @@ if (-not (Get-ManagementScope | Where-Object { $_.Name -eq $Scope })) {
 # Verify. These only read. (A change can take an hour to be felt.)
 Get-ServicePrincipal -Identity $Principal.Identity | Format-List DisplayName, AppId, ObjectId
 foreach ($Mailbox in $Mailboxes) {
-    Get-CASMailbox -Identity $Mailbox | Format-List PrimarySmtpAddress, ImapEnabled
+    Get-CASMailbox -Identity $Mailbox | Format-List PrimarySmtpAddress, {{enabled}}
     Get-MailboxPermission -Identity $Mailbox | Where-Object { -not $_.IsInherited } | Format-Table User, AccessRights
     Test-ServicePrincipalAuthorization -Identity $Principal.Identity -Resource $Mailbox | Format-Table RoleName, AllowedResourceScope, InScope
 }

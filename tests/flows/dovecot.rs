@@ -19,7 +19,7 @@ pub async fn trusting(dir: &std::path::Path) -> (Dovecot, World) {
 }
 
 /// Another place to ask about tokens, beside the harness's own: the identity provider of this world.
-fn introspection(dir: &std::path::Path, provider: &str) -> String {
+pub fn introspection(dir: &std::path::Path, provider: &str) -> String {
     let path = dir.join("provider.conf.ext");
     std::fs::write(
         &path,

@@ -1,8 +1,8 @@
-//! kill -9 of the real binary at random moments, against a real Dovecot that it moves mail on: afterwards every message is
-//! recorded exactly once and moved. `REBOND_KILLS` says how often (12 where it does not).
+//! kill -9 of the real binary at random moments, against a real Dovecot whose mail it moves, marks or deletes: afterwards
+//! every message is recorded exactly once and settled. `REBOND_KILLS` says how often.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use rebond::account::{AccountId, AfterReading, Authentication, HealthState};
+use rebond::account::{AccountId, AfterReading, Authentication, HealthState, Protocol};
 use rebond::vault::Name;
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
 use rebond_tests::mail::bounce;
@@ -15,7 +15,11 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 2_000;
 
 fn count(dovecot: &Dovecot, folder: &str) -> usize {
-    dovecot.doveadm(&["search", "-u", USER, "mailbox", folder, "ALL"]).unwrap().lines().count()
+    count_with(dovecot, folder, "ALL")
+}
+
+fn count_with(dovecot: &Dovecot, folder: &str, what: &str) -> usize {
+    dovecot.doveadm(&["search", "-u", USER, "mailbox", folder, what]).unwrap().lines().count()
 }
 
 fn poll(world: &World) -> Command {
@@ -33,27 +37,55 @@ fn draw(seed: &mut u64, end: u64) -> u64 {
     *seed % end
 }
 
+/// Kills in CI; `REBOND_LONG` makes it a thousand over the engines, `REBOND_KILLS` what it says.
+fn kills() -> usize {
+    let scaled = if std::env::var_os("REBOND_LONG").is_some() { 334 } else { 20 };
+    std::env::var("REBOND_KILLS").ok().map_or(scaled, |text| text.parse().unwrap())
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn f01_f02_killed_at_any_moment_a_poll_loses_nothing_and_doubles_nothing() {
-    let kills: usize = std::env::var("REBOND_KILLS").ok().map_or(12, |text| text.parse().unwrap());
+async fn f01_f02_killed_at_any_moment_a_poll_over_imap_loses_nothing_and_doubles_nothing() {
+    kill_polls(Protocol::Imap, AfterReading::Move("Done".into())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f01_f02_killed_at_any_moment_a_poll_over_imap_marks_what_it_read() {
+    kill_polls(Protocol::Imap, AfterReading::Seen).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f01_f02_f03_killed_at_any_moment_a_poll_over_pop3_loses_nothing_and_doubles_nothing() {
+    kill_polls(Protocol::Pop3, AfterReading::Delete).await;
+}
+
+async fn kill_polls(protocol: Protocol, after: AfterReading) {
+    let kills = kills();
     let dovecot = Dovecot::start().await.unwrap();
     let world = World::start_trusting(&dovecot.ca_pem).await.unwrap();
     let change = |account: &mut rebond::account::Account| {
         account.mailbox = USER.into();
         account.authentication = Authentication::Password { user: USER.into() };
-        account.server.port = dovecot.imaps;
-        account.reports = AfterReading::Move("Done".into());
+        account.protocol = protocol;
+        account.server.port = if protocol == Protocol::Imap { dovecot.imaps } else { dovecot.pop3s };
+        account.reports = after.clone();
+        // POP3 deletes when a session ends: sessions end often, so that some are killed just there.
+        account.limits.session_messages = (protocol == Protocol::Pop3).then_some(100);
     };
     let id = world.add("bounces", change).await.unwrap();
     let name = Name::Password(id.clone());
     world.machine.vault.put(&name, uuid::Uuid::nil(), &PASSWORD.to_owned().into()).await.unwrap();
     dovecot.deliver(USER, (0..AT_ONCE).map(bounce)).unwrap();
     dovecot.doveadm(&["mailbox", "create", "-u", USER, "Done"]).unwrap();
+    // What was settled: not there any more, or flagged.
+    let settled = |delivered: usize| match &after {
+        AfterReading::Seen => count_with(&dovecot, "INBOX", "SEEN"),
+        _ => delivered - count(&dovecot, "INBOX"),
+    };
 
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let (mut state, mut delivered, mut while_at_work) = (seed, AT_ONCE, 0);
     for _ in 0..kills {
-        if count(&dovecot, "INBOX") < AT_ONCE / 4 {
+        if delivered - settled(delivered) < AT_ONCE / 4 {
             dovecot.deliver(USER, (delivered..delivered + AT_ONCE / 2).map(bounce)).unwrap();
             delivered += AT_ONCE / 2;
         }
@@ -63,18 +95,21 @@ async fn f01_f02_killed_at_any_moment_a_poll_loses_nothing_and_doubles_nothing()
         child.kill().unwrap();
         child.wait().unwrap();
         world.end_leases(&id).await.unwrap();
-        // Nothing was moved that is not durable.
-        let (moved, facts) = (count(&dovecot, "Done"), world.facts(&id).await.unwrap().len());
-        assert!(moved <= facts, "{moved} moved, {facts} durable (seed {seed})");
+        // Nothing was settled that is not durable.
+        let (settled, facts) = (settled(delivered), world.facts(&id).await.unwrap().len());
+        assert!(settled <= facts, "{settled} settled, {facts} durable (seed {seed})");
     }
     assert!(while_at_work * 2 > kills, "{while_at_work} of {kills} polls were killed at work");
     finish(&world, &id).await;
-    assert_eq!((count(&dovecot, "INBOX"), count(&dovecot, "Done")), (0, delivered), "seed {seed}");
+    assert_eq!(settled(delivered), delivered, "seed {seed}");
+    if let AfterReading::Move(_) = after {
+        assert_eq!(count(&dovecot, "Done"), delivered, "seed {seed}");
+    }
     let facts = world.facts(&id).await.unwrap();
     let addresses: BTreeSet<&str> = facts.iter().map(|fact| fact.report.recipients[0].address.as_str()).collect();
     assert_eq!((facts.len(), addresses.len()), (delivered, delivered), "seed {seed}");
     println!(
-        "{kills} kills, {while_at_work} at work, {delivered} messages, each recorded once and moved (seed {seed})"
+        "{protocol:?}: {kills} kills, {while_at_work} at work, {delivered} messages, each recorded once, {after:?} (seed {seed})"
     );
 }
 

@@ -18,6 +18,7 @@ fn kit(way: Way) -> Kit {
     Kit {
         account: "bounces".parse().unwrap(),
         app: app(),
+        protocol: rebond::account::Protocol::Imap,
         way,
         mailboxes: vec!["bounces@example.com".into()],
         person: None,

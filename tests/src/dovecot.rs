@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 pub const INSTALL: &str = "apt-get install -y --no-install-recommends dovecot-imapd dovecot-pop3d";
 /// The user whose login is by password.
 pub const USER: &str = "basic@example.com";
+/// Users with mailboxes of their own and the same password.
+pub const USERS: [&str; 6] =
+    [USER, "a@example.com", "b@example.com", "c@example.com", "d@example.com", "e@example.com"];
 /// Its password, with what must be quoted and encoded rightly.
 pub const PASSWORD: &str = "p\u{e4}ss \"w\\rd&{5}";
 /// The mailbox whose login is by token.
@@ -32,6 +35,7 @@ pub struct Dovecot {
     master: Child,
     introspection: tokio::task::JoinHandle<()>,
     tokens: Tokens,
+    delivered: AtomicUsize,
     /// IMAP in clear, with STARTTLS.
     pub imap: u16,
     /// IMAP over TLS.
@@ -65,7 +69,8 @@ impl Dovecot {
             .stderr(Stdio::null())
             .spawn()
             .context("starting dovecot")?;
-        let dovecot = Self { dir, master, introspection, tokens, imap, imaps, pop3, pop3s, ca_pem };
+        let delivered = AtomicUsize::new(0);
+        let dovecot = Self { dir, master, introspection, tokens, delivered, imap, imaps, pop3, pop3s, ca_pem };
         dovecot.wait_until_ready().await?;
         Ok(dovecot)
     }
@@ -107,10 +112,11 @@ impl Dovecot {
     pub fn deliver<M: AsRef<[u8]>>(&self, user: &str, messages: impl IntoIterator<Item = M>) -> Result<usize> {
         let maildir = self.maildir(user)?;
         let new = maildir.join("new");
-        let already = fs::read_dir(&new)?.count() + fs::read_dir(maildir.join("cur"))?.count();
         let mut count = 0;
         for message in messages {
-            let path = new.join(format!("{:010}.M{:07}P1.test", 1_700_000_000 + already, already + count));
+            // Never a name twice: Dovecot knows a message by it.
+            let number = self.delivered.fetch_add(1, Ordering::Relaxed);
+            let path = new.join(format!("{}.M{number:07}P1.test", 1_700_000_000 + number));
             fs::write(&path, message)?;
             give_to(&path, &maildir)?;
             count += 1;
@@ -245,7 +251,7 @@ fn write_configuration(dir: &Path, ports: [u16; 4], introspection: u16, settings
     let chroot = if internal == "dovecot" { String::new() } else { NO_CHROOT.to_owned() };
     let at = dir.display();
     let [imap, imaps, pop3, pop3s] = ports;
-    fs::write(dir.join("passwd"), format!("{USER}:{{PLAIN}}{PASSWORD}\n"))?;
+    fs::write(dir.join("passwd"), USERS.map(|user| format!("{user}:{{PLAIN}}{PASSWORD}\n")).concat())?;
     fs::write(
         dir.join("oauth2.conf.ext"),
         format!(

@@ -4,6 +4,7 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, S
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,8 @@ pub struct Faults {
     pub throttled: AtomicU32,
     /// Calls that are carried out, and whose answer never comes.
     pub lost: AtomicU32,
+    /// Calls of BatchGetItem that get half of what they ask for and are told the rest is unprocessed.
+    pub unprocessed: AtomicU32,
     lost_once: Mutex<Option<String>>,
     seed: AtomicU64,
     calls: Mutex<BTreeMap<String, u64>>,
@@ -90,12 +93,47 @@ impl HttpConnector for Faulty {
         if faults.draw() < faults.throttled.load(Ordering::Relaxed) {
             return HttpConnectorFuture::ready(Ok(throttled()));
         }
-        *faults.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation).or_default() += 1;
+        *faults.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation.clone()).or_default() += 1;
         let lost = faults.is_lost(request.body().bytes().unwrap_or_default());
+        let took = |left: u32| left.checked_sub(1);
+        if operation == "BatchGetItem"
+            && faults.unprocessed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, took).is_ok()
+        {
+            return self.half(request);
+        }
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
             if lost { Err(ConnectorError::timeout("the answer was lost".into())) } else { answer }
+        })
+    }
+}
+
+impl Faulty {
+    /// Asks for the first half of a batch, and hands the rest back as unprocessed (BatchGetItem, `UnprocessedKeys`).
+    fn half(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+        let mut asked: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
+        let mut rest = asked["RequestItems"].clone();
+        for (table, wanted) in rest.as_object_mut().into_iter().flatten() {
+            let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
+            let (first, last) = keys.split_at(keys.len() / 2);
+            wanted["Keys"] = last.into();
+            asked["RequestItems"][table]["Keys"] = first.into();
+        }
+        let body = asked.to_string();
+        request.headers_mut().insert("content-length", body.len().to_string());
+        let asks = asked["RequestItems"].as_object().into_iter().flatten();
+        let none = asks.into_iter().all(|(_, wanted)| wanted["Keys"].as_array().is_none_or(Vec::is_empty));
+        *request.body_mut() = SdkBody::from(body);
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let mut said = serde_json::json!({ "Responses": {} });
+            if !none {
+                let answer = answer.await?;
+                said = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
+            }
+            said["UnprocessedKeys"] = rest;
+            Ok(HttpResponse::new(http::StatusCode::OK.into(), SdkBody::from(said.to_string())))
         })
     }
 }

@@ -5,8 +5,12 @@ use crate::place::{Place, Where};
 use crate::quote::{comment, powershell, shell};
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER};
-use rebond::account::{AccountId, App, Cloud};
+use rebond::account::lint::{
+    EXCHANGE, GRAPH, GRAPH_AS_APP, GRAPH_AS_USER, GRAPH_AS_USER_SHARED, IMAP_AS_APP, IMAP_AS_USER, POP_AS_APP,
+    POP_AS_USER,
+};
+use rebond::account::{Account, AccountId, App, Cloud, Protocol};
+use rebond::oauth::entra;
 use std::process::ExitCode;
 
 const PERSON: &str = include_str!("../../entra/person.ps1");
@@ -60,6 +64,8 @@ pub struct Kit {
     pub account: AccountId,
     /// Its app.
     pub app: App,
+    /// How its mailbox is read.
+    pub protocol: Protocol,
     /// Who opens the mailbox.
     pub way: Way,
     /// The mailbox of the account first, then those of other accounts that the same app opens by itself.
@@ -93,7 +99,8 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     let mut mailboxes = vec![item.account.mailbox.clone()];
     if way == Way::App {
         let accounts = place.table().accounts().await?;
-        let others = accounts.into_iter().filter(|other| other.account.app() == Some(app_id));
+        let same = |other: &Account| other.app() == Some(app_id) && other.protocol == item.account.protocol;
+        let others = accounts.into_iter().filter(|other| same(&other.account));
         mailboxes.extend(others.map(|other| other.account.mailbox).filter(|mailbox| *mailbox != item.account.mailbox));
         mailboxes[1..].sort();
         mailboxes.dedup();
@@ -105,6 +112,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     Ok(Kit {
         account: args.account,
         app,
+        protocol: item.account.protocol,
         way,
         mailboxes,
         person: person.filter(|name| !name.is_empty()),
@@ -115,7 +123,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
 }
 
 impl Kit {
-    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes.
+    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes, or Graph.
     pub fn exchange(&self) -> anyhow::Result<String> {
         if self.mailboxes.len() > MAILBOXES {
             bail!(
@@ -134,6 +142,10 @@ impl Kit {
             if self.way == Way::App { APP } else { PERSON },
             &[
                 ("account", account),
+                ("protocol", self.protocol.as_str().to_owned()),
+                ("permission", entra::app_role(self.protocol).to_owned()),
+                ("permission_id", self.ids().1.to_owned()),
+                ("enabled", self.enabled()?.to_owned()),
                 ("mailbox", powershell(mailbox)),
                 ("mailbox.comment", comment(mailbox)),
                 ("mailboxes", list.join(", ")),
@@ -166,6 +178,30 @@ impl Kit {
                 ("credential", self.credential()),
             ],
         )
+    }
+
+    /// Ids of the delegated and of the application permission.
+    fn ids(&self) -> (&'static str, &'static str) {
+        match self.protocol {
+            Protocol::Imap => (IMAP_AS_USER, IMAP_AS_APP),
+            Protocol::Pop3 => (POP_AS_USER, POP_AS_APP),
+            Protocol::Graph => (GRAPH_AS_USER, GRAPH_AS_APP),
+        }
+    }
+
+    /// The property of a mailbox that switches the protocol on.
+    fn enabled(&self) -> anyhow::Result<&'static str> {
+        Ok(match self.protocol {
+            Protocol::Imap => "ImapEnabled",
+            Protocol::Pop3 => "PopEnabled",
+            Protocol::Graph => bail!(
+                "{} is read by Graph, for which there is no Exchange script: --az prints what its registration needs. \
+                 A shared mailbox also wants full access for who signs in (Add-MailboxPermission); an app of its own \
+                 is kept to its mailboxes by New-ManagementScope and New-ManagementRoleAssignment -App … -Role \
+                 \"Application Mail.ReadWrite\" (RBAC for Applications)",
+                self.account
+            ),
+        })
     }
 
     fn name(&self) -> String {
@@ -204,20 +240,32 @@ impl Kit {
                 .collect();
             lines.join("\n")
         };
+        let (as_user, as_app) = self.ids();
+        let (api, resource) = match self.protocol {
+            Protocol::Imap | Protocol::Pop3 => (EXCHANGE, "Office 365 Exchange Online"),
+            Protocol::Graph => (GRAPH, "Microsoft Graph"),
+        };
+        let for_app = format!("{} of {resource} (application)", entra::app_role(self.protocol));
+        let for_person = format!("{} of Microsoft Graph (delegated)", entra::user_permission(self.protocol));
         match self.way {
-            Way::App => {
-                add(EXCHANGE, &[("IMAP.AccessAsApp of Office 365 Exchange Online (application)", IMAP_AS_APP, "Role")])
-            }
-            Way::Person => add(
-                GRAPH,
-                &[
-                    ("IMAP.AccessAsUser.All of Microsoft Graph (delegated)", IMAP_AS_USER, "Scope"),
+            Way::App => add(api, &[(&for_app, as_app, "Role")]),
+            Way::Person => {
+                let mut all = vec![(for_person.as_str(), as_user, "Scope")];
+                if self.protocol == Protocol::Graph {
+                    all.push((
+                        "Mail.ReadWrite.Shared (delegated), for shared mailboxes",
+                        GRAPH_AS_USER_SHARED,
+                        "Scope",
+                    ));
+                }
+                all.extend([
                     ("offline_access", "7427e0e9-2fba-42fe-b0c0-848c9e6a8182", "Scope"),
                     ("openid", "37f7f235-527c-4136-accd-4a02d197296e", "Scope"),
                     ("profile", "14dad69e-099b-42c9-810b-d002981feec1", "Scope"),
                     ("email", "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0", "Scope"),
-                ],
-            ),
+                ]);
+                add(GRAPH, &all)
+            }
         }
     }
 

@@ -50,6 +50,12 @@ pub const IMAP_AS_APP: &str = "5e5addcd-3e8d-4e90-baf5-964efab2b20a";
 pub const POP_AS_USER: &str = "d7b7f2d9-0f45-4ea1-9d42-e50810c06991";
 /// `POP.AccessAsApp` of Office 365 Exchange Online.
 pub const POP_AS_APP: &str = "cb842b43-da6e-4506-86fe-bb12199c656d";
+/// `Mail.ReadWrite` of Microsoft Graph: a person's permission.
+pub const GRAPH_AS_USER: &str = "024d486e-b451-40bb-833d-3e66d98c5c73";
+/// `Mail.ReadWrite.Shared` of Microsoft Graph: the same for mailboxes that are shared with the person.
+pub const GRAPH_AS_USER_SHARED: &str = "5df07973-7d5d-46ed-9847-1271055cbd51";
+/// `Mail.ReadWrite` of Microsoft Graph: the app's own permission.
+pub const GRAPH_AS_APP: &str = "e2a3a72e-5f79-4c64-b1b1-878b674786c9";
 /// `EWS.AccessAsUser.All` of Office 365 Exchange Online; EWS is blocked since October 2026.
 const EWS_AS_USER: &str = "3b5f3d61-589b-4a3c-a359-5dd4b5ee5bd5";
 /// `full_access_as_app` of Office 365 Exchange Online: EWS, every mailbox.
@@ -272,7 +278,8 @@ fn lint_permissions(manifest: &Manifest, found: &mut Vec<Finding>) {
     // Permissions of Exchange Online that are not known here may be those of IMAP under the resource's own ids.
     let ews = [EWS_AS_USER, FULL_ACCESS_AS_APP];
     let may_be = |(of, id, _): &(String, String, bool)| of == EXCHANGE && !ews.contains(&id.as_str());
-    if !has(GRAPH, IMAP_AS_USER) && !has(GRAPH, POP_AS_USER) && !manifest.permissions.iter().any(may_be) {
+    let of_graph = [IMAP_AS_USER, POP_AS_USER, GRAPH_AS_USER, GRAPH_AS_APP].iter().any(|id| has(GRAPH, id));
+    if !of_graph && !manifest.permissions.iter().any(may_be) {
         found.push(error(
             "imap-permission-missing",
             "Neither IMAP.AccessAsUser.All (a person signs in) nor IMAP.AccessAsApp (the app itself) is among the \

@@ -110,8 +110,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Administrator,
         w("The mail server refused the token.", "Le serveur de messagerie a refusé le jeton."),
         w(
-            "`rebond token {account}` shows what is in it and what should be; then check that IMAP is enabled for the mailbox (Get-CASMailbox, ImapEnabled).",
-            "`rebond token {account}` montre ce qu’il contient et ce qu’il devrait contenir ; vérifiez ensuite qu’IMAP est activé pour la boîte (Get-CASMailbox, ImapEnabled).",
+            "`rebond token {account}` shows what is in it and what should be; then check that IMAP (or POP3, where the account is read by it) is enabled for the mailbox (Get-CASMailbox: ImapEnabled, PopEnabled).",
+            "`rebond token {account}` montre ce qu’il contient et ce qu’il devrait contenir ; vérifiez ensuite qu’IMAP (ou POP3, si le compte est relevé ainsi) est activé pour la boîte (Get-CASMailbox : ImapEnabled, PopEnabled).",
         ),
     ),
     row(
@@ -131,8 +131,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Exchange a accepté le jeton, puis n’a pas ouvert la boîte (« authenticated but not connected »).",
         ),
         w(
-            "Check in this order: does the mailbox exist under this very address, is IMAP enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
-            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, IMAP y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` affiche les commandes.",
+            "Check in this order: does the mailbox exist under this very address, is its protocol (IMAP or POP3) enabled for it, has it an Exchange Online licence; `rebond kit {account}` prints the commands.",
+            "Vérifiez dans cet ordre : la boîte existe-t-elle sous cette adresse exacte, son protocole (IMAP ou POP3) y est-il activé, a-t-elle une licence Exchange Online ; `rebond kit {account}` affiche les commandes.",
         ),
     ),
     row(
