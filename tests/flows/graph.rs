@@ -618,7 +618,7 @@ async fn f01_killed_between_recording_and_settling_nothing_is_lost_or_done_twice
         world.end_leases(&id).await.unwrap();
     }
     // Carried out, and the answer never came.
-    script(&world, GraphCall::Settle, 3, 2, GraphAction::Unanswered);
+    script(&world, GraphCall::Settle, 3, 1, GraphAction::Unanswered);
     assert_eq!(poll_badly(&world, &id).await, (HealthState::Retrying, "server-unreachable".into()));
     let summary = poll_well(&world, &id).await;
     assert_eq!(summary.recorded, 0, "{summary:?}");
