@@ -33,6 +33,8 @@ pub enum Position {
     Imap(ImapPosition),
     /// By unique-ids.
     Pop3(Pop3Position),
+    /// By a link to what changed since.
+    Graph(GraphPosition),
 }
 
 impl Position {
@@ -40,7 +42,7 @@ impl Position {
     pub fn validity(&self) -> u32 {
         match self {
             Self::Imap(position) => position.uid_validity,
-            Self::Pop3(_) => 0,
+            Self::Pop3(_) | Self::Graph(_) => 0,
         }
     }
 }
@@ -92,6 +94,25 @@ impl Pop3Position {
             self.uidls.retain(|uidl| there.contains(uidl));
         }
     }
+}
+
+/// How far a folder was read by Graph (Microsoft, "Get incremental changes to messages in a folder").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphPosition {
+    /// The folder's id: when another folder has its name, the link means nothing.
+    pub folder_id: String,
+    /// Where the next listing begins: the first request, a `nextLink` or a `deltaLink`. No secret: without a token of the
+    /// mailbox it opens nothing.
+    pub link: String,
+    /// When the link was had, in seconds since 1970.
+    pub linked: i64,
+    /// Whether the round that lists what was there at first is not over: of that, what arrived before `since` stays left out.
+    pub first_round: bool,
+    /// Seconds since 1970; 0 for everything.
+    pub since: i64,
+    /// Ids of messages behind the link that are done with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub done: Vec<String>,
 }
 
 /// Base64 of eight bytes each.

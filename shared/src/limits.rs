@@ -54,3 +54,19 @@ pub const AWS_ANSWER_BYTES: usize = 8 << 20;
 pub const QUERY_BYTES: usize = 16 << 10;
 /// A file with a token that says who this process is.
 pub const TOKEN_FILE_BYTES: u64 = 64 << 10;
+
+/// A page of Graph's list of messages: 200 of about 500 bytes each are asked for.
+pub const GRAPH_PAGE_BYTES: usize = 2 << 20;
+/// Messages on a page of Graph's list, as we ask for it.
+pub const GRAPH_PAGE_MESSAGES: usize = 200;
+/// Messages of one folder listed by Graph at once: it allows 10,000 requests for a mailbox in ten minutes, and each costs
+/// one or two.
+pub const GRAPH_LISTED_MESSAGES: usize = 5_000;
+/// Pages of one listing by Graph: of a folder full of old mail, the rest is the next poll's.
+pub const GRAPH_PAGES: usize = 1_000;
+/// A link that Graph gives to go on with; it is kept in the table.
+pub const GRAPH_LINK_BYTES: usize = 8 << 10;
+/// An id that Graph gives a message or a folder: about 150 in practice.
+pub const GRAPH_ID_BYTES: usize = 1 << 10;
+/// Requests to Graph at once: so many it allows an app for one mailbox.
+pub const GRAPH_REQUESTS: usize = 4;

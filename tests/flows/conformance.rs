@@ -54,6 +54,7 @@ impl Stage {
             (Protocol::Imap, true) => self.front.imap_port(),
             (Protocol::Pop3, false) => self.dovecot.pop3s,
             (Protocol::Pop3, true) => self.front.pop3_port(),
+            (Protocol::Graph, _) => unreachable!("no Dovecot stands behind Graph: see graph.rs"),
         };
         let all = |account: &mut Account| {
             account.mailbox = user.into();
@@ -101,7 +102,7 @@ impl Stage {
 }
 
 /// Real forms of every kind, bounces of one and of many, and mail of people.
-fn messages() -> Vec<Vec<u8>> {
+pub(super) fn messages() -> Vec<Vec<u8>> {
     let folder = workspace().join("tests/fixtures/report");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "eml"));

@@ -13,6 +13,7 @@ mod document;
 mod dovecot;
 mod faults;
 mod flight;
+mod graph;
 mod imap_dovecot;
 mod imap_tls;
 mod invariants;

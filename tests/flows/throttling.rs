@@ -14,6 +14,7 @@ async fn behind(world: &World, front: &ExchangeFront, protocol: Protocol) -> reb
     let (id, port) = match protocol {
         Protocol::Imap => ("imap", front.imap_port()),
         Protocol::Pop3 => ("pop3", front.pop3_port()),
+        Protocol::Graph => unreachable!("Graph speaks for itself: see graph.rs"),
     };
     let change = |account: &mut Account| {
         account.mailbox = USER.into();

@@ -19,7 +19,7 @@ use rebond::vault::{MasterKey, Name, SealedFile, Vault, signing_key};
 use rebond_cli::embedded::{self, Durability};
 use rebond_cli::machine::Machine;
 use rebond_cli::serve;
-use rebond_standin::{Entra, ImapServer, ImapSettings, Person};
+use rebond_standin::{Entra, GraphServer, GraphSettings, ImapServer, ImapSettings, Person};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct World {
     pub entra: Entra,
     /// The mail server.
     pub imap: ImapServer,
+    /// Microsoft Graph.
+    pub graph: GraphServer,
     /// The flows over table and vault.
     pub machine: Machine,
     /// The registration.
@@ -114,8 +116,10 @@ impl World {
             // A mailbox has an INBOX before it has mail.
             imap.renumber(mailbox, "INBOX");
         }
+        let graph = GraphServer::start(GraphSettings::new(entra.graph_gate())).await?;
+        graph.mail().open(MAILBOX);
         let dir = tempfile::tempdir()?;
-        let ca = format!("{}{more_ca}", imap.ca_pem());
+        let ca = format!("{}{}{more_ca}", imap.ca_pem(), graph.ca_pem());
         write_settings(dir.path(), &ca, listener.local_addr()?.port())?;
         let faults = Arc::new(Faults::default());
         let ahead = Arc::new(AtomicI64::new(0));
@@ -127,7 +131,7 @@ impl World {
         let pages = tokio::spawn(async move {
             let _ = axum::serve(listener, routes).await;
         });
-        Ok(Self { entra, imap, machine, app, faults, raw, ahead, http: http_client()?, pages, dir })
+        Ok(Self { entra, imap, graph, machine, app, faults, raw, ahead, http: http_client()?, pages, dir })
     }
 
     /// The directory of the machine, for the binary's `--dir`.

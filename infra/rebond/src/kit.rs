@@ -112,7 +112,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
 }
 
 impl Kit {
-    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes.
+    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes, or Graph.
     pub fn exchange(&self) -> anyhow::Result<String> {
         if self.mailboxes.len() > MAILBOXES {
             bail!(
@@ -134,7 +134,7 @@ impl Kit {
                 ("protocol", self.protocol.as_str().to_owned()),
                 ("permission", entra::app_role(self.protocol).to_owned()),
                 ("permission_id", registration::mail_permission(Way::App, self.protocol).id.to_owned()),
-                ("enabled", self.enabled().to_owned()),
+                ("enabled", self.enabled()?.to_owned()),
                 ("mailbox", powershell(mailbox)),
                 ("mailbox.comment", comment(mailbox)),
                 ("mailboxes", list.join(", ")),
@@ -170,11 +170,18 @@ impl Kit {
     }
 
     /// The property of a mailbox that switches the protocol on.
-    fn enabled(&self) -> &'static str {
-        match self.protocol {
+    fn enabled(&self) -> anyhow::Result<&'static str> {
+        Ok(match self.protocol {
             Protocol::Imap => "ImapEnabled",
             Protocol::Pop3 => "PopEnabled",
-        }
+            Protocol::Graph => bail!(
+                "{} is read by Graph, for which there is no Exchange script: --az prints what its registration needs. \
+                 A shared mailbox also wants full access for who signs in (Add-MailboxPermission); an app of its own \
+                 is kept to its mailboxes by New-ManagementScope and New-ManagementRoleAssignment -App … -Role \
+                 \"Application Mail.ReadWrite\" (RBAC for Applications)",
+                self.account
+            ),
+        })
     }
 
     fn name(&self) -> String {
@@ -204,7 +211,7 @@ impl Kit {
     }
 
     fn permissions(&self) -> String {
-        let (api, resource, kind) = self.way.api();
+        let (api, resource, kind) = self.way.api(self.protocol);
         let az_kind = if self.way == Way::App { "Role" } else { "Scope" };
         let call = |(number, Permission { name, id }): (usize, &Permission)| {
             let of = if number == 0 { format!(" of {api} ({kind})") } else { String::new() };

@@ -2,7 +2,10 @@
 //! whoever clicks it together.
 
 use clap::ValueEnum;
-use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER, POP_AS_APP, POP_AS_USER};
+use rebond::account::lint::{
+    EXCHANGE, GRAPH, GRAPH_AS_APP, GRAPH_AS_USER, GRAPH_AS_USER_SHARED, IMAP_AS_APP, IMAP_AS_USER, POP_AS_APP,
+    POP_AS_USER,
+};
 use rebond::account::{App, Protocol};
 use rebond::oauth::entra;
 
@@ -32,20 +35,27 @@ const SIGN_IN: [Permission; 4] = [
     Permission { name: "email", id: "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0" },
 ];
 
+/// What Graph asks for besides, where who signs in opens somebody else's mailbox.
+const SHARED: Permission = Permission { name: "Mail.ReadWrite.Shared", id: GRAPH_AS_USER_SHARED };
+
 /// The permission that opens the mailbox.
 pub fn mail_permission(way: Way, protocol: Protocol) -> Permission {
-    match (way, protocol) {
-        (Way::App, Protocol::Imap) => Permission { name: entra::app_role(protocol), id: IMAP_AS_APP },
-        (Way::App, Protocol::Pop3) => Permission { name: entra::app_role(protocol), id: POP_AS_APP },
-        (Way::Person, Protocol::Imap) => Permission { name: entra::user_permission(protocol), id: IMAP_AS_USER },
-        (Way::Person, Protocol::Pop3) => Permission { name: entra::user_permission(protocol), id: POP_AS_USER },
-    }
+    let (name, id) = match (way, protocol) {
+        (Way::App, Protocol::Imap) => (entra::app_role(protocol), IMAP_AS_APP),
+        (Way::App, Protocol::Pop3) => (entra::app_role(protocol), POP_AS_APP),
+        (Way::App, Protocol::Graph) => (entra::app_role(protocol), GRAPH_AS_APP),
+        (Way::Person, Protocol::Imap) => (entra::user_permission(protocol), IMAP_AS_USER),
+        (Way::Person, Protocol::Pop3) => (entra::user_permission(protocol), POP_AS_USER),
+        (Way::Person, Protocol::Graph) => (entra::user_permission(protocol), GRAPH_AS_USER),
+    };
+    Permission { name, id }
 }
 
 impl Way {
     /// The API that the permissions are of: its name, its GUID, and the kind of permission.
-    pub fn api(self) -> (&'static str, &'static str, &'static str) {
+    pub fn api(self, protocol: Protocol) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::App if protocol == Protocol::Graph => ("Microsoft Graph", GRAPH, "application"),
             Self::App => ("Office 365 Exchange Online", EXCHANGE, "application"),
             Self::Person => ("Microsoft Graph", GRAPH, "delegated"),
         }
@@ -56,6 +66,7 @@ impl Way {
         let mail = std::iter::once(mail_permission(self, protocol));
         match self {
             Self::App => mail.collect(),
+            Self::Person if protocol == Protocol::Graph => mail.chain([SHARED]).chain(SIGN_IN).collect(),
             Self::Person => mail.chain(SIGN_IN).collect(),
         }
     }
@@ -82,13 +93,15 @@ pub fn describe(app: &App, way: Option<Way>) -> String {
         if way.is_some_and(|way| way != one) {
             continue;
         }
-        let (name, id, kind) = one.api();
+        let (name, id, kind) = one.api(Protocol::Imap);
         text += &format!("permissions  {name} ({id}), {kind} – {words}:\n");
         for permission in one.permissions(Protocol::Imap) {
             text += &format!("               {:<22} {}\n", permission.name, permission.id);
         }
         let pop = mail_permission(one, Protocol::Pop3);
         text += &format!("               {:<22} {} instead of the first, where it is read by POP3\n", pop.name, pop.id);
+        let (graph, (of, ..)) = (mail_permission(one, Protocol::Graph), one.api(Protocol::Graph));
+        text += &format!("               {:<22} {} of {of} instead, where it is read by Graph\n", graph.name, graph.id);
     }
     if way != Some(Way::Person) {
         text += "             An administrator then presses \"Grant admin consent\", and runs what `rebond kit ACCOUNT` prints.\n";

@@ -5,7 +5,7 @@ use crate::{account, terminal};
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
-use rebond::account::{Account, AccountId, App, OpenIdProvider, Tenant};
+use rebond::account::{Account, AccountId, App, OpenIdProvider, Protocol, Tenant};
 use rebond::grant::GrantFault;
 use rebond::oauth::entra;
 use rebond::secret::{ExposeSecret, Secret};
@@ -74,6 +74,9 @@ fn claims(token: &Secret) -> Option<Map<String, Value>> {
 /// Office 365 Exchange Online by its own name, as older tokens carry it in `aud`.
 const EXCHANGE: &str = "00000002-0000-0ff1-ce00-000000000000";
 
+/// Microsoft Graph, as the `aud` of older tokens.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+
 /// What is in the token beside what opens the mailbox.
 pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i64) -> Vec<Claim> {
     let mut rows = match &app.provider {
@@ -137,10 +140,14 @@ fn of_entra(claims: &Map<String, Value>, account: &Account, app: &App) -> Vec<Cl
     };
     let by_app = text("idtyp") == "app" || (claims.contains_key("roles") && !claims.contains_key("scp"));
     let hosts = entra::hosts(app.cloud);
-    let mail = format!("https://{}", hosts.mail);
+    let (mail, graph) = (format!("https://{}", hosts.mail), format!("https://{}", hosts.graph));
     let aud = text("aud");
-    let good = [hosts.scope, &mail, EXCHANGE].iter().any(|wanted| aud.trim_end_matches('/') == *wanted);
-    let mut rows = vec![claim("aud", aud, hosts.scope.to_owned(), good)];
+    let wanted = match account.protocol {
+        Protocol::Imap | Protocol::Pop3 => vec![hosts.scope, &mail, EXCHANGE],
+        Protocol::Graph => vec![graph.as_str(), GRAPH],
+    };
+    let good = wanted.contains(&aud.trim_end_matches('/'));
+    let mut rows = vec![claim("aud", aud, wanted[0].to_owned(), good)];
     let (name, permission) = match by_app {
         true => ("roles", entra::app_role(account.protocol)),
         false => ("scp", entra::user_permission(account.protocol)),

@@ -3,7 +3,7 @@
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp};
-use rebond_standin::{Entra, ImapServer, ImapSettings, Settings, demo_mail};
+use rebond_standin::{Entra, GraphServer, GraphSettings, ImapServer, ImapSettings, Settings, demo_mail};
 
 const USAGE: &str = "standin [REDIRECT-URI] [ENTRA-PORT] [IMAP-TLS-PORT]";
 
@@ -20,10 +20,12 @@ async fn main() -> anyhow::Result<()> {
     }
     let entra = Entra::start(Settings { port: port(1)?, ..Settings::demo(redirect_uri) }).await?;
     let imap = ImapServer::start(ImapSettings { tls_port: port(2)?, ..ImapSettings::new(entra.gate()) }).await?;
+    let graph = GraphServer::start(GraphSettings::new(entra.graph_gate())).await?;
     let demo = Settings::demo(redirect_uri);
     for (number, bytes) in demo_mail().into_iter().enumerate() {
         let arrival = Timestamp::now() - SignedDuration::from_mins(60 - number as i64);
         imap.deliver("bounces@example.org", "INBOX", bytes.to_vec(), arrival);
+        graph.mail().deliver("bounces@example.org", "INBOX", bytes.to_vec(), arrival);
     }
     println!("identity provider  {}/common", entra.url());
     for app in &demo.apps {
@@ -33,6 +35,8 @@ async fn main() -> anyhow::Result<()> {
     }
     demo.users.iter().for_each(|user| println!("sign in as         {} / {}", user.upn, user.password));
     println!("IMAP               127.0.0.1:{} (TLS), 127.0.0.1:{} (STARTTLS)", imap.tls_port(), imap.plain_port());
+    println!("Graph              https://localhost:{}/v1.0", graph.port());
+    println!("certificate authority of Graph:\n{}", graph.ca_pem());
     println!("certificate authority of the IMAP server:\n{}", imap.ca_pem());
     tokio::signal::ctrl_c().await?;
     Ok(())

@@ -6,7 +6,7 @@ mod manifest;
 use manifest::ENTRIES;
 pub use manifest::{MANIFEST_BYTES, Manifest, Platform};
 
-use super::{Account, App, Cloud, Tenant};
+use super::{Account, App, Cloud, Protocol, Tenant};
 use crate::oauth::entra;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -54,6 +54,12 @@ pub const IMAP_AS_APP: &str = "5e5addcd-3e8d-4e90-baf5-964efab2b20a";
 pub const POP_AS_USER: &str = "d7b7f2d9-0f45-4ea1-9d42-e50810c06991";
 /// `POP.AccessAsApp` of Office 365 Exchange Online.
 pub const POP_AS_APP: &str = "cb842b43-da6e-4506-86fe-bb12199c656d";
+/// `Mail.ReadWrite` of Microsoft Graph: a person's permission.
+pub const GRAPH_AS_USER: &str = "024d486e-b451-40bb-833d-3e66d98c5c73";
+/// `Mail.ReadWrite.Shared` of Microsoft Graph: the same for mailboxes that are shared with the person.
+pub const GRAPH_AS_USER_SHARED: &str = "5df07973-7d5d-46ed-9847-1271055cbd51";
+/// `Mail.ReadWrite` of Microsoft Graph: the app's own permission.
+pub const GRAPH_AS_APP: &str = "e2a3a72e-5f79-4c64-b1b1-878b674786c9";
 /// `EWS.AccessAsUser.All` of Office 365 Exchange Online; EWS is blocked since October 2026.
 const EWS_AS_USER: &str = "3b5f3d61-589b-4a3c-a359-5dd4b5ee5bd5";
 /// `full_access_as_app` of Office 365 Exchange Online: EWS, every mailbox.
@@ -165,7 +171,8 @@ fn lint_permissions(manifest: &Manifest, found: &mut Vec<Finding>) {
     // Permissions of Exchange Online that are not known here may be those of IMAP under the resource's own ids.
     let ews = [EWS_AS_USER, FULL_ACCESS_AS_APP];
     let may_be = |(of, id, _): &(String, String, bool)| of == EXCHANGE && !ews.contains(&id.as_str());
-    if !has(GRAPH, IMAP_AS_USER) && !has(GRAPH, POP_AS_USER) && !manifest.permissions.iter().any(may_be) {
+    let of_graph = [IMAP_AS_USER, POP_AS_USER, GRAPH_AS_USER, GRAPH_AS_APP].iter().any(|id| has(GRAPH, id));
+    if !of_graph && !manifest.permissions.iter().any(may_be) {
         found.push(error(
             "imap-permission-missing",
             "Neither IMAP.AccessAsUser.All (a person signs in) nor IMAP.AccessAsApp (the app itself) is among the \
@@ -270,15 +277,19 @@ fn lint_our_redirect(app: &App, manifest: &Manifest, found: &mut Vec<Finding>) {
 pub fn lint_account(account: &Account, app: &App) -> Vec<Finding> {
     let mut found = Vec::new();
     let clouds = [Cloud::Global, Cloud::GccHigh, Cloud::Dod, Cloud::China];
-    let of_server = clouds.into_iter().find(|cloud| entra::hosts(*cloud).mail == account.server.host);
-    if of_server.is_some_and(|cloud| entra::hosts(cloud).mail != entra::hosts(app.cloud).mail) {
+    let host = |cloud| match account.protocol {
+        Protocol::Graph => entra::hosts(cloud).graph,
+        Protocol::Imap | Protocol::Pop3 => entra::hosts(cloud).mail,
+    };
+    let of_server = clouds.into_iter().find(|cloud| host(*cloud) == account.server.host);
+    if of_server.is_some_and(|cloud| host(cloud) != host(app.cloud)) {
         found.push(error(
             "other-cloud",
             format!(
                 "{} is the mail server of another cloud than the one app {} is registered in.",
                 account.server.host, app.id
             ),
-            format!("Leave --server out, or give {}.", entra::hosts(app.cloud).mail),
+            format!("Leave --server out, or give {}.", host(app.cloud)),
         ));
     }
     let domain = account.mailbox.rsplit_once('@').map(|(_, domain)| domain.to_ascii_lowercase()).unwrap_or_default();

@@ -20,6 +20,8 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+    /// Microsoft Graph v1.0: Exchange Online over HTTPS.
+    Graph,
 }
 
 impl Protocol {
@@ -28,6 +30,7 @@ impl Protocol {
         match self {
             Self::Imap => "IMAP",
             Self::Pop3 => "POP3",
+            Self::Graph => "Graph",
         }
     }
 
@@ -36,6 +39,8 @@ impl Protocol {
         match self {
             Self::Imap => (993, 143),
             Self::Pop3 => (995, 110),
+            // Nothing of it is ever plain.
+            Self::Graph => (443, 443),
         }
     }
 }
@@ -72,7 +77,7 @@ impl Server {
         let (port, encryption) = match (port, encryption) {
             (None, None | Some(Encryption::Tls)) => (over_tls, Encryption::Tls),
             (None, Some(other)) => (plain, other),
-            (Some(port), None) if port == plain => (port, Encryption::Starttls),
+            (Some(port), None) if port == plain && plain != over_tls => (port, Encryption::Starttls),
             (Some(port), None) => (port, Encryption::Tls),
             (Some(port), Some(encryption)) => (port, encryption),
         };
@@ -346,6 +351,9 @@ impl Account {
         }
         if self.protocol == Protocol::Pop3 {
             self.check_pop3()?;
+        }
+        if self.protocol == Protocol::Graph && (!oauth || self.server.encryption != Encryption::Tls) {
+            return invalid("Graph is opened by OAuth and over TLS alone: give --app, and no --encryption");
         }
         if let Some(folder) = self.moves_to().find(|to| self.folders.contains(to)) {
             return invalid(format!("moving read mail to {folder:?}, which is itself read, would never end"));

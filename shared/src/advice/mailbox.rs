@@ -160,6 +160,30 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "graph-not-permitted",
+        Who::Administrator,
+        w(
+            "Microsoft Graph takes the token, but it carries no permission to read this mailbox.",
+            "Microsoft Graph accepte le jeton, mais celui-ci ne permet pas de lire cette boîte.",
+        ),
+        w(
+            "For an app of its own (--app-only): grant it the application permission Mail.ReadWrite of Microsoft Graph with admin consent, or let the scope of its role in RBAC for Applications hold this mailbox. For a person: consent to Mail.ReadWrite, for a shared mailbox Mail.ReadWrite.Shared. `rebond token {account}` shows what is in the token.",
+            "Pour une application seule (--app-only) : accordez-lui l’autorisation d’application Mail.ReadWrite de Microsoft Graph avec le consentement de l’administrateur, ou faites entrer cette boîte dans l’étendue de son rôle (RBAC pour les applications). Pour une personne : consentez à Mail.ReadWrite et, pour une boîte partagée, à Mail.ReadWrite.Shared. `rebond token {account}` montre ce que contient le jeton.",
+        ),
+    ),
+    row(
+        "graph-no-mailbox",
+        Who::Administrator,
+        w(
+            "Microsoft Graph finds no mailbox of this address, or none that whoever signed in may open.",
+            "Microsoft Graph ne trouve aucune boîte à cette adresse, ou aucune que la personne connectée puisse ouvrir.",
+        ),
+        w(
+            "Check in this order: is the address the mailbox's own (user principal name), is it in Exchange Online and not on a server of your own, has it a licence, and for a shared mailbox: has who signed in full access (Add-MailboxPermission -AccessRights FullAccess).",
+            "Vérifiez dans cet ordre : l’adresse est-elle celle de la boîte (nom principal d’utilisateur), la boîte est-elle dans Exchange Online et non sur un serveur à vous, a-t-elle une licence et, pour une boîte partagée, la personne connectée a-t-elle un accès complet (Add-MailboxPermission -AccessRights FullAccess).",
+        ),
+    ),
+    row(
         "protocol-disabled",
         Who::Administrator,
         w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
@@ -253,8 +277,8 @@ pub(super) const ROWS: &[Advice] = &[
         "server-broken",
         Who::Nobody,
         w(
-            "The server answered with something that is neither IMAP nor POP3, or with more than we accept.",
-            "Le serveur a répondu par autre chose que de l’IMAP ou du POP3, ou plus que nous n’acceptons.",
+            "The server answered with something that is not its protocol, or with more than we accept.",
+            "Le serveur a répondu par autre chose que son protocole, ou plus que nous n’acceptons.",
         ),
         w("It is tried again; its words are below.", "Une nouvelle tentative suivra ; sa réponse est ci-dessous."),
     ),

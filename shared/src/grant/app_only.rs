@@ -2,7 +2,8 @@
 //! serves all mailboxes of its app.
 
 use super::{GrantFault, Grants};
-use crate::account::App;
+use crate::account::{App, Protocol};
+use crate::oauth::entra;
 use crate::secret::Secret;
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,7 +17,7 @@ const JITTER_SECONDS: i64 = 120;
 /// A token that a mailbox refused is not asked for anew within this time: all mailboxes of an app may be refused at once.
 const FRESH_SECONDS: i64 = 60;
 
-/// Tokens by app, cloud, tenant and client id. The inner lock makes one flight of all who want the same.
+/// Tokens by app, cloud, tenant, client id and resource. The inner lock makes one flight of all who want the same.
 #[derive(Clone, Default)]
 pub(super) struct AppTokens(Arc<Mutex<HashMap<String, Slot>>>);
 
@@ -29,8 +30,9 @@ struct AppToken {
 }
 
 impl AppTokens {
-    fn slot(&self, app: &App) -> Slot {
-        let key = format!("{} {} {} {}", app.id, app.cloud.as_str(), app.tenant, app.client_id);
+    fn slot(&self, app: &App, protocol: Protocol) -> Slot {
+        let resource = entra::app_scope(app.cloud, protocol);
+        let key = format!("{} {} {} {} {resource}", app.id, app.cloud.as_str(), app.tenant, app.client_id);
         match self.0.lock() {
             Ok(mut tokens) => Arc::clone(tokens.entry(key).or_default()),
             // A panic elsewhere costs the cache, no more.
@@ -41,9 +43,9 @@ impl AppTokens {
 
 impl Grants {
     /// A token of the app itself; `refused` when the mailbox did not take the last one.
-    pub(super) async fn app_token(&self, app: &App, refused: bool) -> Result<Secret, GrantFault> {
+    pub(super) async fn app_token(&self, app: &App, protocol: Protocol, refused: bool) -> Result<Secret, GrantFault> {
         app.check_app_only()?;
-        let slot = self.app_tokens.slot(app);
+        let slot = self.app_tokens.slot(app, protocol);
         let mut slot = slot.lock().await;
         let now = (self.clock)();
         if let Some(token) = slot.as_ref() {
@@ -52,7 +54,7 @@ impl Grants {
                 return Ok(token.access_token.clone());
             }
         }
-        let tokens = self.app_only(app).await?;
+        let tokens = self.app_only(app, protocol).await?;
         let now = (self.clock)();
         let access_token = tokens.access_token;
         let until = renewed_at(now, tokens.expires_at, random_seconds());

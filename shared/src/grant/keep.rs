@@ -77,7 +77,7 @@ impl Grants {
     pub async fn access_token(&self, item: &AccountItem) -> Result<Secret, GrantFault> {
         let id = &item.account.id;
         if let Authentication::OauthApp { app } = &item.account.authentication {
-            return self.app_token(&self.app(app).await?, false).await;
+            return self.app_token(&self.app(app).await?, item.account.protocol, false).await;
         }
         if item.principal.is_none() {
             return Err(GrantFault::NotConnected);
@@ -98,7 +98,7 @@ impl Grants {
     pub async fn renew(&self, item: &AccountItem) -> Result<Secret, GrantFault> {
         let (id, old) = (&item.account.id, item.generation);
         if let Authentication::OauthApp { app } = &item.account.authentication {
-            return self.app_token(&self.app(app).await?, true).await;
+            return self.app_token(&self.app(app).await?, item.account.protocol, true).await;
         }
         let app = self.app(item.account.app().ok_or(GrantFault::NotConnected)?).await?;
         let waited = tokio::time::Instant::now() + WAIT;

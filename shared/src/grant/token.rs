@@ -97,11 +97,12 @@ impl Grants {
     }
 
     /// A token of the app itself (RFC 6749 §4.4).
-    pub(super) async fn app_only(&self, app: &App) -> Result<Tokens, GrantFault> {
+    pub(super) async fn app_only(&self, app: &App, protocol: Protocol) -> Result<Tokens, GrantFault> {
         let proof = self.proof(app).await?;
         let endpoint = endpoint(app, proof.secret())?;
         let exchange = Exchange::new(&self.http);
-        let mut request = endpoint.exchange_client_credentials().add_scope(Scope::new(entra::app_scope(app.cloud)));
+        let scope = Scope::new(entra::app_scope(app.cloud, protocol));
+        let mut request = endpoint.exchange_client_credentials().add_scope(scope);
         for (name, value) in proof.parameters() {
             request = request.add_extra_param(name, value);
         }

@@ -29,6 +29,12 @@ pub enum FaultKind {
     /// Exchange: the token is good, the mailbox is not this user's (or does not exist, or has the protocol disabled).
     #[error("the login is good, but it does not open this mailbox")]
     NotConnected,
+    /// Graph: the token is good, and lacks the permission for this mailbox.
+    #[error("the token does not carry the permission for this mailbox")]
+    NotPermitted,
+    /// Graph: no mailbox of this address, or none that whoever signed in may open.
+    #[error("there is no such mailbox for this token")]
+    NoMailbox,
     /// The tenant takes no passwords.
     #[error("the server takes no passwords any more: connect this mailbox by OAuth")]
     BasicAuthDisabled,

@@ -4,6 +4,7 @@
 //! variant of [`crate::cursor::Position`].
 
 mod fault;
+pub mod graph;
 mod guard;
 pub mod imap;
 pub mod pop3;
@@ -25,7 +26,7 @@ use tokio::time::Instant;
 /// How a mailbox is opened.
 #[derive(Debug, Clone)]
 pub enum Login {
-    /// An access token, by SASL XOAUTH2.
+    /// An access token, by SASL XOAUTH2; to Graph as a bearer (RFC 6750 §2.1).
     XOAuth2 {
         /// The mailbox to open: a shared mailbox differs from the person whose token it is.
         mailbox: String,
@@ -138,6 +139,7 @@ pub async fn open(
             let imap = imap::Imap::open(&account.server, login, reach, tls, deadline).await?;
             Ok(Box::new(imap) as Box<dyn Mailbox>)
         }
+        Protocol::Graph => Ok(Box::new(graph::Graph::open(&account.server, login, reach, tls, deadline).await?)),
         Protocol::Pop3 => Ok(Box::new(pop3::Pop3::open(&account.server, login, reach, tls, deadline).await?)),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 const EXCHANGE: Duration = Duration::from_secs(10);
 
 /// HTTPS (and HTTP where the reach policy names the host): no redirects, no proxy from the environment, ten seconds,
-/// answers of at most [`limits::HTTP_ANSWER_BYTES`].
+/// answers of at most [`limits::HTTP_ANSWER_BYTES`], where nothing else is said.
 #[derive(Clone)]
 pub struct Http {
     reach: Reach,
@@ -57,21 +57,38 @@ impl Http {
 
     /// Sends a request and reads the whole answer, whatever its status.
     pub async fn send(&self, request: http::Request<Vec<u8>>) -> Result<http::Response<Vec<u8>>, NetError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        match self.send_within(request, limits::HTTP_ANSWER_BYTES, EXCHANGE).await? {
+            (response, false) => Ok(response),
+            (_, true) => Err(NetError::TooLong { host, limit: limits::HTTP_ANSWER_BYTES }),
+        }
+    }
+
+    /// The same within `time`, reading `most` bytes of the body; and whether it is longer. The rest is never received.
+    pub async fn send_within(
+        &self,
+        request: http::Request<Vec<u8>>,
+        most: usize,
+        time: Duration,
+    ) -> Result<(http::Response<Vec<u8>>, bool), NetError> {
         let (client, host, port) = self.client_for(&request)?;
         let explain = |error| explain(error, &host, port);
-        let request = reqwest::Request::try_from(request).map_err(explain)?;
+        let mut request = reqwest::Request::try_from(request).map_err(explain)?;
+        *request.timeout_mut() = Some(time);
         let mut answer = client.execute(request).await.map_err(explain)?;
-        let mut body = Vec::new();
+        let (mut body, mut cut) = (Vec::new(), false);
         while let Some(chunk) = answer.chunk().await.map_err(explain)? {
-            if body.len() + chunk.len() > limits::HTTP_ANSWER_BYTES {
-                return Err(NetError::TooLong { host, limit: limits::HTTP_ANSWER_BYTES });
+            let room = most - body.len();
+            cut = chunk.len() > room;
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if cut {
+                break;
             }
-            body.extend_from_slice(&chunk);
         }
         let mut response = http::Response::new(body);
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        Ok(response)
+        Ok((response, cut))
     }
 
     fn client_for(&self, request: &http::Request<Vec<u8>>) -> Result<(&reqwest::Client, String, u16), NetError> {

@@ -76,7 +76,7 @@ pub fn admin_consent_url(app: &App, state: &str) -> Result<url::Url, Invalid> {
             ("client_id", app.client_id.as_str()),
             ("redirect_uri", &app.redirect_uri),
             ("state", state),
-            ("scope", &entra::app_scope(app.cloud)),
+            ("scope", &entra::app_scope(app.cloud, Protocol::Imap)),
         ],
     );
     url.map_err(|error| Invalid(format!("app {}: login host: {error}", app.id)))

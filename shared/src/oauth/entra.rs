@@ -20,6 +20,8 @@ pub struct CloudHosts {
     pub scope: &'static str,
     /// The resource that the app's own mail permissions belong to.
     pub app_scope: &'static str,
+    /// Microsoft Graph: its host, and with https before it the resource of its permissions.
+    pub graph: &'static str,
 }
 
 /// The hosts of a cloud.
@@ -31,6 +33,7 @@ pub const fn hosts(cloud: Cloud) -> CloudHosts {
             mail: "outlook.office365.com",
             scope: "https://outlook.office.com",
             app_scope: "https://outlook.office365.com",
+            graph: "graph.microsoft.com",
         },
         Cloud::GccHigh => CloudHosts {
             login: "https://login.microsoftonline.us",
@@ -38,6 +41,7 @@ pub const fn hosts(cloud: Cloud) -> CloudHosts {
             mail: "outlook.office365.us",
             scope: "https://outlook.office365.us",
             app_scope: "https://outlook.office365.us",
+            graph: "graph.microsoft.us",
         },
         Cloud::Dod => CloudHosts {
             login: "https://login.microsoftonline.us",
@@ -45,6 +49,7 @@ pub const fn hosts(cloud: Cloud) -> CloudHosts {
             mail: "outlook-dod.office365.us",
             scope: "https://outlook-dod.office365.us",
             app_scope: "https://outlook-dod.office365.us",
+            graph: "dod-graph.microsoft.us",
         },
         Cloud::China => CloudHosts {
             login: "https://login.partner.microsoftonline.cn",
@@ -52,6 +57,7 @@ pub const fn hosts(cloud: Cloud) -> CloudHosts {
             mail: "partner.outlook.cn",
             scope: "https://partner.outlook.cn",
             app_scope: "https://partner.outlook.cn",
+            graph: "microsoftgraph.chinacloudapi.cn",
         },
     }
 }
@@ -67,11 +73,16 @@ pub fn url(app: &App, path: &str) -> String {
 }
 
 /// The scopes asked of a person: who they are, a refresh token, and the protocol's own permission.
-/// One access token has one resource, so nothing of Graph is among them (AADSTS28000).
+/// One access token has one resource, so Graph's and Outlook's are never asked for together (AADSTS28000).
 pub fn scopes(cloud: Cloud, protocol: Protocol) -> Vec<String> {
     let permission = user_permission(protocol);
     let mut scopes: Vec<String> = ["offline_access", "openid", "profile", "email"].map(str::to_owned).into();
-    scopes.push(format!("{}/{permission}", hosts(cloud).scope));
+    match protocol {
+        Protocol::Imap | Protocol::Pop3 => scopes.push(format!("{}/{permission}", hosts(cloud).scope)),
+        // A shared mailbox is opened by a permission of its own, and who will sign in is not known yet.
+        Protocol::Graph => scopes
+            .extend([permission, "Mail.ReadWrite.Shared"].map(|name| format!("https://{}/{name}", hosts(cloud).graph))),
+    }
     scopes
 }
 
@@ -80,13 +91,17 @@ pub fn user_permission(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Imap => "IMAP.AccessAsUser.All",
         Protocol::Pop3 => "POP.AccessAsUser.All",
+        Protocol::Graph => "Mail.ReadWrite",
     }
 }
 
 /// The scope of the app's own token: everything an administrator granted it at the resource
 /// (Microsoft, "OAuth 2.0 client credentials flow").
-pub fn app_scope(cloud: Cloud) -> String {
-    format!("{}/.default", hosts(cloud).app_scope)
+pub fn app_scope(cloud: Cloud, protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Imap | Protocol::Pop3 => format!("{}/.default", hosts(cloud).app_scope),
+        Protocol::Graph => format!("https://{}/.default", hosts(cloud).graph),
+    }
 }
 
 /// The application permission that a protocol needs.
@@ -94,6 +109,7 @@ pub fn app_role(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Imap => "IMAP.AccessAsApp",
         Protocol::Pop3 => "POP.AccessAsApp",
+        Protocol::Graph => "Mail.ReadWrite",
     }
 }
 
@@ -108,7 +124,8 @@ pub fn lacks_role(token: &Secret, protocol: Protocol) -> bool {
     let part = token.expose_secret().split('.').nth(1);
     let claims = part.and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
     let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-    claims.is_some_and(|claims| !claims.roles.iter().any(|role| role == app_role(protocol)))
+    let wanted = |role: &String| role == app_role(protocol) || (protocol == Protocol::Graph && role == "Mail.Read");
+    claims.is_some_and(|claims| !claims.roles.iter().any(wanted))
 }
 
 /// The audience of a token that proves an app from outside ("Workload identity federation"; it is the default of a

@@ -43,6 +43,7 @@ impl Quirks {
         match protocol {
             Protocol::Imap => self.mail,
             Protocol::Pop3 => self.pop3,
+            Protocol::Graph => None,
         }
     }
 }

@@ -53,6 +53,7 @@ pub(super) fn extra(app: &App) -> Vec<(String, String)> {
 pub fn mail_host(app: &App, protocol: Protocol) -> Option<&'static str> {
     match &app.provider {
         Some(provider) => super::open_id::quirks(&provider.issuer).and_then(|quirks| quirks.mail_host(protocol)),
+        None if protocol == Protocol::Graph => Some(entra::hosts(app.cloud).graph),
         None => Some(entra::hosts(app.cloud).mail),
     }
 }

@@ -55,6 +55,8 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
         FaultKind::Downgrade(_) => (NeedsAdmin, "starttls-missing"),
         FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "settings-unusable"),
         FaultKind::NoMechanism(_) => (NeedsAdmin, "mechanism-missing"),
+        FaultKind::NotPermitted => (NeedsAdmin, "graph-not-permitted"),
+        FaultKind::NoMailbox => (NeedsAdmin, "graph-no-mailbox"),
         FaultKind::NoUidl => (NeedsAdmin, "uidl-missing"),
         FaultKind::Refused(_) => (NeedsAdmin, "cannot-settle"),
         FaultKind::Protocol(_) | FaultKind::Limit(_) => (Retrying, "server-broken"),

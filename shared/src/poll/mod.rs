@@ -280,7 +280,7 @@ impl Poller {
         let app_only = oauth && !account.needs_person();
         let login = self.login(item, false).await?;
         match mailbox::open(account, &login, &self.reach, &self.tls, deadline).await {
-            Err(fault) if oauth && fault.kind == FaultKind::LoginRefused => {
+            Err(fault) if oauth && matches!(fault.kind, FaultKind::LoginRefused | FaultKind::NotPermitted) => {
                 let login = self.login(item, true).await?;
                 let opened = mailbox::open(account, &login, &self.reach, &self.tls, deadline).await;
                 opened.map_err(|fault| match &login {

@@ -19,6 +19,7 @@ pub(super) const ADD_EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365 --reports move=Processed --sends-as example.com
   rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
   rebond account add pop --mailbox bounces@example.com --password --protocol pop3 --server mail.example.com --reports delete
+  rebond account add graph --mailbox bounces@example.com --app m365 --app-only --protocol graph --folder inbox --folder junkemail
   rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
 
 /// A mailbox. What is left out is asked for at a terminal.
@@ -31,10 +32,11 @@ pub struct AddArgs {
     mailbox: Option<String>,
     #[command(flatten)]
     way: WayIn,
-    /// How it is read: imap or pop3
+    /// How it is read: imap, pop3 or graph
     #[arg(long, value_enum, default_value_t)]
     protocol: ProtocolArg,
-    /// A folder to read; may be given several times
+    /// A folder to read, as IMAP names it (for graph also inbox, junkemail and the like, which mean the same in every
+    /// language); may be given several times
     #[arg(long = "folder", value_name = "NAME", default_value = "INBOX")]
     folders: Vec<String>,
     /// How far back the first poll looks: days (30d), all, or new
@@ -97,7 +99,7 @@ struct WayIn {
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
     user: Option<String>,
-    /// The server, as host or host:port [default: as it is, or the one of the app's provider]
+    /// The server, as host or host:port [default: as it is, or the one of the app's provider; for graph that of its cloud]
     #[arg(long, value_name = "HOST[:PORT]")]
     server: Option<String>,
     /// tls (port 993; POP3 995), starttls (port 143; POP3 110), none (this machine and private hosts) [default: by the
@@ -114,6 +116,10 @@ pub enum ProtocolArg {
     Imap,
     /// POP3: one folder; mail is left or deleted
     Pop3,
+    /// Microsoft Graph, for Exchange Online: no server to name. The app needs Mail.ReadWrite of Microsoft Graph (delegated,
+    /// and Mail.ReadWrite.Shared for a shared mailbox; with --app-only the application permission). One app may serve
+    /// accounts of both Graph and IMAP
+    Graph,
 }
 
 impl From<ProtocolArg> for Protocol {
@@ -121,6 +127,7 @@ impl From<ProtocolArg> for Protocol {
         match protocol {
             ProtocolArg::Imap => Self::Imap,
             ProtocolArg::Pop3 => Self::Pop3,
+            ProtocolArg::Graph => Self::Graph,
         }
     }
 }

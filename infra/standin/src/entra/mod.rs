@@ -37,6 +37,7 @@ pub use settings::{
     UserConsent,
 };
 
+use crate::graph::{GraphAdmission, GraphGate, GraphRight};
 use crate::imap::{Admission, Gate};
 use state::State;
 
@@ -156,6 +157,12 @@ impl Entra {
         let inner = Arc::clone(&self.inner);
         Arc::new(move |mailbox, token| admission(&inner.state(), token, mailbox))
     }
+
+    /// Whether a token has a right to a mailbox over Graph, as the question that the stand-in Graph asks.
+    pub fn graph_gate(&self) -> GraphGate {
+        let inner = Arc::clone(&self.inner);
+        Arc::new(move |token, mailbox, right| graph_admission(&inner.state(), token, mailbox, right))
+    }
 }
 
 impl Drop for Entra {
@@ -210,6 +217,36 @@ fn admission(state: &State, token: &str, mailbox: &str) -> Admission {
         user.is_some_and(|user| (user.licensed && same(&user.upn)) || user.mailboxes.iter().any(same))
     };
     if open { Admission::Connected } else { Admission::NotConnected }
+}
+
+/// A person's token opens their own mailbox with `Mail.*`, and with `Mail.*.Shared` those that were opened to them; an
+/// app's own token those that its role is scoped to (RBAC for Applications).
+fn graph_admission(state: &State, token: &str, mailbox: &str, right: GraphRight) -> GraphAdmission {
+    let Some(claims) = state.valid(token) else { return GraphAdmission::Refused("Lifetime validation failed.") };
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+    if !scope::is_graph(text("aud")) {
+        return GraphAdmission::Refused("Access token validation failure. Invalid audience.");
+    }
+    let same = |one: &String| one.eq_ignore_ascii_case(mailbox);
+    let allows = |name: &str, suffix: &str| right.permissions().iter().any(|one| name == format!("{one}{suffix}"));
+    if text("idtyp") == "app" {
+        let roles = claims.get("roles").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let granted = roles.into_iter().any(|role| allows(role, "") || allows(role, ".All"));
+        let scoped = state.app(text("appid")).is_some_and(|app| app.mailboxes.iter().any(same));
+        return if granted && scoped { GraphAdmission::Open } else { GraphAdmission::Denied };
+    }
+    let Some(user) = state.user(text("oid")).filter(|user| !user.disabled) else { return GraphAdmission::Denied };
+    let own = mailbox.is_empty() || same(&user.upn);
+    let scopes: Vec<&str> = text("scp").split(' ').collect();
+    let shared = scopes.iter().any(|scope| allows(scope, ".Shared"));
+    match own {
+        true if !shared && !scopes.iter().any(|scope| allows(scope, "")) => GraphAdmission::Denied,
+        true if user.licensed => GraphAdmission::OpenOf(user.upn.clone()),
+        true => GraphAdmission::NotFound,
+        false if !shared => GraphAdmission::Denied,
+        false if user.mailboxes.iter().any(same) => GraphAdmission::Open,
+        false => GraphAdmission::NotFound,
+    }
 }
 
 async fn discovery(Shared(inner): Shared<Arc<Inner>>, Path(tenant): Path<String>) -> Response {

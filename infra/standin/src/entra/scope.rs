@@ -86,6 +86,11 @@ pub(crate) fn resource(audience: &str) -> Option<&'static Resource> {
     [&GRAPH, &EXCHANGE].into_iter().find(|resource| resource.uris.contains(&audience))
 }
 
+/// Whether an audience is Graph's.
+pub(crate) fn is_graph(audience: &str) -> bool {
+    GRAPH.uris.contains(&audience) || audience == GRAPH.id
+}
+
 /// Whether an audience is Exchange's.
 pub(crate) fn is_exchange(audience: &str) -> bool {
     EXCHANGE.uris.contains(&audience)

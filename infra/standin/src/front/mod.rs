@@ -7,7 +7,7 @@ mod imap;
 mod pop3;
 mod relay;
 
-use crate::imap::tls;
+use crate::tls;
 use anyhow::Context as _;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

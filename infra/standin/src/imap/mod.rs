@@ -9,7 +9,6 @@ mod mailbox;
 mod search;
 mod session;
 mod store;
-pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -21,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::tls;
 use session::Session;
 use store::Store;
 

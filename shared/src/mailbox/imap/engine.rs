@@ -116,7 +116,7 @@ impl Mailbox for Imap {
         // Of another engine's position, as of one of other UIDs, no more is good than since when it reads.
         let before = from.and_then(|from| match from {
             Position::Imap(position) => Some(position),
-            Position::Pop3(_) => None,
+            Position::Pop3(_) | Position::Graph(_) => None,
         });
         let (mut position, fresh) = match before {
             Some(position) if position.uid_validity == folder.uid_validity => (position.clone(), false),

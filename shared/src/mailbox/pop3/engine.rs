@@ -213,7 +213,7 @@ impl Mailbox for Pop3 {
         };
         let before = from.and_then(|from| match from {
             Position::Pop3(position) => Some(position.clone()),
-            Position::Imap(_) => None,
+            Position::Imap(_) | Position::Graph(_) => None,
         });
         let now = now.as_second();
         let mut position = match (before, since) {

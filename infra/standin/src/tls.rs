@@ -17,7 +17,7 @@ pub(crate) fn acceptor(address: Ipv4Addr) -> anyhow::Result<(TlsAcceptor, String
     let issuer = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let mut leaf = CertificateParams::new(vec!["localhost".to_owned(), address.to_string()])?;
-    leaf.distinguished_name.push(DnType::CommonName, "Stand-in IMAP server");
+    leaf.distinguished_name.push(DnType::CommonName, "Stand-in server");
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
 
