@@ -25,10 +25,12 @@ pub mod oauth;
 pub mod page;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod poll;
+pub mod proof;
 #[cfg(feature = "aws")]
 pub mod queue;
 pub mod report;
 pub mod secret;
+pub mod standing;
 #[cfg(feature = "aws")]
 pub mod table;
 #[cfg(feature = "aws")]
