@@ -12,6 +12,8 @@ pub mod advice;
 pub mod connection;
 #[cfg(feature = "aws")]
 pub mod deployment;
+#[cfg(feature = "aws")]
+pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]

@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let http = Http::new(&reach, &tls)?;
     let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
     let grants = grants.with_identity(Arc::new(stack.identity()));
-    let poller = &Poller { table, vault, grants, reach, tls, clock };
+    let poller = &Poller { table, vault, grants, reach, tls, clock, follower: None };
     run(service_fn(move |event: LambdaEvent<Event>| async move {
         let left = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let run = event.context.request_id.clone();

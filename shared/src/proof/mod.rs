@@ -58,9 +58,7 @@ impl Doubt {
     /// A sentence for whoever asks why a bounce was not believed.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::NoDomains => {
-                "the account names no domain that it sends as (`rebond account set ID --sends-as DOMAIN`)"
-            }
+            Self::NoDomains => "the account names no domain that it sends as (`rebond account sends-as`)",
             Self::NothingReturned => "nothing of the returned message names its domain",
             Self::NotOurs => "the returned message is of a domain that the account does not send as",
             Self::Forged => "its signed address was not made here for this recipient",

@@ -69,7 +69,7 @@ pub fn read(history: &History, thresholds: &Thresholds, now: i64) -> Standing {
     let of = |effect: Effect| -> Vec<Cause> {
         let mut all: Vec<Cause> =
             history.causes.iter().filter(counts).filter(|c| c.effect == effect).cloned().collect();
-        all.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+        all.sort_by(|a, b| (a.at, &a.token, &a.report, a.number).cmp(&(b.at, &b.token, &b.report, b.number)));
         all
     };
     let decided = |deed: Deed| {

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 pub struct Cause {
     /// When: the arrival of the report, or for a signed address the time of the mail that it proves. Seconds since 1970.
     pub at: i64,
-    /// What it is counted once by: the signed address, or else the report.
-    pub id: String,
+    /// The token of the signed address that proves it: what it is counted once by, in place of the report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// What it does.
     pub effect: Effect,
     /// Whether it proved as much as its list asked for when it was recorded. What did not suppresses nobody.
@@ -117,6 +118,12 @@ impl History {
         self.acts.contains(&act)
     }
 
+    /// Whether nothing but time will tell: neither dead, nor denied, nor decided upon. Then it may be cleaned up.
+    pub fn ages(&self) -> bool {
+        let lasts = |cause: &Cause| cause.believed && matches!(cause.effect, Effect::Hard | Effect::Complaint);
+        self.acts.is_empty() && !self.causes.iter().any(lasts)
+    }
+
     /// When the last release was: what is not younger counts no longer.
     pub fn released(&self) -> Option<&Act> {
         self.acts.iter().rfind(|act| act.deed == Deed::Released)
@@ -124,8 +131,9 @@ impl History {
 }
 
 /// What sorts causes into groups that are bounded each by itself, and in a group by time.
-fn order(cause: &Cause) -> (bool, Effect, i64, &str) {
-    (!cause.believed, cause.effect, cause.at, &cause.id)
+fn order(cause: &Cause) -> (bool, Effect, i64, (&str, usize)) {
+    let id = cause.token.as_deref().map_or((cause.report.as_str(), cause.number), |token| (token, 0));
+    (!cause.believed, cause.effect, cause.at, id)
 }
 
 /// The span that a cause falls into: a day, or for soft errors, which are counted by how far they are apart, a quarter.
@@ -146,7 +154,7 @@ fn spans_kept(cause: &Cause) -> usize {
 
 fn prune(mut causes: Vec<Cause>) -> Vec<Cause> {
     causes.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.cmp(b)));
-    // One report by one signed address is one; which of several stays is the same in every order.
+    // What came back to one signed address is one; which of several stays is the same in every order.
     causes.dedup_by(|b, a| order(a) == order(b));
     let mut kept = Vec::with_capacity(causes.len());
     for group in causes.chunk_by(|a, b| (a.believed, a.effect) == (b.believed, b.effect)) {

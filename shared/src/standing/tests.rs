@@ -11,7 +11,7 @@ const NOON: i64 = 1_700_136_000 / DAY * DAY + DAY / 2;
 fn cause(at: i64, effect: Effect, reason: Reason) -> Cause {
     Cause {
         at,
-        id: format!("r{at}"),
+        token: None,
         effect,
         believed: true,
         proof: Level::Ours,
@@ -331,7 +331,7 @@ fn any_cause() -> impl Strategy<Value = Cause> {
     (0i64..70 * 8, reasons, 0u8..3, prop::bool::weighted(0.9), 0u8..3).prop_map(
         |(at, (effect, reason), id, believed, report)| {
             let mut cause = cause(NOON + at * DAY / 8, effect, reason);
-            cause.id = format!("id{id}");
+            cause.token = (id > 0).then(|| format!("id{id}"));
             cause.report = format!("report{report}");
             cause.believed = believed;
             cause

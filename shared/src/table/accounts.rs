@@ -416,6 +416,20 @@ impl Table {
         }
     }
 
+    /// Replaces the domains that an account sends as; `false` when there is none.
+    pub async fn set_sends_as(&self, id: &AccountId, domains: &[String]) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET settings.sends_as = :domains")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":domains", attribute(&domains)?);
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
     /// Writes down that an end was warned of; `false` when somebody did so, or a nearer warning was given.
     pub async fn warn_once(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {
         let update = self
