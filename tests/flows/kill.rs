@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use rebond::account::{AccountId, AfterReading, Authentication, HealthState};
+use rebond::standing::{self, AddressKey, State, Thresholds};
 use rebond::vault::Name;
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
 use rebond_tests::mail::bounce;
@@ -43,6 +44,7 @@ async fn f01_f02_killed_at_any_moment_a_poll_loses_nothing_and_doubles_nothing()
         account.authentication = Authentication::Password { user: USER.into() };
         account.server.port = dovecot.imaps;
         account.reports = AfterReading::Move("Done".into());
+        account.sends_as = vec!["example.org".into()];
     };
     let id = world.add("bounces", change).await.unwrap();
     let name = Name::Password(id.clone());
@@ -73,6 +75,15 @@ async fn f01_f02_killed_at_any_moment_a_poll_loses_nothing_and_doubles_nothing()
     let facts = world.facts(&id).await.unwrap();
     let addresses: BTreeSet<&str> = facts.iter().map(|fact| fact.report.recipients[0].address.as_str()).collect();
     assert_eq!((facts.len(), addresses.len()), (delivered, delivered), "seed {seed}");
+    // Each fact has had its effect, and once.
+    let keys: Vec<AddressKey> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let standings = world.machine.table.standings(&keys, &"default".parse().unwrap()).await.unwrap();
+    assert_eq!(standings.len(), delivered, "seed {seed}");
+    for item in standings {
+        let standing = standing::read(&item.history, &Thresholds::default(), world.now().as_second());
+        let told = (standing.state, item.history.causes.len(), item.version);
+        assert_eq!(told, (State::Quarantined, 1, 1), "{} (seed {seed})", item.address);
+    }
     println!(
         "{kills} kills, {while_at_work} at work, {delivered} messages, each recorded once and moved (seed {seed})"
     );

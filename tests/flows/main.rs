@@ -22,6 +22,8 @@ mod postfix;
 mod redaction;
 mod refresh;
 mod sam_local;
+mod standing;
+mod standing_cli;
 mod template;
 mod vault;
 mod ways_apps;

@@ -443,3 +443,29 @@ fn errors_all_the_time_for_months_stay_counted() {
         }
     }
 }
+
+/// The example of docs/suppression.md, day by day.
+#[test]
+fn the_worked_example_is_true() {
+    let at_time = |day: i64, hour: i64| 1_772_323_200 + (day - 1) * DAY + hour * 3_600; // 1 March 2026, 00:00 UTC
+    let mut jane = history([full(at_time(1, 12))]);
+    let told = |of: &History, now| {
+        let standing = at(of, now);
+        (standing.state, standing.errors)
+    };
+    assert_eq!(told(&jane, at_time(1, 12)), (State::WithErrors, 1));
+    jane.add(full(at_time(2, 11)));
+    assert_eq!(told(&jane, at_time(2, 11)), (State::WithErrors, 1));
+    for (day, counted) in [(3, 2), (4, 3), (5, 4), (6, 5)] {
+        jane.add(full(at_time(day, 12)));
+        assert_eq!(told(&jane, at_time(day, 12)), (State::WithErrors, counted));
+    }
+    let mut paused = jane.clone();
+    jane.add(full(at_time(7, 12)));
+    let standing = at(&jane, at_time(7, 12));
+    let sixth_of_april = at_time(31 + 6, 12);
+    assert_eq!((standing.state, standing.ends), (State::Quarantined, Some(sixth_of_april)));
+    assert_eq!(at(&jane, sixth_of_april).state, State::Valid);
+    paused.add(full(at_time(17, 12)));
+    assert_eq!(told(&paused, at_time(17, 12)), (State::WithErrors, 1));
+}
