@@ -41,7 +41,8 @@ impl Faults {
         *self.units.lock().unwrap_or_else(PoisonError::into_inner) = Some(BTreeMap::new());
     }
 
-    /// Write units since [`Faults::count_units`], as the table itself said, by the kind of item (`REPORT`, `STANDING`, …).
+    /// Write units since [`Faults::count_units`], as the table itself said, by the kind of item (`REPORT`, `STANDING`,
+    /// …), and beside each what its indexes took (`REPORT index`).
     #[must_use]
     pub fn units(&self) -> BTreeMap<String, f64> {
         self.units.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
@@ -126,7 +127,12 @@ impl HttpConnector for Faulty {
             let answer = answer.await;
             if let (Some(kind), Ok(answer)) = (kind, &answer) {
                 let said: Value = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
-                faults.add_units(kind, said["ConsumedCapacity"]["CapacityUnits"].as_f64().unwrap_or_default());
+                let said = &said["ConsumedCapacity"];
+                for index in said["GlobalSecondaryIndexes"].as_object().into_iter().flat_map(|indexes| indexes.values())
+                {
+                    faults.add_units(format!("{kind} index"), index["CapacityUnits"].as_f64().unwrap_or_default());
+                }
+                faults.add_units(kind, said["Table"]["CapacityUnits"].as_f64().unwrap_or_default());
             }
             if lost { Err(ConnectorError::timeout("the answer was lost".into())) } else { answer }
         })
@@ -142,7 +148,7 @@ fn ask_for_units(request: &HttpRequest) -> Option<(String, HttpRequest)> {
     }
     let sk = body["Item"]["sk"]["S"].as_str().or(body["Key"]["sk"]["S"].as_str())?;
     let kind = sk.split('#').next()?.to_owned();
-    body["ReturnConsumedCapacity"] = "TOTAL".into();
+    body["ReturnConsumedCapacity"] = "INDEXES".into();
     let mut asking = HttpRequest::new(SdkBody::from(body.to_string()));
     asking.headers_mut().insert("x-amz-target", target);
     Some((kind, asking))
