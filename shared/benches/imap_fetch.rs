@@ -40,7 +40,7 @@ async fn run(server: &Server, tls: &Tls) {
     let start = Instant::now();
     let listed = imap.list_from(1).await.unwrap();
     let listing = start.elapsed();
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<rebond::mailbox::imap::Fetched>(64);
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<rebond::mailbox::Fetched>(64);
     let start = Instant::now();
     let reading = async {
         let (mut count, mut bytes) = (0, 0);

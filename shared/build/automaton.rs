@@ -115,7 +115,8 @@ fn emit(
     let number = |sets: &mut Sets, node: usize| sets.number(&trie.exact[node]);
     let (not, address, colon) = (number(&mut sets, not), number(&mut sets, address), number(&mut sets, colon));
     let edges_of_text = specials[..2].iter().map(|&item| sets.number(&BTreeSet::from([item]))).collect::<Vec<_>>();
-    let groups = Groups::gather(tree, &sets);
+    let mut groups = Groups::gather(tree, &sets);
+    groups.merge_ends(tree);
     let mut text = String::new();
     if slots.len() > usize::from(u16::MAX) {
         return Err(format!("{} slots are too many", slots.len()));
@@ -177,6 +178,32 @@ impl Groups {
         }
         groups
     }
+
+    /// Makes one of all groups that end the same rules and lead nowhere: half of them, which nothing ever waits in.
+    fn merge_ends(&mut self, tree: &Tree) {
+        let mut kept: BTreeMap<BTreeSet<u16>, usize> = BTreeMap::new();
+        let mut place = Vec::with_capacity(self.nodes.len());
+        let (mut nodes, mut edges) = (Vec::new(), Vec::new());
+        for (group, (of, out)) in self.nodes.drain(..).zip(self.edges.drain(..)).enumerate() {
+            let next = nodes.len();
+            let at = match group > 0 && out.is_empty() {
+                true => *kept.entry(rules_at(tree, &of)).or_insert(next),
+                false => next,
+            };
+            if at == next {
+                nodes.push(of);
+                edges.push(out);
+            }
+            place.push(at);
+        }
+        edges.iter_mut().flatten().for_each(|(_, _, to): &mut (u16, u8, usize)| *to = place[*to]);
+        (self.nodes, self.edges) = (nodes, edges);
+    }
+}
+
+/// Rules that end at any of these nodes.
+fn rules_at(tree: &Tree, nodes: &[usize]) -> BTreeSet<u16> {
+    nodes.iter().flat_map(|&node| tree.accepts[node].iter().copied()).collect()
 }
 
 fn write_array<T>(text: &mut String, name: &str, kind: &str, values: &[T], show: impl Fn(&T) -> String) {
@@ -202,17 +229,17 @@ fn write_groups(text: &mut String, tree: &Tree, groups: &Groups, classes: usize)
         if group > 0 {
             edges.extend_from_slice(&groups.edges[group]);
         }
-        let rules: BTreeSet<u16> = nodes.iter().flat_map(|&node| tree.accepts[node].iter().copied()).collect();
-        accepts.extend(rules);
+        accepts.extend(rules_at(tree, nodes));
     }
     list.push((edges.len(), accepts.len(), 0));
+    if edges.len().max(accepts.len()) > usize::from(u16::MAX) {
+        return Err(format!("{} edges, {} rules at groups: too many", edges.len(), accepts.len()));
+    }
     write_array(text, "ROOTS", "u16", &roots, usize::to_string);
     write_array(text, "GROUPS", "Group", &list, |(edges, accepts, gap)| {
         format!("Group {{ edges: {edges}, accepts: {accepts}, gap: {gap} }}")
     });
-    write_array(text, "EDGES", "Edge", &edges, |(class, gap, to)| {
-        format!("Edge {{ class: {class}, gap: {gap}, to: {to} }}")
-    });
+    write_array(text, "EDGES", "Edge", &edges, |(class, gap, to)| format!("Edge::new({class}, {gap}, {to})"));
     write_array(text, "ACCEPTS", "u16", &accepts, u16::to_string);
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod account;
 pub mod advice;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod connection;
+pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
 #[cfg(feature = "aws")]

@@ -42,6 +42,8 @@ pub const RESCAN_UIDS: u32 = 100;
 
 /// Body of an answer to an HTTP request of ours.
 pub const HTTP_ANSWER_BYTES: usize = 64 << 10;
+/// Body of an answer of AWS: a page of DynamoDB has 1 MB, the largest there is.
+pub const AWS_ANSWER_BYTES: usize = 8 << 20;
 /// Query string of a request to us.
 pub const QUERY_BYTES: usize = 16 << 10;
 /// A file with a token that says who this process is.

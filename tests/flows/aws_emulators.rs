@@ -1,10 +1,16 @@
 //! The adapters for Secrets Manager and SQS against moto, over HTTP as against AWS.
 
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use rebond::queue::{PollRequest, Queue, Sqs};
 use rebond::secret::{ExposeSecret, Secret};
 use rebond::vault::{Name, Put, SecretsManager, Vault, Version};
 use rebond_tests::moto::Moto;
 use rebond_tests::stack::config;
+use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
 fn secret(text: &str) -> Secret {
@@ -86,4 +92,49 @@ async fn a_queue_that_does_not_exist_is_an_error() {
     let queue = Sqs::new(client, format!("{}/123456789012/none", moto.endpoint()));
     let polls = vec![PollRequest { account: "a".parse().unwrap(), run: None }];
     queue.send(polls).await.unwrap_err();
+}
+
+/// moto takes a value for a secret that waits for its deletion; AWS refuses, in the words that are scripted here.
+#[tokio::test]
+async fn a_secret_that_somebody_deleted_by_hand_is_restored_before_it_is_written() {
+    const REFUSED: &str = r#"{"__type":"InvalidRequestException","Message":"You can't perform this operation on the secret because it was marked for deletion."}"#;
+    const DONE: &str =
+        r#"{"ARN":"arn","Name":"stack/grant/bounces","VersionId":"00000000-0000-0000-0000-000000000001"}"#;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let scripted = scripted_service(move |operation: &str| {
+        let mut asked = log.lock().unwrap();
+        asked.push(operation.to_owned());
+        match asked.contains(&"RestoreSecret".to_owned()) {
+            true => (200, DONE),
+            false => (400, REFUSED),
+        }
+    });
+    let config = aws_sdk_secretsmanager::config::Builder::from(&config("http://scripted.invalid").await);
+    let client = aws_sdk_secretsmanager::Client::from_conf(config.http_client(scripted).build());
+    let vault = SecretsManager::new(client, "stack");
+    let name = Name::Grant("bounces".parse().unwrap());
+    assert_eq!(vault.put(&name, Uuid::from_u128(1), &secret("one")).await.unwrap(), Put::Stored);
+    assert_eq!(*asked.lock().unwrap(), ["PutSecretValue", "CreateSecret", "RestoreSecret", "PutSecretValue"]);
+}
+
+/// A service that answers each operation by `answer`: status and body.
+fn scripted_service(answer: impl Fn(&str) -> (u16, &'static str) + Send + Sync + 'static) -> SharedHttpClient {
+    #[derive(Clone)]
+    struct Scripted(Arc<dyn Fn(&str) -> (u16, &'static str) + Send + Sync>);
+    impl std::fmt::Debug for Scripted {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Scripted")
+        }
+    }
+    impl HttpConnector for Scripted {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let (status, body) = (self.0)(target.rsplit('.').next().unwrap_or_default());
+            let status = http::StatusCode::from_u16(status).unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.into(), SdkBody::from(body))))
+        }
+    }
+    let scripted = Scripted(Arc::new(answer));
+    http_client_fn(move |_, _| SharedHttpConnector::new(scripted.clone()))
 }

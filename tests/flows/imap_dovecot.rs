@@ -1,8 +1,9 @@
 //! The IMAP client against a real Dovecot.
 
 use rebond::account::{AfterReading, Encryption, Server};
-use rebond::mailbox::imap::{Fetched, Imap, Listed, Missed, Settled};
-use rebond::mailbox::{FaultKind, Login, MailboxFault};
+use rebond::cursor::Reference;
+use rebond::mailbox::imap::{Imap, Listed};
+use rebond::mailbox::{FaultKind, Fetched, Login, MailboxFault, Missed, Settled};
 use rebond::net::{Reach, Tls};
 use rebond::secret::Secret;
 use rebond_tests::dovecot::{Dovecot, MAILBOX, PASSWORD, TOKEN, USER};
@@ -37,6 +38,11 @@ async fn fetch(imap: &mut Imap, wanted: &[Listed], max: usize) -> (Vec<Fetched>,
     };
     let (missed, fetched) = tokio::join!(imap.fetch(wanted, max, sender), reading);
     (fetched, missed.unwrap())
+}
+
+fn uid(reference: &Reference) -> u32 {
+    let Reference::Uid(uid) = reference else { panic!("{reference:?}") };
+    *uid
 }
 
 fn message(n: usize) -> String {
@@ -96,10 +102,10 @@ async fn two_thousand_messages() {
     assert_eq!(listed.len(), 2000);
     let (mut fetched, missed) = fetch(&mut imap, &listed, 1 << 20).await;
     assert_eq!(missed, []);
-    fetched.sort_by_key(|message| message.uid);
+    fetched.sort_by_key(|message| message.reference.clone());
     assert_eq!(fetched.len(), 2000);
     for (n, got) in (1..).zip(&fetched) {
-        assert_eq!(got.uid as usize, n);
+        assert_eq!(got.reference, Reference::Uid(n as u32));
         assert_eq!(String::from_utf8_lossy(&got.bytes), message(n));
         assert_eq!(got.size as usize, got.bytes.len());
         assert!(!got.cut && got.arrival.is_some());
@@ -120,7 +126,8 @@ async fn f09_expunged_while_fetching() {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let reading = async {
         let mut came = vec![];
-        while let Some(Fetched { uid, bytes, .. }) = receiver.recv().await {
+        while let Some(Fetched { reference, bytes, .. }) = receiver.recv().await {
+            let uid = uid(&reference);
             if came.is_empty() {
                 // Another client removes what is not read yet; the full channel holds the fetch meanwhile.
                 dovecot.doveadm(&["expunge", "-u", USER, "mailbox", "INBOX", "uid", "1400:1450"]).unwrap();
@@ -132,8 +139,9 @@ async fn f09_expunged_while_fetching() {
     };
     let (missed, mut came) = tokio::join!(imap.fetch(&listed, 1 << 20, sender), reading);
     let missed = missed.unwrap();
-    assert!(missed.iter().all(|missed| missed.refused.is_none() && (1400..=1450).contains(&missed.uid)), "{missed:?}");
-    came.extend(missed.iter().map(|missed| missed.uid));
+    let expunged = |missed: &Missed| missed.refused.is_none() && (1400..=1450).contains(&uid(&missed.reference));
+    assert!(missed.iter().all(expunged), "{missed:?}");
+    came.extend(missed.iter().map(|missed| uid(&missed.reference)));
     came.sort_unstable();
     assert_eq!(came, (1..=1500).collect::<Vec<u32>>(), "each came or was said to be gone");
     // Surely gone by now, as another session sees it.
@@ -217,7 +225,7 @@ async fn a_large_message_is_cut() {
     let listed = imap_list(&mut imap).await;
     assert_eq!(listed[1].size as usize, large.len());
     let (mut fetched, missed) = fetch(&mut imap, &listed, 4 << 20).await;
-    fetched.sort_by_key(|message| message.uid);
+    fetched.sort_by_key(|message| message.reference.clone());
     assert_eq!(missed, []);
     assert_eq!(fetched.iter().map(|message| message.cut).collect::<Vec<_>>(), [false, true, false]);
     assert_eq!(fetched[1].bytes, &large.as_bytes()[..4 << 20]);

@@ -96,7 +96,7 @@ async fn f11_a_cursor_refuses_who_had_the_lease_before() {
     poll_well(&world, &id).await;
     let table = &world.machine.table;
     let now = table.cursor(&id, &inbox()).await.unwrap().unwrap();
-    let stale = rebond::table::Cursor { fence: now.fence - 1, highest: 1, ..now.clone() };
+    let stale = rebond::table::Cursor { fence: now.fence - 1, ..now.clone() };
     assert!(!table.move_cursor(&id, &inbox(), &stale).await.unwrap());
     assert_eq!(table.cursor(&id, &inbox()).await.unwrap().unwrap(), now);
 }

@@ -6,7 +6,6 @@ use crate::recorder::Recorder;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{Account, AccountId, App, Authentication, Encryption, Protocol, Server, Since};
 use rebond::oauth::Invitation;
@@ -237,7 +236,8 @@ fn registered(settings: &Settings) -> Result<(String, String)> {
 
 /// A client's configuration for an emulator.
 pub async fn config(endpoint: &str) -> SdkConfig {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    #[allow(clippy::expect_used, reason = "without it no test could go on")]
+    let http = rebond::deployment::http_client().expect("an HTTP client");
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))

@@ -271,7 +271,7 @@ impl World {
     /// All facts, the oldest first.
     pub async fn facts(&self, id: &AccountId) -> Result<Vec<Fact>> {
         let mut facts = self.machine.table.facts(id, Timestamp::UNIX_EPOCH, 100_000).await?;
-        facts.sort_by_key(|fact| fact.uid);
+        facts.sort_by(|a, b| a.reference.cmp(&b.reference));
         Ok(facts)
     }
 

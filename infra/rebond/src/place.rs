@@ -36,7 +36,7 @@ impl Where {
     /// Opens the place.
     pub async fn open(&self) -> anyhow::Result<Place> {
         Ok(match &self.stack {
-            Some(stack) => Place::Stack(Box::new(Deployment::named(stack).await)),
+            Some(stack) => Place::Stack(Box::new(Deployment::named(stack).await?)),
             None => Place::Machine(Box::new(self.machine().await?)),
         })
     }

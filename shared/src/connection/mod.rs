@@ -9,8 +9,7 @@ pub use failed::Failed;
 use crate::account::{AccountId, App, Health};
 use crate::grant::{Clock, DeviceCode, Grants};
 use crate::limits;
-use crate::mailbox::imap::Imap;
-use crate::mailbox::{Login, MailboxFault};
+use crate::mailbox::{self, Login, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::{IdTokenError, Pending, Principal, Refusal, Tokens, provider, verify_id_token};
 use crate::secret::Secret;
@@ -169,11 +168,12 @@ impl Connector {
     async fn open_mailbox(&self, item: &AccountItem, tokens: &Tokens) -> Result<(), MailboxFault> {
         let login = Login::XOAuth2 { mailbox: item.account.mailbox.clone(), token: tokens.access_token.clone() };
         let deadline = Instant::now() + OPENING;
-        let mut imap = Imap::open(&item.account.server, &login, &self.reach, &self.tls, deadline).await?;
+        let mut mailbox = mailbox::open(&item.account, &login, &self.reach, &self.tls, deadline).await?;
         let first = item.account.folders.first().map_or("INBOX", String::as_str);
-        let selected = imap.select(first).await;
-        imap.close().await;
-        selected.map(|_| ())
+        let selected = mailbox.select(first).await;
+        // Nothing was changed that a farewell could fail to bring about.
+        let _ = mailbox.close().await;
+        selected
     }
 }
 

@@ -28,10 +28,13 @@ const KEY_SECONDS: i64 = 300;
 pub struct Follower {
     table: Table,
     vault: Arc<dyn Vault>,
-    key: Arc<Mutex<Option<(i64, Arc<SigningKey>)>>>,
+    key: Arc<Mutex<Option<Kept>>>,
     /// By address: writers in one process wait for each other here and not at the table.
     turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
 }
+
+/// The signing key, and when it was read, in seconds since 1970.
+type Kept = (i64, Arc<SigningKey>);
 
 /// A standing that moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +150,9 @@ impl Follower {
         now: i64,
     ) -> Result<Option<Change>, FollowError> {
         let add = |history: &mut standing::History| {
-            group.causes.iter().fold(false, |changed, cause| history.add(cause.clone()) || changed)
+            // Each is added, also behind one that changed something.
+            let changed = group.causes.iter().filter(|cause| history.add((*cause).clone())).count();
+            changed > 0
         };
         let sum = address.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let _turn = self.turns[sum % TURNS].lock().await;

@@ -137,8 +137,10 @@ fn without_long_words(text: &str) -> String {
 pub(super) enum Asked<'a> {
     /// To be let in.
     Login,
-    /// To open, or move into, this folder.
+    /// To open this folder.
     Folder(&'a str),
+    /// To put messages into this folder, by this command.
+    Into(&'a str, &'static str),
     /// Anything else.
     Command(&'static str),
 }
@@ -169,9 +171,9 @@ pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], s
             || has(&["doesn't exist", "does not exist", "not exist", "not found", "unknown mailbox", "no such"]);
         match asked {
             Asked::Login => FaultKind::LoginRefused,
-            Asked::Folder(name) if missing => FaultKind::FolderMissing(name.to_owned()),
+            Asked::Folder(name) | Asked::Into(name, _) if missing => FaultKind::FolderMissing(name.to_owned()),
             Asked::Folder(_) => FaultKind::Refused("to open the folder"),
-            Asked::Command(what) => FaultKind::Refused(what),
+            Asked::Into(_, what) | Asked::Command(what) => FaultKind::Refused(what),
         }
     };
     MailboxFault { kind, retry_after: backoff(&text), said: (!said.is_empty()).then_some(said) }
@@ -224,6 +226,8 @@ mod tests {
         check(Asked::Folder("Büro"), false, "NONEXISTENT", "Unknown Mailbox", K::FolderMissing("Büro".into()), false);
         check(Asked::Folder("a"), false, "", "a doesn't exist.", K::FolderMissing("a".into()), false);
         check(Asked::Folder("a"), false, "NOPERM", "No", K::Refused("to open the folder"), false);
+        check(Asked::Into("a", "UID MOVE"), false, "NOPERM", "No", K::Refused("UID MOVE"), false);
+        check(Asked::Into("a", "UID MOVE"), false, "TRYCREATE", "No", K::FolderMissing("a".into()), false);
         check(Asked::Folder("a"), false, "INUSE", "Mailbox is locked", K::Throttled, true);
         check(Asked::Folder("a"), false, "TRYCREATE", "a", K::FolderMissing("a".into()), false);
         check(command, false, "", "Command Argument Error. 12", K::Refused("FETCH"), false);

@@ -1,4 +1,7 @@
 //! Mailboxes: how one is opened, listed, read, and left in order. Nothing a server says is believed beyond its bounds.
+//!
+//! An engine is a [`Mailbox`] and knows one protocol; [`open`] chooses it. What it remembers between polls is its own
+//! variant of [`crate::cursor::Position`].
 
 mod fault;
 mod guard;
@@ -7,7 +10,14 @@ mod sasl;
 mod wire;
 
 pub use self::fault::{FaultKind, MailboxFault};
+use crate::account::{Account, AfterReading, Protocol, Since};
+use crate::cursor::{Position, Reference};
+use crate::net::{Reach, Tls};
 use crate::secret::Secret;
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
 /// How a mailbox is opened.
 #[derive(Debug, Clone)]
@@ -26,4 +36,103 @@ pub enum Login {
         /// The password.
         password: Secret,
     },
+}
+
+/// A mailbox that stands open. The order of calls: for each folder select, list, then as often as it takes fetch, settle
+/// and advance; at the end close. After a fault only `position`, `round_trips` and `close` make sense.
+#[async_trait]
+pub trait Mailbox: Send {
+    /// Opens a folder by its name as people write it; everything below is about this one.
+    async fn select(&mut self, folder: &str) -> Result<(), MailboxFault>;
+
+    /// What is in the folder and not yet behind `from`, in the order in which it should be read; bounded, and what did
+    /// not fit is the next poll's. `since` says where a folder begins that has no position yet, or whose position means
+    /// nothing any more. Where the server says that nothing can be new, nothing is asked.
+    async fn list(
+        &mut self,
+        from: Option<&Position>,
+        since: Since,
+        now: Timestamp,
+    ) -> Result<Vec<Listed>, MailboxFault>;
+
+    /// Where the next poll goes on: at first what `list` made of its `from`, then moved by `advance`.
+    fn position(&self) -> Option<Position>;
+
+    /// Fetches messages of the listing without marking anything, the first [`crate::limits::MESSAGE_BYTES`] of each, and
+    /// sends every one to `out` as it comes, in the server's order. Returns what did not come.
+    async fn fetch(&mut self, wanted: &[Listed], out: Sender<Fetched>) -> Result<Vec<Missed>, MailboxFault>;
+
+    /// Marks, moves or deletes messages whose facts are durable. Messages that are gone already are no fault. An engine
+    /// that can only do so at the end does it in `close`, and its position then leaves such messages out.
+    async fn settle(&mut self, done: &[Reference], what: &AfterReading) -> Result<Settled, MailboxFault>;
+
+    /// Puts messages of the listing behind: read and settled, or gone. Asks the server nothing.
+    fn advance(&mut self, done: &[Reference]);
+
+    /// Exchanges with the server so far.
+    fn round_trips(&self) -> u32;
+
+    /// Says goodbye, and hangs up whatever comes. A fault says that what was settled may not have come about.
+    async fn close(self: Box<Self>) -> Result<(), MailboxFault>;
+}
+
+/// A message that is in the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What the server calls it.
+    pub reference: Reference,
+    /// Its size in bytes, as the server says: Exchange's is an estimate; `u32::MAX` where it does not say.
+    pub size: u32,
+    /// When it arrived, where the server says so.
+    pub arrival: Option<Timestamp>,
+}
+
+/// A message that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What the server calls it.
+    pub reference: Reference,
+    /// Its size in bytes, as it was listed.
+    pub size: u32,
+    /// When it arrived: INTERNALDATE, receivedDateTime, or over POP3 the topmost Received.
+    pub arrival: Option<Timestamp>,
+    /// The message, from its first byte.
+    pub bytes: Vec<u8>,
+    /// Whether it is longer than what was asked for.
+    pub cut: bool,
+}
+
+/// A message that was asked for and did not come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// What the server calls it.
+    pub reference: Reference,
+    /// Why the server would not give it out; none when it is not there any more, or not ours to read.
+    pub refused: Option<String>,
+}
+
+/// How far the server could follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// As it was asked.
+    Done,
+    /// Marked as deleted, not removed: the server has no UID EXPUNGE (RFC 4315), and a bare EXPUNGE would also remove
+    /// what other people marked.
+    MarkedDeleted,
+}
+
+/// Opens an account's mailbox by its protocol: connects, encrypts and logs in, all before `deadline`, which then holds for
+/// whatever follows.
+pub async fn open(
+    account: &Account,
+    login: &Login,
+    reach: &Reach,
+    tls: &Tls,
+    deadline: Instant,
+) -> Result<Box<dyn Mailbox>, MailboxFault> {
+    match account.protocol {
+        Protocol::Imap => {
+            Ok(Box::new(imap::Imap::open(&account.server, login, reach, tls, deadline).await?) as Box<dyn Mailbox>)
+        }
+    }
 }

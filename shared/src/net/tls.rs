@@ -86,7 +86,7 @@ impl Tls {
     /// Mozilla's roots, and the certificates in `extra_ca_pem`.
     pub fn new(extra_ca_pem: Option<&[u8]>) -> Result<Self, NetError> {
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         if let Some(pem) = extra_ca_pem {
             add(&mut roots, pem).map_err(TlsFault::CaFile)?;
         }

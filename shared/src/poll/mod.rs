@@ -14,8 +14,7 @@ pub use progress::Progress;
 use crate::account::{AccountId, Authentication, Health};
 use crate::follow::{FollowError, Follower};
 use crate::grant::{Clock, GrantFault, Grants};
-use crate::mailbox::imap::Imap;
-use crate::mailbox::{FaultKind, Login, MailboxFault};
+use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::entra;
 use crate::table::{AccountItem, Busy, By, Fact, LastPoll, Lease, Recorded, Table, TableError};
@@ -252,16 +251,16 @@ impl Poller {
         summary: &mut Summary,
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
-        let mut imap = self.open(item, deadline).await?;
-        let read = self.read_folders(&mut imap, item, lease, deadline, summary, progress).await;
-        summary.round_trips = imap.round_trips();
-        imap.close().await;
-        read
+        let mut mailbox = self.open(item, deadline).await?;
+        let read = self.read_folders(&mut *mailbox, item, lease, deadline, summary, progress).await;
+        summary.round_trips = mailbox.round_trips();
+        let closed = mailbox.close().await;
+        read.and(closed.map_err(Stop::Mailbox))
     }
 
     async fn read_folders(
         &self,
-        imap: &mut Imap,
+        mailbox: &mut dyn Mailbox,
         item: &AccountItem,
         lease: Lease,
         deadline: Instant,
@@ -270,22 +269,22 @@ impl Poller {
     ) -> Result<(), Stop> {
         for name in &item.account.folders {
             let run = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
-            run.read(imap, summary).await?;
+            run.read(mailbox, summary).await?;
         }
         Ok(())
     }
 
     /// Opens the mailbox. A token that is refused is renewed once and tried again: the server may have been told of
     /// a change before us, and POP and IMAP servers hide an expired token behind "bad password".
-    async fn open(&self, item: &AccountItem, deadline: Instant) -> Result<Imap, Stop> {
+    async fn open(&self, item: &AccountItem, deadline: Instant) -> Result<Box<dyn Mailbox>, Stop> {
         let account = &item.account;
         let oauth = account.app().is_some();
         let app_only = oauth && !account.needs_person();
         let login = self.login(item, false).await?;
-        match Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await {
+        match mailbox::open(account, &login, &self.reach, &self.tls, deadline).await {
             Err(fault) if oauth && fault.kind == FaultKind::LoginRefused => {
                 let login = self.login(item, true).await?;
-                let opened = Imap::open(&account.server, &login, &self.reach, &self.tls, deadline).await;
+                let opened = mailbox::open(account, &login, &self.reach, &self.tls, deadline).await;
                 opened.map_err(|fault| match &login {
                     Login::XOAuth2 { token, .. } if app_only && entra::lacks_role(token, account.protocol) => {
                         Stop::Grant(GrantFault::NoPermission(entra::app_role(account.protocol)))

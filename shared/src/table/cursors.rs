@@ -2,29 +2,17 @@
 
 use super::{Folder, Table, TableError, failed, is_condition, keys, write_item};
 use crate::account::AccountId;
+use crate::cursor::Position;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
-/// How far a folder was read (RFC 9051 §2.3.1.1).
+/// How far a folder was read, and under which lease that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
-    /// When it changes, every UID means something else, and the folder is read anew.
-    pub uid_validity: u32,
-    /// UIDNEXT when everything below had been read: nothing is new while the server still says so.
-    pub uid_next: u32,
-    /// The first UID that is ours to read.
-    pub first: u32,
-    /// UIDs below this one were there at the first poll: of these, what arrived before `since` stays left out.
-    #[serde(default)]
-    pub old_below: u32,
-    /// Seconds since 1970; 0 for everything.
-    #[serde(default)]
-    pub since: i64,
-    /// The highest UID read.
-    pub highest: u32,
-    /// UIDs read within the re-scan window below `highest`: what is missing there came late.
-    pub recent: Vec<u32>,
-    /// Number of the lease it was written under.
+    /// How far.
+    #[serde(flatten)]
+    pub position: Position,
+    /// Number of the lease.
     pub fence: u64,
 }
 
@@ -50,5 +38,43 @@ impl Table {
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::cursor::ImapPosition;
+
+    #[test]
+    fn cursors_of_every_engine_and_of_the_first_version_are_read() {
+        let imap = ImapPosition {
+            uid_validity: 7,
+            uid_next: 12,
+            first: 1,
+            old_below: 3,
+            since: 1_700_000_000,
+            highest: 11,
+            recent: vec![10, 11],
+        };
+        let cursor = Cursor { position: Position::Imap(imap), fence: 4 };
+        let item: super::super::Item = serde_dynamo::to_item(&cursor).unwrap();
+        // The form of the first version: all in one, and without what was added since.
+        let number = |number: &str| AttributeValue::N(number.to_owned());
+        let mut first = super::super::Item::from([
+            ("uid_validity".to_owned(), number("7")),
+            ("uid_next".to_owned(), number("12")),
+            ("first".to_owned(), number("1")),
+            ("old_below".to_owned(), number("3")),
+            ("since".to_owned(), number("1700000000")),
+            ("highest".to_owned(), number("11")),
+            ("recent".to_owned(), AttributeValue::L(vec![number("10"), number("11")])),
+            ("fence".to_owned(), number("4")),
+        ]);
+        assert_eq!(item, first);
+        first.extend([("pk".to_owned(), AttributeValue::S("ACCOUNT#a".into()))]);
+        assert_eq!(super::super::read_item::<Cursor>(first).unwrap(), cursor);
+        assert!(super::super::read_item::<Cursor>([("fence".to_owned(), number("4"))].into()).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
 use crate::account::AccountId;
+use crate::cursor::Reference;
 use crate::report::{Kind, Outcome, Report};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt, TryStreamExt};
@@ -23,8 +24,9 @@ pub struct Fact {
     pub run: String,
     /// The folder it was in.
     pub folder: String,
-    /// Its UID there.
-    pub uid: u32,
+    /// What the server called it there.
+    #[serde(alias = "uid")]
+    pub reference: Reference,
     /// What it is; a copy of the report's, so that a stream's filter can see it.
     pub kind: Kind,
     /// What it says.
@@ -120,7 +122,7 @@ impl Table {
         for fact in pages.into_iter().flatten() {
             facts.push(self.with_parts(fact).await?);
         }
-        facts.sort_by_key(|fact| (std::cmp::Reverse(fact.arrived), std::cmp::Reverse(fact.uid)));
+        facts.sort_by(|a, b| (b.arrived, &b.reference).cmp(&(a.arrived, &a.reference)));
         Ok(facts)
     }
 

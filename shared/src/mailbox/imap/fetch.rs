@@ -1,38 +1,15 @@
 //! Messages, in ranges bounded by bytes, the next range asked for before the last one has come.
 
 use super::super::fault::Asked;
-use super::super::{FaultKind, MailboxFault};
+use super::super::{FaultKind, Fetched, MailboxFault, Missed};
 use super::answer::{Answer, Body, Fetch, Status, arrival};
 use super::command::{SET_BYTES, sets};
 use super::{Imap, Listed, SMALL_LITERAL, read, refusal};
+use crate::cursor::Reference;
 use crate::limits;
 use crate::secret::Secret;
 use std::collections::VecDeque;
 use tokio::sync::mpsc::Sender;
-
-/// A message that came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// Its UID.
-    pub uid: u32,
-    /// Its size in bytes, as it was listed.
-    pub size: u32,
-    /// When it arrived (INTERNALDATE).
-    pub arrival: Option<jiff::Timestamp>,
-    /// The message, from its first byte.
-    pub bytes: Vec<u8>,
-    /// Whether it is longer than what was asked for.
-    pub cut: bool,
-}
-
-/// A message that was asked for and did not come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missed {
-    /// Its UID.
-    pub uid: u32,
-    /// Why the server would not give it out; none when it is not there any more.
-    pub refused: Option<String>,
-}
 
 /// Messages to ask for with one command.
 struct Ask {
@@ -109,7 +86,7 @@ impl Imap {
             }
         }
         self.session.get_mut().wire.guard.literal_bytes = SMALL_LITERAL;
-        fetching.missed.sort_unstable_by_key(|missed| missed.uid);
+        fetching.missed.sort_unstable_by(|a, b| a.reference.cmp(&b.reference));
         Ok(fetching.missed)
     }
 
@@ -199,7 +176,8 @@ impl Fetching {
         }
         let cut = bytes.len() >= self.max_bytes_each && listed.size as usize != bytes.len();
         let arrival = fetch.arrival.and_then(arrival).or(listed.arrival);
-        Ok(Some(Fetched { uid, size: listed.size, arrival, bytes: bytes.to_vec(), cut }))
+        let reference = Reference::Uid(uid);
+        Ok(Some(Fetched { reference, size: listed.size, arrival, bytes: bytes.to_vec(), cut }))
     }
 
     fn close(&mut self, tag: &[u8]) -> Result<Range, FaultKind> {
@@ -216,7 +194,7 @@ impl Fetching {
         }
         for (message, came) in range.wanted.iter().zip(&range.came).filter(|(_, came)| **came != Came::Whole) {
             let refused = (*came == Came::Nil).then(|| "NIL in place of the message".to_owned());
-            self.missed.push(Missed { uid: message.uid, refused });
+            self.missed.push(Missed { reference: Reference::Uid(message.uid), refused });
         }
     }
 
@@ -239,7 +217,8 @@ impl Fetching {
             Turn::First | Turn::Again => self.ahead.extend(left.iter().flat_map(|one| asks(&[*one], Turn::Alone))),
             Turn::Alone => {
                 let said = (!expunged).then(|| fault.said.unwrap_or_else(|| "NO".to_owned()));
-                self.missed.extend(left.iter().map(|message| Missed { uid: message.uid, refused: said.clone() }));
+                let missed = |one: &Listed| Missed { reference: Reference::Uid(one.uid), refused: said.clone() };
+                self.missed.extend(left.iter().map(missed));
             }
         }
         Ok(())

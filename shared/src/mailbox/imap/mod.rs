@@ -8,6 +8,7 @@
 
 mod answer;
 mod command;
+mod engine;
 mod fetch;
 mod list;
 mod login;
@@ -17,9 +18,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use self::fetch::{Fetched, Missed};
 pub use self::list::Listed;
-pub use self::settle::Settled;
 
 use self::answer::{Answer, Status};
 use self::stream::Stream;
@@ -45,6 +44,8 @@ pub struct Imap {
     secrets: Vec<Secret>,
     round_trips: u32,
     exists: u32,
+    /// What the engine reads; none before a folder was selected for it.
+    reading: Option<engine::Reading>,
 }
 
 /// A selected folder.

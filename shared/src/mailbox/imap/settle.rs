@@ -1,20 +1,10 @@
 //! What becomes of messages once their facts are durable.
 
-use super::super::MailboxFault;
 use super::super::fault::Asked;
+use super::super::{MailboxFault, Settled};
 use super::Imap;
 use super::command::{self, SET_BYTES, sets};
 use crate::account::AfterReading;
-
-/// How far the server could follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// As it was asked.
-    Done,
-    /// Marked as deleted, not removed: the server has no UID EXPUNGE (RFC 4315), and a bare EXPUNGE would also remove
-    /// what other people marked.
-    MarkedDeleted,
-}
 
 impl Imap {
     /// Marks, moves or deletes messages of the selected folder. UIDs that are gone already are no fault.
@@ -46,10 +36,10 @@ impl Imap {
     async fn move_to(&mut self, set: &str, folder: &str) -> Result<Settled, MailboxFault> {
         let name = command::folder(folder)?;
         if self.capabilities().await?.has("MOVE") {
-            self.run(&format!("UID MOVE {set} {name}"), Asked::Folder(folder)).await?;
+            self.run(&format!("UID MOVE {set} {name}"), Asked::Into(folder, "UID MOVE")).await?;
             return Ok(Settled::Done);
         }
-        self.run(&format!("UID COPY {set} {name}"), Asked::Folder(folder)).await?;
+        self.run(&format!("UID COPY {set} {name}"), Asked::Into(folder, "UID COPY")).await?;
         self.delete(set).await
     }
 

@@ -60,22 +60,38 @@ pub struct Special {
 #[derive(Debug, Clone, Copy)]
 pub struct Group {
     /// First edge.
-    pub edges: u32,
+    pub edges: u16,
     /// First rule that ends here.
-    pub accepts: u32,
+    pub accepts: u16,
     /// Words that may stand between this and the next word of any phrase.
     pub gap: u8,
 }
 
-/// The next word of a phrase.
+/// The next word of a phrase, in 32 bits: there are tens of thousands.
 #[derive(Debug, Clone, Copy)]
-pub struct Edge {
-    /// Its class.
-    pub class: u16,
-    /// Words that may stand before it.
-    pub gap: u8,
-    /// Where it leads.
-    pub to: u16,
+pub struct Edge(u32);
+
+impl Edge {
+    const CLASS: u32 = 13;
+    const GAP: u32 = 4;
+
+    /// The word's class (below 8,192), words that may stand before it (below 16), and the group it leads to (below 32,768).
+    pub const fn new(class: u16, gap: u8, to: u16) -> Self {
+        assert!((class as u32) < 1 << Self::CLASS && (gap as u32) < 1 << Self::GAP && to < 1 << 15);
+        Self((to as u32) << (Self::CLASS + Self::GAP) | (gap as u32) << Self::CLASS | class as u32)
+    }
+
+    fn class(self) -> u16 {
+        (self.0 & ((1 << Self::CLASS) - 1)) as u16
+    }
+
+    fn gap(self) -> u8 {
+        (self.0 >> Self::CLASS & ((1 << Self::GAP) - 1)) as u8
+    }
+
+    fn to(self) -> u16 {
+        (self.0 >> (Self::CLASS + Self::GAP)) as u16
+    }
 }
 
 /// A rule that matched, and its words.
@@ -246,10 +262,10 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         for index in 0..self.places.count {
             let place = self.places.list[index];
             let edges = self.table.edges_of(place.group);
-            let from = edges.partition_point(|edge| edge.class < class);
-            for edge in edges[from..].iter().take_while(|edge| edge.class == class) {
-                if place.age <= edge.gap {
-                    self.arrive(edge.to, place.start, end);
+            let from = edges.partition_point(|edge| edge.class() < class);
+            for edge in edges[from..].iter().take_while(|edge| edge.class() == class) {
+                if place.age <= edge.gap() {
+                    self.arrive(edge.to(), place.start, end);
                 }
             }
         }

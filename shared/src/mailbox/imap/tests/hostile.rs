@@ -193,7 +193,7 @@ async fn f27_every_command_refused_in_turn() {
     steps.push(("UID STORE", ok));
     check(&steps, refused("UID STORE")).await;
     steps.push(("UID MOVE", ok));
-    check(&steps, refused("to open the folder")).await;
+    check(&steps, refused("UID MOVE")).await;
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn f09_what_is_expunged_meanwhile_is_said_to_be_gone() {
         let mut imap = open(&steps).await;
         let (came, missed) = fetch(&mut imap, &[5, 6, 7]).await;
         assert_eq!(came, [(5, "five".to_owned()), (7, "seven".to_owned())]);
-        assert_eq!(missed.unwrap(), [Missed { uid: 6, refused: None }]);
+        assert_eq!(missed.unwrap(), [Missed { reference: Reference::Uid(6), refused: None }]);
     }
 }
 
@@ -39,7 +39,7 @@ async fn unreadable_messages_do_not_stop_the_others() {
     let mut imap = open(&steps).await;
     let (came, missed) = fetch(&mut imap, &[5, 6, 7, 8]).await;
     assert_eq!(came, [(5, "five".to_owned()), (8, "eight".to_owned())]);
-    let refused = |uid, said: &str| Missed { uid, refused: Some(said.to_owned()) };
+    let refused = |uid, said: &str| Missed { reference: Reference::Uid(uid), refused: Some(said.to_owned()) };
     assert_eq!(missed.unwrap(), [refused(6, "NIL in place of the message"), refused(7, "still no use")]);
 }
 
@@ -81,7 +81,7 @@ async fn the_next_range_is_asked_for_before_this_one_has_come() {
     assert_eq!(imap.fetch(&listed(&uids), 1000, sender).await.unwrap(), []);
     let mut count = 0;
     while let Some(message) = receiver.recv().await {
-        assert_eq!(message.bytes, message.uid.to_string().into_bytes());
+        assert_eq!(message.bytes, message.reference.to_string().into_bytes());
         count += 1;
     }
     assert_eq!(count, 1200);
@@ -96,10 +96,10 @@ async fn a_receiver_that_leaves_stops_the_fetch_not_the_session() {
         [("UID FETCH 1:500 ", &first[..]), ("UID FETCH 501:1000 ", "# OK x\r\n"), ("UID STORE 1 ", "# OK x\r\n")];
     let mut imap = open(&steps).await;
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Fetched>(1);
-    let leaving = async move { receiver.recv().await.unwrap().uid };
+    let leaving = async move { receiver.recv().await.unwrap().reference };
     let wanted = listed(&uids);
-    let (missed, uid) = tokio::join!(imap.fetch(&wanted, 1000, sender), leaving);
-    assert_eq!(uid, 1);
+    let (missed, first) = tokio::join!(imap.fetch(&wanted, 1000, sender), leaving);
+    assert_eq!(first, Reference::Uid(1));
     // The second range was answered without its messages, and nothing was asked for again: nothing is known of them.
     assert_eq!(missed.unwrap(), []);
     assert_eq!(imap.settle(&[1], &AfterReading::Seen).await.unwrap(), Settled::Done);

@@ -5,10 +5,11 @@ mod hostile;
 mod logins;
 mod messages;
 
-use super::super::sasl;
+use super::super::{Fetched, Missed, Settled, sasl};
 use super::login::Opening;
 use super::*;
 use crate::account::{AfterReading, Encryption};
+use crate::cursor::Reference;
 use crate::secret::ExposeSecret as _;
 use crate::secret::Secret;
 use std::collections::VecDeque;
@@ -159,7 +160,8 @@ async fn fetch(imap: &mut Imap, uids: &[u32]) -> (Vec<(u32, String)>, Result<Vec
     let missed = imap.fetch(&listed(uids), 1000, sender).await;
     let mut came = vec![];
     while let Some(message) = receiver.recv().await {
-        came.push((message.uid, String::from_utf8(message.bytes).unwrap()));
+        let Reference::Uid(uid) = message.reference else { panic!("{:?}", message.reference) };
+        came.push((uid, String::from_utf8(message.bytes).unwrap()));
     }
     (came, missed)
 }

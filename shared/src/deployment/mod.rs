@@ -1,34 +1,36 @@
 //! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
 
+mod http;
+
+pub use http::of_this_machine as http_client;
+
 use crate::identity::Sts;
 use crate::queue::Sqs;
 use crate::table::Table;
 use crate::vault::SecretsManager;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-use std::time::Duration;
 
-/// A variable of the environment that cannot be used.
+/// What keeps a deployment from being used: nearly always a variable of the environment.
 #[derive(Debug, thiserror::Error)]
-pub enum BadVariable {
+pub enum Unusable {
     /// `template.yaml` should have set it.
     #[error("the environment variable {0} is not set")]
     Missing(&'static str),
     /// Its value makes no sense.
     #[error("the environment variable {0}: {1}")]
     Wrong(&'static str, String),
+    /// The HTTP client cannot be made.
+    #[error("the HTTP client: {0}")]
+    Http(String),
 }
 
 /// A variable of the environment.
-pub fn variable(name: &'static str) -> Result<String, BadVariable> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(BadVariable::Missing(name))
+pub fn variable(name: &'static str) -> Result<String, Unusable> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(Unusable::Missing(name))
 }
 
 /// One deployed stack: its name is the table's name and the prefix of every secret and function.
@@ -39,13 +41,13 @@ pub struct Deployment {
 
 impl Deployment {
     /// The stack that this function belongs to (`REBOND_STACK`).
-    pub fn of_this_function() -> Result<Self, BadVariable> {
+    pub fn of_this_function() -> Result<Self, Unusable> {
         Ok(Self { stack: variable("REBOND_STACK")?, config: function_config()? })
     }
 
     /// A stack by name, with the operator's own credentials.
-    pub async fn named(stack: &str) -> Self {
-        Self { stack: stack.to_owned(), config: operator_config().await }
+    pub async fn named(stack: &str) -> Result<Self, Unusable> {
+        Ok(Self { stack: stack.to_owned(), config: operator_config().await? })
     }
 
     /// The table.
@@ -64,7 +66,7 @@ impl Deployment {
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).
-    pub fn queue(&self) -> Result<Sqs, BadVariable> {
+    pub fn queue(&self) -> Result<Sqs, Unusable> {
         Ok(Sqs::new(aws_sdk_sqs::Client::new(&self.config), variable("REBOND_QUEUE_URL")?))
     }
 
@@ -80,30 +82,24 @@ impl Deployment {
 }
 
 /// As the operator's own tools find it: profiles, single sign-on, instance metadata.
-async fn operator_config() -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(Builder::new().tls_provider(RING).build_https())
-        .load()
-        .await
+async fn operator_config() -> Result<SdkConfig, Unusable> {
+    let http = http::of_this_machine().map_err(Unusable::Http)?;
+    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
 }
 
 /// Lambda tells a function its region and credentials by the environment, and nothing else needs to be asked: the
 /// chain of places where an operator's tools look is half a megabyte of the binary.
-fn function_config() -> Result<SdkConfig, BadVariable> {
+fn function_config() -> Result<SdkConfig, Unusable> {
     let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(variable("AWS_REGION")?))
         .credentials_provider(credentials)
         .retry_config(RetryConfig::standard())
-        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
         .service_config(EndpointVariables)
-        .http_client(amazon_only())
+        .http_client(http::amazon_only().map_err(Unusable::Http)?)
         .build())
 }
-
-/// What the SDK's own chain allows for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// `AWS_ENDPOINT_URL_SERVICE` before `AWS_ENDPOINT_URL`, as the SDKs agree on.
 #[derive(Debug)]
@@ -117,32 +113,17 @@ impl LoadServiceConfig for EndpointVariables {
     }
 }
 
-/// What encrypts the SDK's connections.
-const RING: Provider = Provider::Rustls(CryptoMode::Ring);
-
-/// Reading the operating system's roots is most of a cold start, and a function talks to AWS alone, whose endpoints
-/// all chain to Amazon Trust Services.
-fn amazon_only() -> SharedHttpClient {
-    let roots = include_bytes!("amazon-roots.pem");
-    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(roots)).build();
-    let client = Builder::new().tls_provider(RING);
-    match context {
-        Ok(context) => client.tls_context(context).build_https(),
-        Err(_) => client.build_https(),
-    }
-}
-
 /// Which servers this function may reach: public addresses, and what `REBOND_REACH` names beside them.
 #[cfg(feature = "mailbox")]
-pub fn reach() -> Result<crate::net::Reach, BadVariable> {
-    let wrong = |error: crate::account::Invalid| BadVariable::Wrong("REBOND_REACH", error.to_string());
+pub fn reach() -> Result<crate::net::Reach, Unusable> {
+    let wrong = |error: crate::account::Invalid| Unusable::Wrong("REBOND_REACH", error.to_string());
     crate::net::Reach::parse(&std::env::var("REBOND_REACH").unwrap_or_default()).map_err(wrong)
 }
 
 /// Whom TLS to mail servers trusts: the public authorities, and the PEM text in `REBOND_EXTRA_CA`.
 #[cfg(feature = "mailbox")]
-pub fn tls() -> Result<crate::net::Tls, BadVariable> {
+pub fn tls() -> Result<crate::net::Tls, Unusable> {
     let pem = variable("REBOND_EXTRA_CA").ok();
     let tls = crate::net::Tls::new(pem.as_deref().map(str::as_bytes));
-    tls.map_err(|error| BadVariable::Wrong("REBOND_EXTRA_CA", error.to_string()))
+    tls.map_err(|error| Unusable::Wrong("REBOND_EXTRA_CA", error.to_string()))
 }
