@@ -10,7 +10,7 @@ pub struct Rule {
     pub id: String,
     /// Name of the table it stands in.
     pub table: String,
-    /// 0 decisive, 1 plain, 2 weak.
+    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal.
     pub rank: u8,
     pub language: String,
     pub source: String,
@@ -55,10 +55,14 @@ fn read_rules(table: &str, text: &str, rules: &mut Vec<Rule>) -> Result<(), Stri
                 0
             } else if id.starts_with('~') {
                 2
+            } else if id.starts_with('?') {
+                3
+            } else if id.starts_with('=') {
+                4
             } else {
                 1
             };
-            let id = id.trim_start_matches(['!', '~']).to_owned();
+            let id = id.trim_start_matches(['!', '~', '?', '=']).to_owned();
             let table = table.to_owned();
             rules.push(Rule { id, table, rank, language, source, patterns: Vec::new(), examples: Vec::new() });
             continue;

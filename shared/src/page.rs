@@ -11,7 +11,7 @@ body { font: 1.05rem/1.5 system-ui, sans-serif; max-width: 38rem; margin: 12vh a
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; }
 .mark { display: inline-block; width: 1.6rem; height: 1.6rem; line-height: 1.6rem; border-radius: 50%; text-align: center;
   color: #fff; font-size: 1rem; margin-right: .5rem; vertical-align: .1rem; }
-.good { background: #1a7f37; } .bad { background: #b35900; }
+.good { background: #1a7f37; } .bad { background: #b35900; } .none-yet { background: #57606a; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: 1.25rem 0; }
 dt { opacity: .75; } dd { margin: 0; overflow-wrap: anywhere; }
 .said { font-family: ui-monospace, monospace; font-size: .85rem; opacity: .85; overflow-wrap: anywhere; }
@@ -20,12 +20,34 @@ code { font: .92em ui-monospace, monospace; white-space: nowrap; }
 footer { margin-top: 2.5rem; font-size: .85rem; opacity: .7; }
 ";
 
+/// What kind of news a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// All is well.
+    Good,
+    /// It did not work.
+    Bad,
+    /// Nothing is known yet.
+    NoneYet,
+}
+
+impl News {
+    /// Class and character of the mark before the heading.
+    fn mark(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Good => ("good", "✓"),
+            Self::Bad => ("bad", "!"),
+            Self::NoneYet => ("none-yet", "…"),
+        }
+    }
+}
+
 /// What a page shows.
 pub struct Page<'a> {
     /// In which language.
     pub language: Language,
-    /// Whether it is good news.
-    pub good: bool,
+    /// What kind of news it is.
+    pub news: News,
     /// The heading.
     pub title: &'a str,
     /// A sentence of its own, where there is no advice.
@@ -63,6 +85,7 @@ impl Page<'_> {
 
     fn markup(&self) -> Markup {
         let words = Labels::of(self.language);
+        let (class, mark) = self.news.mark();
         html! {
             (DOCTYPE)
             html lang=(self.language.tag()) {
@@ -75,9 +98,7 @@ impl Page<'_> {
                 body {
                     main {
                         h1 {
-                            span.mark.(if self.good { "good" } else { "bad" }) aria-hidden="true" {
-                                (if self.good { "✓" } else { "!" })
-                            }
+                            span.mark.(class) aria-hidden="true" { (mark) }
                             (self.title)
                         }
                         @if let Some(advice) = self.advice {
@@ -149,7 +170,7 @@ pub fn refusal(status: StatusCode, language: Language, sentence: &str) -> Respon
     };
     let page = Page {
         language,
-        good: false,
+        news: News::Bad,
         title,
         sentence: Some(sentence),
         facts: vec![],
@@ -171,7 +192,7 @@ pub fn our_fault(language: Language, account: &str) -> Response<String> {
     let advice = advice::by_id("our-store");
     let page = Page {
         language,
-        good: false,
+        news: News::Bad,
         title,
         sentence: None,
         facts: vec![],

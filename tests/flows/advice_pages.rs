@@ -1,11 +1,12 @@
 //! Every page that a person can end at, in both languages: whole sentences, nothing left to fill in, nothing that the
-//! browser may keep or load. `REBOND_PAGES=DIR` writes them there, to be looked at.
+//! browser may keep or load. `REBOND_PAGES=DIR` writes them there; `cargo run -p rebond-tests --example screenshots DIR` makes
+//! pictures of them.
 
 use http::request::Parts;
 use http::{Request, Response};
 use rebond::advice::{self, Language};
 use rebond::oauth::Pending;
-use rebond::table::{Authorization, AuthorizationOutcome};
+use rebond::table::{Authorization, AuthorizationOutcome, Sought};
 use rebond_tests::world::{MAILBOX, World};
 
 const LANGUAGES: [Language; 2] = [Language::English, Language::French];
@@ -38,11 +39,15 @@ fn plain(html: &str) -> String {
     html.replace("&quot;", "\"").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
+fn of_account() -> Sought {
+    Sought::Account { account: "bounces".parse().unwrap(), connection: 0 }
+}
+
 /// An authorization that ended so; its cookie and the address of its result.
-async fn ended(world: &World, n: u8, outcome: Option<&AuthorizationOutcome>) -> (String, String) {
+async fn ended(world: &World, n: u8, sought: Sought, outcome: Option<&AuthorizationOutcome>) -> (String, String) {
     let pending = Pending::new(&[n; 64]);
     let authorization = Authorization {
-        sought: rebond::table::Sought::Account { account: "bounces".parse().unwrap(), connection: 0 },
+        sought,
         cookie_hash: pending.cookie_hash(),
         expires: world.now().as_second() + 600,
         used: false,
@@ -71,7 +76,7 @@ async fn every_result_is_a_whole_page_in_both_languages() {
             advice: Some(row.id.into()),
             said,
         };
-        let (cookie, path) = ended(&world, u8::try_from(n).unwrap(), Some(&outcome)).await;
+        let (cookie, path) = ended(&world, u8::try_from(n).unwrap(), of_account(), Some(&outcome)).await;
         for language in LANGUAGES {
             let page = callback.handle(&request(&path, &cookie, language)).await;
             assert_eq!(page.status(), 400, "{}", row.id);
@@ -81,14 +86,38 @@ async fn every_result_is_a_whole_page_in_both_languages() {
             assert!(text.contains(row.who.words(language)) && text.contains("alex@example.org"), "{}", row.id);
         }
     }
-    let connected = AuthorizationOutcome { connected: true, who: Some(MAILBOX.into()), advice: None, said: None };
-    for (n, name, outcome) in [(254, "connected", Some(&connected)), (255, "working", None)] {
-        let (cookie, path) = ended(&world, n, outcome).await;
+    let done = |who: &str| AuthorizationOutcome { connected: true, who: Some(who.into()), advice: None, said: None };
+    let (connected, directory) = (done(MAILBOX), world.app.tenant.to_string());
+    let consented = done(&directory);
+    let of_app = || Sought::Consent { app: world.app.id.clone() };
+    let mut under_way = Vec::new();
+    for (n, name, sought, outcome, words) in [
+        (250, "consented", of_app(), Some(&consented), directory.as_str()),
+        (251, "consenting", of_app(), None, ""),
+        (254, "connected", of_account(), Some(&connected), MAILBOX),
+        (255, "working", of_account(), None, ""),
+    ] {
+        let (cookie, path) = ended(&world, n, sought, outcome).await;
         for language in LANGUAGES {
             let page = callback.handle(&request(&path, &cookie, language)).await;
             assert_eq!(page.status(), 200);
             let text = look(name, language, &page);
-            assert_eq!(text.contains(MAILBOX), outcome.is_some(), "{text}");
+            assert!(text.contains(words) && (outcome.is_some() || !text.contains(MAILBOX)), "{text}");
+        }
+        if outcome.is_none() {
+            under_way.push((format!("broke-off-{name}"), cookie, path));
+        }
+    }
+    // Whoever took the answer and never came to an end is gone.
+    world.advance(jiff::SignedDuration::from_mins(3));
+    for (name, cookie, path) in under_way {
+        for (language, words) in
+            LANGUAGES.into_iter().zip(["It broke off in the middle", "L’opération s’est interrompue"])
+        {
+            let page = callback.handle(&request(&path, &cookie, language)).await;
+            assert_eq!(page.status(), 503);
+            let text = look(&name, language, &page);
+            assert!(text.contains(words), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use rebond::queue::{PollRequest, Queue, Sqs};
 use rebond::secret::{ExposeSecret, Secret};
-use rebond::vault::{Name, Put, SecretsManager, Vault, Version};
+use rebond::vault::{Kms, KmsError, Name, Put, SecretsManager, Vault, Version};
 use rebond_tests::moto::Moto;
 use rebond_tests::stack::config;
 use std::sync::{Arc, Mutex};
@@ -63,6 +63,26 @@ async fn a_vault_that_is_not_there_is_an_error_without_the_value() {
     let error = vault.put(&name, Uuid::from_u128(1), &secret("canary-4711")).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary-4711"), "{error:?}");
     assert!(error.to_string().contains("grant/bounces"), "{error}");
+}
+
+#[tokio::test]
+async fn kms_gives_a_public_key_and_a_signature_and_says_what_it_refuses() {
+    use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+    let moto = Moto::start().unwrap();
+    let client = aws_sdk_kms::Client::new(&config(moto.endpoint()).await);
+    let made = client.create_key().key_usage(KeyUsageType::SignVerify).key_spec(KeySpec::Rsa2048).send().await.unwrap();
+    let arn = made.key_metadata.unwrap().arn.unwrap();
+    let kms = Kms::new(client.clone());
+    assert_eq!(kms.sign(&arn, b"message").await.unwrap().len(), 256);
+    // SubjectPublicKeyInfo of an RSA key (RFC 5280, section 4.1): a sequence of 290 bytes.
+    let public = kms.public_key(&arn).await.unwrap();
+    assert_eq!((public.len(), &public[..4]), (294, &[0x30, 0x82, 0x01, 0x22][..]));
+    let none = arn.replace(arn.rsplit('/').next().unwrap(), "00000000-0000-4000-8000-000000000000");
+    let refused = kms.sign(&none, b"message").await.unwrap_err();
+    assert!(matches!(&refused, KmsError::Refused { key, .. } if *key == none), "{refused}");
+    drop(moto);
+    let gone = kms.sign(&arn, b"message").await.unwrap_err();
+    assert!(matches!(gone, KmsError::Service(_)), "{gone}");
 }
 
 #[tokio::test]

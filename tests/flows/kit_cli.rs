@@ -204,6 +204,41 @@ async fn a_grant_that_will_lapse_is_warned_of_three_times() {
     assert_eq!(world.item(&id).await.unwrap().warned.unwrap().days, 1);
 }
 
+#[tokio::test]
+async fn a_credential_that_will_end_is_warned_of_three_times() {
+    let (log, _guard) = logging();
+    let world = World::start().await.unwrap();
+    let end = world.now() + SignedDuration::from_hours(40 * 24 + 1);
+    let app = rebond::account::App { credential_ends: Some(end), ..world.app.clone() };
+    assert!(world.machine.table.replace_app(&app).await.unwrap());
+    let mut warned = Vec::new();
+    for day in 1..=42 {
+        world.advance(SignedDuration::from_hours(24));
+        for _ in 0..2 {
+            world.machine.token_refresh().run(None, "run", world.now()).await.unwrap();
+        }
+        let told = log.lines("an app's credential ends soon").len();
+        if told > warned.len() {
+            assert_eq!(told, warned.len() + 1, "once a threshold");
+            warned.push(day);
+        }
+    }
+    assert_eq!(warned, [11, 34, 40]);
+    let lines = log.lines("an app's credential ends soon");
+    let said: Vec<_> =
+        lines.iter().map(|line| (line["app"].as_str(), line["ending"].as_str(), &line["days_left"])).collect();
+    assert!(said.iter().all(|(app, ending, _)| *app == Some("stand-in") && *ending == Some("credential")), "{said:?}");
+    let left: Vec<_> = said.iter().map(|(_, _, days)| days.as_i64().unwrap()).collect();
+    assert_eq!(left, [29, 6, 0]);
+    assert_eq!(lines[0]["advice"], "credential-ends-soon");
+    // A new credential starts anew.
+    let soon = world.now() + SignedDuration::from_hours(20 * 24);
+    let replaced = rebond::account::App { credential_ends: Some(soon), ..app };
+    assert!(world.machine.table.replace_app(&replaced).await.unwrap());
+    world.machine.token_refresh().run(None, "run", world.now()).await.unwrap();
+    assert_eq!(log.lines("an app's credential ends soon").len(), 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_is_judged_from_its_manifest() {
     let world = World::start().await.unwrap();

@@ -1,6 +1,10 @@
 //! F47: secrets are planted in every flow, with everything logged that the product can log; then all that came out is
-//! searched for them: log, answers, table, vault file, `{:?}`.
+//! searched for them: log, answers, table, vault file, audit, `{:?}`, what a panic prints.
+#![allow(clippy::print_stdout, reason = "the figures are told")]
 
+mod other_ways;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::SignedDuration;
 use rebond::secret::ExposeSecret;
 use rebond::vault::{Name, Version, signing_key};
@@ -8,6 +12,7 @@ use rebond_standin::imap::{ImapAction, ImapFault};
 use rebond_standin::{Answer as Script, Refusal};
 use rebond_tests::mail::bounce;
 use rebond_tests::world::{BASIC, CLIENT_SECRET, MAILBOX, PASSWORD, SIGN_IN, World};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -16,7 +21,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Where all log lines go.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -30,18 +35,18 @@ impl Write for Log {
 
 /// What was planted, and what came out.
 #[derive(Default)]
-struct Search {
+pub(crate) struct Search {
     secrets: Vec<(String, String)>,
     shown: Vec<(String, Vec<u8>)>,
 }
 
 impl Search {
-    fn plant(&mut self, name: &str, secret: &str) {
+    pub(crate) fn plant(&mut self, name: &str, secret: &str) {
         assert!(secret.len() >= 12, "{name} is too short to be searched for");
         self.secrets.push((name.to_owned(), secret.to_owned()));
     }
 
-    fn show(&mut self, place: &str, bytes: impl Into<Vec<u8>>) {
+    pub(crate) fn show(&mut self, place: &str, bytes: impl Into<Vec<u8>>) {
         self.shown.push((place.to_owned(), bytes.into()));
     }
 
@@ -65,6 +70,8 @@ async fn plant_grant(world: &World, search: &mut Search, id: &rebond::account::A
     for name in ["refresh_token", "access_token"] {
         search.plant(name, grant[name].as_str().unwrap());
     }
+    let sasl = format!("user={MAILBOX}\x01auth=Bearer {}\x01\x01", grant["access_token"].as_str().unwrap());
+    search.plant("SASL XOAUTH2", &BASE64_STANDARD.encode(sasl));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +84,7 @@ async fn f47_no_secret_comes_out_anywhere() {
     let mut search = Search::default();
     let world = World::start().await.unwrap();
     search.plant("password", PASSWORD);
+    search.plant("SASL PLAIN", &BASE64_STANDARD.encode(format!("\0{BASIC}\0{PASSWORD}")));
     search.plant("client secret", CLIENT_SECRET);
     search.plant("sign-in password", SIGN_IN);
     let signing = world.machine.vault.get(&Name::SigningKey, Version::Current).await.unwrap().unwrap();
@@ -96,7 +104,9 @@ async fn f47_no_secret_comes_out_anywhere() {
         None,
     ];
     for (number, script) in scripts.into_iter().enumerate() {
-        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        let link = world.link(&id).await.unwrap();
+        search.plant("invitation", link.split_once("invitation=").unwrap().1);
+        let begun = world.begin_at(&link, &world.person(MAILBOX)).await.unwrap();
         let url = url::Url::parse(&begun.callback).unwrap();
         let query = |name: &str| url.query_pairs().find(|(n, _)| n == name).unwrap().1.into_owned();
         let cookie = begun.cookie.split_once('=').unwrap().1;
@@ -105,6 +115,7 @@ async fn f47_no_secret_comes_out_anywhere() {
         search.plant("state", &query("state"));
         search.plant("cookie", cookie);
         search.plant("verifier", pending.verifier(&key).expose_secret());
+        search.plant("nonce", &pending.nonce(&key));
         if let Some(script) = script {
             world.entra.script(Refusal::token(script));
         }
@@ -152,6 +163,12 @@ async fn f47_no_secret_comes_out_anywhere() {
     world.advance(SignedDuration::from_hours(2));
     search.show("poll revoked", format!("{:?}", world.poll(&id).await));
 
+    other_ways::play(&world, &mut search).await;
+    other_ways::panics(&world, &mut search, &id, log.clone()).await;
+    for id in [&id, &basic] {
+        search.show("audit", format!("{:?}", world.machine.table.audited(id, 1_000).await));
+    }
+
     // What the types say of themselves.
     let login = rebond::mailbox::Login::Password { user: BASIC.into(), password: PASSWORD.to_owned().into() };
     search.show("Login", format!("{login:?}"));
@@ -169,7 +186,9 @@ async fn f47_no_secret_comes_out_anywhere() {
     let text = String::from_utf8_lossy(&lines).into_owned();
     assert!(text.contains("mailbox not connected") && text.contains("mailbox connected"), "it was logged at all");
     search.show("log", lines);
-    assert!(search.secrets.len() >= 30 && search.shown.len() >= 30);
+    let kinds: BTreeSet<&str> = search.secrets.iter().map(|(name, _)| name.as_str()).collect();
+    println!("{} secrets of {} kinds in {} places: {kinds:?}", search.secrets.len(), kinds.len(), search.shown.len());
+    assert!(search.secrets.len() >= 80 && kinds.len() >= 24 && search.shown.len() >= 50);
     let table: usize =
         search.shown.iter().filter(|(place, _)| place.contains("table.sqlite")).map(|(_, b)| b.len()).sum();
     assert!(table > 20_000, "{table} bytes of table were searched");
@@ -177,7 +196,7 @@ async fn f47_no_secret_comes_out_anywhere() {
     // The search finds what is there: the mailbox's name is no secret.
     search.secrets = vec![("the mailbox".to_owned(), MAILBOX.to_owned())];
     let found = search.found().join(", ");
-    for place in ["result 6", "table.sqlite", "items"] {
+    for place in ["result 6", "table.sqlite", "items", "panic"] {
         assert!(found.contains(place), "{found}");
     }
 }

@@ -335,3 +335,99 @@ async fn another_way_in_is_an_edit() {
     assert_eq!(poll(&world, &id).await.0, HealthState::Active);
     assert_eq!(world.facts(&id).await.unwrap().len(), 2);
 }
+
+const KMS_KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/0e8f1c52-7a64-4b1e-8c90-5e2f6a7b8c91";
+
+/// One key of KMS as AWS documents it (JSON 1.1, `TrentService`): it signs the digest that it is given, with a salt as long
+/// as the digest. moto does neither. OpenSSL signs with the test key.
+async fn kms() -> (String, Arc<std::sync::Mutex<Vec<Value>>>) {
+    let asked: Arc<std::sync::Mutex<Vec<Value>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), KEY_PEM).unwrap();
+    let key = Arc::new(key);
+    let answer = move |headers: http::HeaderMap, body: String| {
+        let body: Value = serde_json::from_str(&body).unwrap();
+        seen.lock().unwrap().push(body.clone());
+        let target = headers["x-amz-target"].to_str().unwrap().to_owned();
+        let key = Arc::clone(&key);
+        async move {
+            let kind = [("content-type", "application/x-amz-json-1.1")];
+            if body["KeyId"] != KMS_KEY {
+                let fault = json!({ "__type": "NotFoundException", "message": "Key is not there" });
+                return (http::StatusCode::BAD_REQUEST, kind, fault.to_string());
+            }
+            assert_eq!(target, "TrentService.Sign");
+            assert_eq!(
+                (&body["MessageType"], &body["SigningAlgorithm"]),
+                (&json!("DIGEST"), &json!("RSASSA_PSS_SHA_256"))
+            );
+            let digest = base64::prelude::BASE64_STANDARD.decode(body["Message"].as_str().unwrap()).unwrap();
+            assert_eq!(digest.len(), 32);
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), digest).unwrap();
+            let signed = std::process::Command::new("openssl")
+                .args(["pkeyutl", "-sign", "-pkeyopt", "digest:sha256", "-pkeyopt", "rsa_padding_mode:pss"])
+                .args(["-pkeyopt", "rsa_pss_saltlen:digest", "-inkey"])
+                .arg(key.path())
+                .arg("-in")
+                .arg(file.path())
+                .output()
+                .unwrap();
+            assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+            let signature = base64::prelude::BASE64_STANDARD.encode(signed.stdout);
+            let answer = json!({ "KeyId": KMS_KEY, "Signature": signature, "SigningAlgorithm": "RSASSA_PSS_SHA_256" });
+            (http::StatusCode::OK, kind, answer.to_string())
+        }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = axum::Router::new().route("/", axum::routing::post(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_key_in_kms_signs_and_is_never_seen() {
+    let world = World::start().await.unwrap();
+    let (url, asked) = kms().await;
+    let client = aws_sdk_kms::Client::new(&rebond_tests::stack::config(&url).await);
+    let public_key = key().public().as_ref().to_vec();
+    let thumbprint = assertion::thumbprint(b"a certificate of the key in KMS");
+    world.entra.change(|settings| {
+        settings.apps[0].secrets.clear();
+        settings.refuse_replayed_assertions = true;
+        settings.apps[0].certificates = vec![Certificate { thumbprint: thumbprint.clone(), public_key }];
+    });
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    let proven_by = |key: &str| {
+        let (thumbprint, key) = (thumbprint.clone(), key.to_owned());
+        move |app: &mut App| {
+            app.credential = Credential::Certificate { thumbprint };
+            app.secret_from = Some(SecretSource::Kms(key));
+        }
+    };
+    change_app(&world, proven_by(KMS_KEY)).await;
+    let id = world.add("app", app_only).await.unwrap();
+    assert_eq!(
+        poll(&world, &id).await,
+        (HealthState::Misconfigured, "client-certificate".into()),
+        "there is no KMS here"
+    );
+    assert_eq!(calls(&world), 0);
+    let grants = world.machine.grants.clone().with_kms(rebond::vault::Kms::new(client));
+    let machine = Machine { grants, ..world.machine.clone() };
+    assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Active, String::new()));
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &id).await.0, HealthState::Active);
+    assert_eq!((calls(&world), asked.lock().unwrap().len()), (2, 2), "each with an assertion of its own");
+    assert_eq!(names_in_vault(&world), ["key/signing"]);
+    // A key that is not there is said so.
+    change_app(&world, proven_by("arn:aws:kms:us-east-1:111122223333:key/another")).await;
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, "client-certificate".into()));
+    let said = world.item(&id).await.unwrap().health.said.unwrap();
+    assert!(said.contains("key/another") && said.contains("NotFoundException"), "{said}");
+    let wrong = App { secret_from: Some(SecretSource::Kms(KMS_KEY.into())), ..world.app.clone() };
+    assert!(wrong.check().unwrap_err().to_string().contains("only a certificate's private key"));
+}

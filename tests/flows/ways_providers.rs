@@ -13,10 +13,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 
-const SCOPE: &str = "https://outlook.office.com/IMAP.AccessAsUser.All";
+pub(crate) const SCOPE: &str = "https://outlook.office.com/IMAP.AccessAsUser.All";
 
 /// What the provider says of a token (RFC 7662), asked as a mail server asks.
-fn introspect(issuer: &str, token: &str) -> Value {
+pub(crate) fn introspect(issuer: &str, token: &str) -> Value {
     let address = issuer.strip_prefix("http://").unwrap();
     let form = [("token", token), ("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)];
     let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
@@ -40,7 +40,7 @@ fn action(html: &str) -> String {
 }
 
 /// Somebody signs in and consents on the provider's own pages; the page that it ends at.
-async fn sign_in(link: &str, name: &str) -> (u16, String) {
+pub(crate) async fn sign_in(link: &str, name: &str) -> (u16, String) {
     let mut browser = Browser::new().unwrap();
     let (_, page) = browser.get(link).await.unwrap();
     let form = [("prompt", "login"), ("login", name), ("password", "any")];

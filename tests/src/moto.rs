@@ -1,7 +1,8 @@
-//! moto: Secrets Manager, SQS, S3 and EventBridge on one port.
+//! moto: Secrets Manager, SQS, KMS, S3 and EventBridge on one port.
 //!
 //! Known to differ from AWS: Secrets Manager returns an old version unless `VersionStage=AWSCURRENT` is asked for,
-//! and accepts more than 64 KB; its DynamoDB has no idempotency tokens, so the table is never moto's.
+//! and accepts more than 64 KB; its DynamoDB has no idempotency tokens, so the table is never moto's; its KMS hashes a
+//! digest once more and salts RSASSA-PSS with as many bytes as fit, so its signatures are none of PS256.
 
 use crate::process::{Process, free_port, tool};
 use anyhow::Result;

@@ -281,6 +281,12 @@ impl World {
         self.entra.log().iter().filter(|call| call.endpoint == "token" && call.grant_type == grant_type).count()
     }
 
+    /// The table beneath every fault, for another process over it.
+    #[must_use]
+    pub fn connector(&self) -> SharedHttpConnector {
+        self.raw.clone()
+    }
+
     /// An operation on the table in DynamoDB's own JSON, past every fault.
     pub async fn raw(&self, operation: &str, body: Value) -> Result<Value> {
         let mut request = HttpRequest::new(SdkBody::from(body.to_string()));

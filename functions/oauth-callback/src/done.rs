@@ -4,7 +4,7 @@ use super::{OauthCallback, unknown};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use rebond::advice::{self, Language};
-use rebond::page::{self, Page};
+use rebond::page::{self, News, Page};
 use rebond::table::{AccountItem, Authorization, AuthorizationOutcome, Sought, TableError};
 
 impl OauthCallback {
@@ -28,12 +28,14 @@ impl OauthCallback {
             Some(app) => table.app(&app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
             None => String::new(),
         };
-        Ok(result_page(&authorization, item.as_ref(), &redirect_uri, language))
+        let broke_off = authorization.broke_off((self.connector.clock)());
+        Ok(result_page(&authorization, broke_off, item.as_ref(), &redirect_uri, language))
     }
 }
 
 fn result_page(
     authorization: &Authorization,
+    broke_off: bool,
     item: Option<&AccountItem>,
     redirect_uri: &str,
     language: Language,
@@ -46,21 +48,21 @@ fn result_page(
     let Some(outcome) = &authorization.outcome else {
         let page = Page {
             language,
-            good: true,
-            title: words.working,
+            news: if broke_off { News::Bad } else { News::NoneYet },
+            title: if broke_off { words.broke_off } else { words.working },
             sentence: None,
             facts: vec![],
             advice: None,
             account,
             redirect_uri,
             said: None,
-            closing: words.reload,
+            closing: if broke_off { words.again } else { words.reload },
         };
-        return page.answer(StatusCode::OK);
+        return page.answer(if broke_off { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK });
     };
     let page = Page {
         language,
-        good: outcome.connected,
+        news: if outcome.connected { News::Good } else { News::Bad },
         title: if outcome.connected { words.connected } else { words.not_connected },
         sentence: None,
         facts: facts(outcome, named, item, &words),
@@ -94,6 +96,8 @@ struct Words<'a> {
     not_connected: &'a str,
     working: &'a str,
     reload: &'a str,
+    broke_off: &'a str,
+    again: &'a str,
     next: &'a str,
     nothing_kept: &'a str,
     account: &'a str,
@@ -138,6 +142,8 @@ impl Words<'static> {
                 not_connected: "The mailbox is not connected",
                 working: "The mailbox is being connected",
                 reload: "Load this page again in a moment.",
+                broke_off: "It broke off in the middle",
+                again: "Nothing is lost. Open the link that you were sent once more; if it is said to be used, all is done.",
                 next: "It is read for the first time within a few minutes, and from then on by itself. You may close this page.",
                 nothing_kept: "Nothing of this sign-in was kept.",
                 account: "Account",
@@ -149,6 +155,8 @@ impl Words<'static> {
                 not_connected: "La boîte n’est pas connectée",
                 working: "La boîte est en cours de connexion",
                 reload: "Rechargez cette page dans un instant.",
+                broke_off: "L’opération s’est interrompue",
+                again: "Rien n’est perdu. Rouvrez le lien que vous avez reçu ; s’il est déjà utilisé, tout est fait.",
                 next: "Elle sera lue une première fois dans quelques minutes, puis d’elle-même. Vous pouvez fermer cette page.",
                 nothing_kept: "Rien de cette connexion n’a été conservé.",
                 account: "Compte",

@@ -40,6 +40,9 @@ impl TokenRefresh {
     /// Renews what ends within the horizon, or one account whatever its end.
     pub async fn run(&self, only: Option<&AccountId>, run: &str, now: Timestamp) -> Result<Summary, GrantFault> {
         let mut summary = Summary { run: run.to_owned(), ..Summary::default() };
+        if only.is_none() {
+            self.forecast_credentials(run, now).await?;
+        }
         let grants = self.grants.acting_as(FUNCTION, run);
         for item in self.candidates(only).await? {
             let account = &item.account.id;
@@ -81,10 +84,9 @@ impl TokenRefresh {
     /// Warns 30, 7 and 1 days before a grant ends for not having been renewed, each once.
     async fn forecast(&self, item: &AccountItem, run: &str, now: Timestamp) -> Result<(), TableError> {
         let Some(forecast) = item.refreshed.and_then(Forecast::of_grant) else { return Ok(()) };
-        let Some(days) = forecast.warning(now) else { return Ok(()) };
-        let warned = Warned { ends: forecast.ends.as_second(), days };
+        let Some(warned) = warning(forecast, now) else { return Ok(()) };
         let told = |before: Warned| before.ends == warned.ends && before.days <= warned.days;
-        if item.warned.is_some_and(told) || !self.table.warn_once(&item.account.id, warned).await? {
+        if item.warned.is_some_and(told) || !self.table.warn_of_grant(&item.account.id, warned).await? {
             return Ok(());
         }
         let (account, ends) = (&item.account.id, forecast.ends);
@@ -92,6 +94,20 @@ impl TokenRefresh {
         let (health, advice) = (item.health.state.as_str(), item.health.advice.as_deref());
         tracing::warn!(account = %account, run, ending = forecast.ending.as_str(), %ends, days_left, health, advice,
             "a grant ends soon");
+        Ok(())
+    }
+
+    /// The same of the client secrets and certificates whose end was said when they were stored.
+    async fn forecast_credentials(&self, run: &str, now: Timestamp) -> Result<(), TableError> {
+        for app in self.table.readable_apps().await? {
+            let Some(forecast) = app.credential_ends.map(Forecast::of_credential) else { continue };
+            let Some(warned) = warning(forecast, now) else { continue };
+            if self.table.warn_of_credential(&app.id, warned).await? {
+                let (ends, days_left) = (forecast.ends, forecast.days_left(now));
+                tracing::warn!(app = %app.id, run, ending = forecast.ending.as_str(), %ends, days_left,
+                    advice = "credential-ends-soon", "an app's credential ends soon");
+            }
+        }
         Ok(())
     }
 
@@ -126,6 +142,11 @@ impl TokenRefresh {
             .await;
         Ok(())
     }
+}
+
+/// The warning that is due now, as the table keeps it.
+fn warning(forecast: Forecast, now: Timestamp) -> Option<Warned> {
+    forecast.warning(now).map(|days| Warned { ends: forecast.ends.as_second(), days })
 }
 
 /// Polled accounts by the end of their access token; all others often enough to stay alive.

@@ -1,11 +1,13 @@
 //! `rebond app`: registrations at the identity provider.
 
+use crate::ask;
 use crate::credential::{self, CredentialArgs};
 use crate::place::{Place, Where};
+use crate::registration::{self, Way};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use rebond::account::{App, AppId, Cloud, Credential, OpenIdProvider, Tenant};
-use rebond::oauth::{entra, open_id};
+use rebond::oauth::open_id;
 use rebond::vault::Name;
 use std::process::ExitCode;
 
@@ -48,22 +50,16 @@ const ADD_EXAMPLES: &str = "Examples:
   rebond app add m365 --tenant example.com --client-id … --secret-file secret.txt \\
       --redirect-uri https://abc123.execute-api.eu-west-1.amazonaws.com/oauth/callback --stack rebond
 
-Register at the Microsoft Entra admin centre (App registrations, New registration):
-  platform      Web (not \"Mobile and desktop\", not \"Single-page application\")
-  redirect URI  exactly the one given here
-  permissions   Office 365 Exchange Online or Microsoft Graph, delegated: IMAP.AccessAsUser.All, and offline_access,
-                openid, profile, email
-  do not tick   Access tokens, ID tokens (implicit grant)
-  secret        Certificates & secrets, New client secret: copy the column Value, not the Secret ID";
+What is left out is asked for at a terminal. What the registration must have is printed.";
 
 /// A registration.
 #[derive(Debug, Args)]
 pub struct AddArgs {
     /// A name for it here: a-z, 0-9 and -
-    id: AppId,
-    /// Where it is registered: entra, google, or the https URL of any OpenID Connect provider
-    #[arg(long, default_value = "entra", value_name = "PROVIDER")]
-    provider: String,
+    id: Option<AppId>,
+    /// Where it is registered: entra, google, or the https URL of any OpenID Connect provider [default: entra]
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
     /// What to ask another provider for beside who signs in; may be given several times
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -72,7 +68,7 @@ pub struct AddArgs {
     tenant: Option<Tenant>,
     /// Application (client) ID
     #[arg(long, value_name = "ID")]
-    client_id: String,
+    client_id: Option<String>,
     /// The redirect URI as it is registered, byte by byte [default: this machine's own]
     #[arg(long, value_name = "URI")]
     redirect_uri: Option<String>,
@@ -134,26 +130,20 @@ pub async fn run(at: &Where, command: AppCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
-    let redirect_uri = match (args.redirect_uri, &at.stack) {
+    let redirect_uri = match (args.redirect_uri.clone(), &at.stack) {
         (Some(uri), _) => uri,
         (None, None) => format!("http://{}/oauth/callback", at.settings()?.listen),
         (None, Some(_)) => bail!("--redirect-uri is needed: it is the output RedirectUri of the stack"),
     };
-    let tenant = match args.tenant {
-        Some(tenant) => tenant,
-        None if args.provider == "entra" => {
-            bail!("--tenant is needed: the directory (tenant) ID of the mailboxes, or a verified domain")
-        }
-        None => Tenant::Common,
-    };
     let place = at.open().await?;
-    let given = args.credential.read()?;
+    let Chosen { id, provider, tenant, client_id, way, credential } = choose(&args, &redirect_uri)?;
     let app = App {
         cloud: args.cloud.into(),
-        authority: args.authority,
-        provider: discover(&place, &args.provider, &args.scopes).await?,
-        ..App::entra(args.id, tenant, args.client_id, redirect_uri)
+        authority: args.authority.clone(),
+        provider: discover(&place, &provider, &args.scopes).await?,
+        ..App::entra(id, tenant, client_id, redirect_uri)
     };
+    let given = if credential { args.credential.asked()?.read()? } else { args.credential.read()? };
     let app = given.set(app);
     app.check()?;
     crate::lint::warn(Some(&app), None);
@@ -165,17 +155,73 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
     if !place.table().add_app(&app).await? {
         bail!("somebody added an app {} at this moment", app.id);
     }
-    let portal = match &app.provider {
-        Some(provider) => provider.issuer.as_str(),
-        None => entra::hosts(app.cloud).portal,
-    };
-    println!("App {} is stored. At {portal} its registration must have,", app.id);
-    println!("under Authentication, platform Web, exactly this redirect URI:\n\n    {}\n", app.redirect_uri);
+    println!("App {} is stored.", app.id);
+    // Whoever was asked has read it before.
+    if way.is_none() {
+        println!("{}", registration::describe(&app, None));
+    }
     if app.credential == Credential::Federated {
         credential::tell_federated(&place).await?;
     }
-    println!("Next: rebond account add NAME --mailbox ADDRESS --app {}", app.id);
+    let app_only = if app.check_app_only().is_ok() && way != Some(Way::Person) { " --app-only" } else { "" };
+    println!("Next: rebond account add NAME --mailbox ADDRESS --app {}{app_only}", app.id);
+    if !app_only.is_empty() && way.is_none() {
+        println!("      (without --app-only where a person shall sign in for the mailbox)");
+    }
     Ok(())
+}
+
+/// What the arguments say, or the person at the terminal.
+struct Chosen {
+    id: AppId,
+    provider: String,
+    tenant: Tenant,
+    client_id: String,
+    /// Who opens mailboxes, where that was asked.
+    way: Option<Way>,
+    /// Whether to ask how the app proves itself.
+    credential: bool,
+}
+
+fn choose(args: &AddArgs, redirect_uri: &str) -> anyhow::Result<Chosen> {
+    let asks = args.id.is_none() || args.client_id.is_none();
+    let mut way = None;
+    if asks {
+        ask::needed(if args.id.is_none() { "<ID>" } else { "--client-id <ID>" })?;
+    }
+    let provider = match (&args.provider, asks) {
+        (Some(provider), _) => provider.clone(),
+        (None, false) => "entra".to_owned(),
+        (None, true) => match ask::choice("Where are the mailboxes?", &["Microsoft 365", "Gmail", "another provider"])?
+        {
+            0 => "entra".to_owned(),
+            1 => "google".to_owned(),
+            _ => ask::line("The provider's issuer (https://…)", None)?,
+        },
+    };
+    let entra = provider == "entra";
+    let name = if entra { "m365" } else { "mail" };
+    let id =
+        ask::unless("<ID>", args.id.clone(), || ask::line("A name for the app here (a-z, 0-9 and -)", Some(name)))?;
+    let tenant = match &args.tenant {
+        Some(tenant) => tenant.clone(),
+        None if !entra => Tenant::Common,
+        None if asks => ask::line("Directory (tenant) ID of the mailboxes, or a verified domain", None)?,
+        None => bail!("--tenant is needed: the directory (tenant) ID of the mailboxes, or a verified domain"),
+    };
+    if asks && entra {
+        let ways = [
+            "the app itself; nobody signs in (recommended for a mailbox that nobody watches: Microsoft's default lets \
+             no user consent to mail any more)",
+            "a person who signs in and consents",
+        ];
+        way = Some(if ask::choice("Who opens them?", &ways)? == 0 { Way::App } else { Way::Person });
+        let app = App::entra(id.clone(), tenant.clone(), "", redirect_uri);
+        eprintln!("\n{}", registration::describe(&App { cloud: args.cloud.into(), ..app }, way));
+    }
+    let client_id =
+        ask::unless("--client-id <ID>", args.client_id.clone(), || ask::line("Application (client) ID", None))?;
+    Ok(Chosen { id, provider, tenant, client_id, way, credential: asks && entra })
 }
 
 /// An app, or the sentence that it is not there.

@@ -1,7 +1,7 @@
 //! How an app proves itself, from the command line: a client secret, a certificate with its key, or nothing at all.
 
 use crate::place::Place;
-use crate::secret_input;
+use crate::{ask, secret_input};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
@@ -32,6 +32,9 @@ pub struct CredentialArgs {
     /// Prove it by this certificate (PEM, RSA); its private key is in the same file or in --secret-file
     #[arg(long, value_name = "FILE", conflicts_with = "federated")]
     certificate: Option<PathBuf>,
+    /// The certificate's private key is this one of AWS KMS (RSA, for signing), which never gives it away
+    #[arg(long, value_name = "ARN", requires = "certificate", conflicts_with = "secret_file")]
+    kms_key: Option<String>,
     /// Prove it by who this deployment is: the function's role on AWS, or federated-token-file in rebond.toml.
     /// There is no secret then
     #[arg(long, conflicts_with_all = ["secret_file", "secret_arn", "secret_env"])]
@@ -50,13 +53,44 @@ pub(crate) struct Given {
     ends: Option<Timestamp>,
     secret_from: Option<SecretSource>,
     secret: Option<Secret>,
+    /// The certificate's public key (SubjectPublicKeyInfo in DER), where its private key is elsewhere.
+    public_key: Option<Vec<u8>>,
 }
 
 impl CredentialArgs {
+    /// The same with a way chosen by the person at the terminal, where the arguments name none.
+    pub(crate) fn asked(mut self) -> anyhow::Result<Self> {
+        let named = self.federated
+            || self.certificate.is_some()
+            || self.secret_file.is_some()
+            || self.secret_arn.is_some()
+            || self.secret_env.is_some();
+        if named {
+            return Ok(self);
+        }
+        let ways = [
+            "federated: by who this deployment is; there is no secret at all (best on AWS)",
+            "a certificate: its private key is kept in the vault",
+            "a client secret: it ends after two years at most",
+        ];
+        match ask::choice("How does the app prove itself?", &ways)? {
+            0 => self.federated = true,
+            1 => self.certificate = Some(ask::line("File with the certificate (PEM), and its key or not", None)?),
+            _ => {}
+        }
+        Ok(self)
+    }
+
     /// Reads files and checks what they hold.
     pub(crate) fn read(&self) -> anyhow::Result<Given> {
         if self.federated {
-            return Ok(Given { credential: Credential::Federated, ends: None, secret_from: None, secret: None });
+            return Ok(Given {
+                credential: Credential::Federated,
+                ends: None,
+                secret_from: None,
+                secret: None,
+                public_key: None,
+            });
         }
         if let Some(file) = &self.certificate {
             return self.read_certificate(file);
@@ -74,7 +108,7 @@ impl CredentialArgs {
         if let Some(secret) = &secret {
             App::check_client_secret(secret.expose_secret())?;
         }
-        Ok(Given { credential: Credential::ClientSecret, ends, secret_from, secret })
+        Ok(Given { credential: Credential::ClientSecret, ends, secret_from, secret, public_key: None })
     }
 
     fn read_certificate(&self, file: &Path) -> anyhow::Result<Given> {
@@ -83,13 +117,22 @@ impl CredentialArgs {
         let certificate = pem.parse_x509().with_context(|| format!("{}", file.display()))?;
         let ends = Timestamp::from_second(certificate.validity().not_after.timestamp())?;
         ensure!(ends > Timestamp::now(), "the certificate ended on {ends}");
+        let credential = Credential::Certificate { thumbprint: assertion::thumbprint(&pem.contents) };
+        if let Some(arn) = &self.kms_key {
+            return Ok(Given {
+                credential,
+                ends: Some(ends),
+                secret_from: Some(SecretSource::Kms(arn.clone())),
+                secret: None,
+                public_key: Some(certificate.public_key().raw.to_vec()),
+            });
+        }
         let key = match (&self.secret_file, String::from_utf8(text.clone())) {
             (None, Ok(text)) if text.contains("PRIVATE KEY") => Secret::from(text),
             (from, _) => secret_input::read("Private key (PKCS#8, PEM)", from.as_deref())?,
         };
         check_key(&key, &certificate)?;
-        let credential = Credential::Certificate { thumbprint: assertion::thumbprint(&pem.contents) };
-        Ok(Given { credential, ends: Some(ends), secret_from: None, secret: Some(key) })
+        Ok(Given { credential, ends: Some(ends), secret_from: None, secret: Some(key), public_key: None })
     }
 }
 
@@ -128,8 +171,13 @@ impl Given {
         }
     }
 
-    /// Puts the secret into our vault, where there is one.
+    /// Puts the secret into our vault, where there is one; a key that is in KMS must be the certificate's own.
     pub(crate) async fn store(&self, place: &Place, id: &AppId) -> anyhow::Result<()> {
+        if let Some(SecretSource::Kms(arn)) = &self.secret_from {
+            let Place::Stack(stack) = place else { bail!("a key in KMS is for a stack: add --stack NAME") };
+            let public = stack.kms().public_key(arn).await?;
+            ensure!(self.public_key.as_ref() == Some(&public), "the key in KMS is not the certificate's");
+        }
         let Some(secret) = &self.secret else { return Ok(()) };
         let version = uuid::Builder::from_random_bytes(crate::machine::random()?).into_uuid();
         place.vault().put(&Name::App(id.clone()), version, secret).await?;
@@ -148,11 +196,13 @@ impl Given {
 /// For the list of apps: how it proves itself, and until when.
 pub(crate) fn describe(app: &App) -> String {
     let by = match (&app.credential, &app.secret_from) {
+        (Credential::Certificate { .. }, Some(SecretSource::Kms(_))) => "certificate, key in KMS",
         (Credential::Certificate { .. }, _) => "certificate",
         (Credential::Federated, _) => "federated",
         (Credential::ClientSecret, None) => "secret",
         (Credential::ClientSecret, Some(SecretSource::Arn(_))) => "secret of another place",
         (Credential::ClientSecret, Some(SecretSource::Environment(_))) => "secret in the environment",
+        (Credential::ClientSecret, Some(SecretSource::Kms(_))) => "nothing that could be used",
     };
     match app.credential_ends {
         Some(ends) => format!("{by}, ends {}", ends.to_zoned(TimeZone::UTC).date()),

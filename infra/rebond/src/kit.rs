@@ -3,9 +3,10 @@
 use crate::account;
 use crate::place::{Place, Where};
 use crate::quote::{comment, powershell, shell};
+use crate::registration::Permission;
+pub use crate::registration::Way;
 use anyhow::{Context, bail};
-use clap::{Args, ValueEnum};
-use rebond::account::lint::{EXCHANGE, GRAPH, IMAP_AS_APP, IMAP_AS_USER};
+use clap::Args;
 use rebond::account::{AccountId, App, Cloud};
 use std::process::ExitCode;
 
@@ -44,15 +45,6 @@ pub struct KitArgs {
     subjects: Vec<String>,
 }
 
-/// Who opens the mailbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Way {
-    /// A person who signs in
-    Person,
-    /// The app itself
-    App,
-}
-
 /// What the scripts are filled with.
 #[derive(Debug, Clone)]
 pub struct Kit {
@@ -89,7 +81,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
         bail!("{id} is opened with a password: there is nothing for an administrator to run")
     };
     let app = place.table().app(app_id).await?.with_context(|| format!("there is no app {app_id}"))?;
-    let way = args.way.unwrap_or(Way::Person);
+    let way = args.way.unwrap_or(if item.account.needs_person() { Way::Person } else { Way::App });
     let mut mailboxes = vec![item.account.mailbox.clone()];
     if way == Way::App {
         let accounts = place.table().accounts().await?;
@@ -195,30 +187,16 @@ impl Kit {
     }
 
     fn permissions(&self) -> String {
-        let add = |resource: &str, ids: &[(&str, &str, &str)]| {
-            let lines: Vec<String> = ids
-                .iter()
-                .map(|(name, id, kind)| {
-                    format!("#    {name}\naz ad app permission add --id \"$APP_ID\" --api {resource} --api-permissions {id}={kind}")
-                })
-                .collect();
-            lines.join("\n")
+        let (api, resource, kind) = self.way.api();
+        let az_kind = if self.way == Way::App { "Role" } else { "Scope" };
+        let call = |(number, Permission { name, id }): (usize, &Permission)| {
+            let of = if number == 0 { format!(" of {api} ({kind})") } else { String::new() };
+            format!(
+                "#    {name}{of}\naz ad app permission add --id \"$APP_ID\" --api {resource} --api-permissions {id}={az_kind}"
+            )
         };
-        match self.way {
-            Way::App => {
-                add(EXCHANGE, &[("IMAP.AccessAsApp of Office 365 Exchange Online (application)", IMAP_AS_APP, "Role")])
-            }
-            Way::Person => add(
-                GRAPH,
-                &[
-                    ("IMAP.AccessAsUser.All of Microsoft Graph (delegated)", IMAP_AS_USER, "Scope"),
-                    ("offline_access", "7427e0e9-2fba-42fe-b0c0-848c9e6a8182", "Scope"),
-                    ("openid", "37f7f235-527c-4136-accd-4a02d197296e", "Scope"),
-                    ("profile", "14dad69e-099b-42c9-810b-d002981feec1", "Scope"),
-                    ("email", "64a6cdd6-aab1-4aaf-94b8-3cc8405e90d0", "Scope"),
-                ],
-            ),
-        }
+        let calls: Vec<String> = self.way.permissions().iter().enumerate().map(call).collect();
+        calls.join("\n")
     }
 
     fn credential(&self) -> String {

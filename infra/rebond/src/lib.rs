@@ -9,6 +9,7 @@ mod out;
 mod account;
 mod address;
 mod app;
+mod ask;
 mod audit;
 pub mod connect;
 mod credential;
@@ -25,6 +26,7 @@ mod poll;
 mod quote;
 mod read;
 mod refresh;
+mod registration;
 mod reports;
 mod secret_input;
 pub mod serve;
@@ -157,6 +159,9 @@ pub async fn run() -> ExitCode {
         Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {
+        if let Some(usage) = error.downcast_ref::<clap::Error>() {
+            usage.exit();
+        }
         eprintln!("rebond: {error:#}");
         ExitCode::FAILURE
     })
@@ -215,7 +220,10 @@ mod tests {
             ("account set box --app m365", true),
             ("account set box --password --user a", true),
             ("account set box --password --app m365", false),
-            ("account set box", false),
+            // Asked for at a terminal; elsewhere refused with the exit code of wrong usage.
+            ("account set box", true),
+            ("app add", true),
+            ("account add", true),
             ("app add a --tenant example.com --client-id x --certificate c.pem --secret-file k.pem", true),
             ("app add a --tenant example.com --client-id x --federated", true),
             ("app add a --tenant example.com --client-id x --federated --secret-file s", false),
@@ -223,6 +231,9 @@ mod tests {
             ("app add a --tenant example.com --client-id x --secret-arn arn:x --secret-env S", false),
             ("app add a --provider google --client-id x", true),
             ("app secret a --certificate c.pem", true),
+            ("app secret a --certificate c.pem --kms-key arn:x", true),
+            ("app secret a --kms-key arn:x", false),
+            ("app secret a --certificate c.pem --kms-key arn:x --secret-file s", false),
         ] {
             let parsed = Cli::try_parse_from(["rebond"].into_iter().chain(line.split(' ')));
             assert_eq!(parsed.is_ok(), good, "{line}: {:?}", parsed.err().map(|error| error.to_string()));

@@ -4,9 +4,8 @@ use crate::machine::{Machine, Settings};
 use anyhow::{Context, bail};
 use clap::Args;
 use rebond::connection::Connector;
-use rebond::deployment::Deployment;
-use rebond::grant::{Clock, Grants};
-use rebond::net::{Http, Reach, Tls};
+use rebond::deployment::{self, Deployment};
+use rebond::net::Http;
 use rebond::table::Table;
 use rebond::vault::Vault;
 use serde::de::DeserializeOwned;
@@ -76,23 +75,20 @@ impl Place {
 impl Place {
     /// What makes a connection of a provider's answer: from here, with a stack's table and secrets.
     pub fn connector(&self) -> anyhow::Result<Connector> {
-        let stack = match self {
-            Self::Machine(machine) => return Ok(machine.connector()),
-            Self::Stack(stack) => stack,
-        };
-        let (table, vault, clock): (_, _, Clock) = (self.table(), self.vault(), Arc::new(jiff::Timestamp::now));
-        let (reach, tls) = (Reach::public(), Tls::new(None)?);
-        let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
-        let grants = grants.with_identity(Arc::new(stack.identity()));
-        Ok(Connector { table, vault, grants, reach, tls, clock })
+        Ok(match self {
+            Self::Machine(machine) => machine.connector(),
+            Self::Stack(stack) => stack.connector()?,
+        })
     }
 
     /// The one HTTP client, for asking providers what they are.
     pub fn http(&self) -> anyhow::Result<Http> {
-        Ok(match self {
-            Self::Machine(machine) => Http::new(&machine.reach, &machine.tls)?,
-            Self::Stack(_) => Http::new(&Reach::public(), &Tls::new(None)?)?,
-        })
+        let (reach, tls) = match self {
+            Self::Machine(machine) => (machine.reach.clone(), machine.tls.clone()),
+            // What a command reaches from here: as the functions are told, by REBOND_REACH and REBOND_EXTRA_CA.
+            Self::Stack(_) => (deployment::reach()?, deployment::tls()?),
+        };
+        Ok(Http::new(&reach, &tls)?)
     }
 }
 

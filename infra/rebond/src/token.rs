@@ -1,19 +1,17 @@
 //! `rebond token`: what is in the access token, beside what the mail server wants in it; never the token.
 
-use crate::place::{Place, Where};
+use crate::place::Where;
 use crate::{account, terminal};
 use anyhow::{Context, bail};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use clap::Args;
-use rebond::account::{Account, AccountId, App, Tenant};
-use rebond::grant::{GrantFault, Grants};
-use rebond::net::{Http, Reach, Tls};
+use rebond::account::{Account, AccountId, App, OpenIdProvider, Tenant};
+use rebond::grant::GrantFault;
 use rebond::oauth::entra;
 use rebond::secret::{ExposeSecret, Secret};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Whose token.
 #[derive(Debug, Args)]
@@ -44,7 +42,7 @@ pub async fn run(at: &Where, args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let id = &item.account.id;
     let Some(app) = item.account.app() else { bail!("{id} is opened with a password: there is no token") };
     let app = place.table().app(app).await?.with_context(|| format!("there is no app {app}"))?;
-    let token = match grants(&place)?.access_token(&item).await {
+    let token = match place.connector()?.grants.acting_as("rebond token", "by-hand").access_token(&item).await {
         Ok(token) => token,
         Err(GrantFault::NotConnected) => bail!("{id} is not connected: rebond connect {id}"),
         Err(fault) => return Err(fault.into()),
@@ -67,18 +65,6 @@ pub async fn run(at: &Where, args: &TokenArgs) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 
-/// On a stack by the operator's own credentials and from this machine's address.
-fn grants(place: &Place) -> anyhow::Result<Grants> {
-    Ok(match place {
-        Place::Machine(machine) => machine.grants.acting_as("rebond token", "by-hand"),
-        Place::Stack(_) => {
-            let http = Http::new(&Reach::public(), &Tls::new(None)?)?;
-            let clock = Arc::new(jiff::Timestamp::now);
-            Grants::new(place.table(), place.vault(), http, clock).acting_as("rebond token", "by-hand")
-        }
-    })
-}
-
 /// The claims of a JWT (RFC 7519 §3); none for an opaque token. Nobody decides by them: they are for people to read.
 fn claims(token: &Secret) -> Option<Map<String, Value>> {
     let payload = token.expose_secret().split('.').nth(1)?;
@@ -90,16 +76,65 @@ const EXCHANGE: &str = "00000002-0000-0ff1-ce00-000000000000";
 
 /// What is in the token beside what opens the mailbox.
 pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i64) -> Vec<Claim> {
-    let text = |name: &str| match claims.get(name) {
+    let mut rows = match &app.provider {
+        Some(provider) => of_open_id(claims, app, provider),
+        None => of_entra(claims, account, app),
+    };
+    let time = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
+    rows.push(claim("iat", terminal::time(time("iat")), "before now".into(), time("iat") <= now + 300));
+    rows.push(claim("exp", terminal::time(time("exp")), "after now".into(), time("exp") > now));
+    rows
+}
+
+fn claim(name: &'static str, found: String, wanted: String, good: bool) -> Claim {
+    Claim { name, found, wanted, good }
+}
+
+fn text(claims: &Map<String, Value>, name: &str) -> String {
+    match claims.get(name) {
         Some(Value::String(text)) => text.chars().filter(|c| !c.is_control()).take(300).collect(),
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).take(20).collect::<Vec<_>>().join(" "),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
-    };
+    }
+}
+
+/// RFC 9068 §2.2: who made it, for which client, and what it allows. `aud` is the mail server's own name at its
+/// provider, which nobody told us; a claim that is not there is not held against a token that need not have it.
+fn of_open_id(claims: &Map<String, Value>, app: &App, provider: &OpenIdProvider) -> Vec<Claim> {
+    let iss = text(claims, "iss");
+    let good = iss == provider.issuer;
+    let mut rows = vec![claim("iss", iss, provider.issuer.clone(), good)];
+    if claims.contains_key("aud") {
+        rows.push(claim("aud", text(claims, "aud"), "what the mail server calls itself".into(), true));
+    }
+    for name in ["client_id", "azp"] {
+        if claims.contains_key(name) {
+            let found = text(claims, name);
+            let good = found == app.client_id;
+            rows.push(claim(name, found, app.client_id.clone(), good));
+        }
+    }
+    if claims.contains_key("scope") {
+        let found = text(claims, "scope");
+        // What says who signs in, and keeps the grant alive, need not be in the token for the mailbox.
+        let about_person = ["openid", "profile", "email", "offline_access"];
+        let wanted: Vec<&str> =
+            provider.scopes.iter().map(String::as_str).filter(|scope| !about_person.contains(scope)).collect();
+        let good = wanted.iter().all(|scope| found.split(' ').any(|word| word == *scope));
+        rows.push(claim("scope", found, wanted.join(" "), good));
+    }
+    if claims.contains_key("sub") {
+        rows.push(claim("sub", text(claims, "sub"), "who signed in".into(), true));
+    }
+    rows
+}
+
+fn of_entra(claims: &Map<String, Value>, account: &Account, app: &App) -> Vec<Claim> {
+    let text = |name: &str| text(claims, name);
     let has = |words: &str, wanted: &str| {
         words.split(' ').any(|word| word == wanted || word.ends_with(&format!("/{wanted}")))
     };
-    let claim = |name, found: String, wanted: String, good| Claim { name, found, wanted, good };
     let by_app = text("idtyp") == "app" || (claims.contains_key("roles") && !claims.contains_key("scp"));
     let hosts = entra::hosts(app.cloud);
     let mail = format!("https://{}", hosts.mail);
@@ -127,9 +162,6 @@ pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i
             if own { account.mailbox.clone() } else { format!("{}, or who has full access to it", account.mailbox) };
         rows.push(claim(name, found.clone(), wanted, !found.is_empty()));
     }
-    let time = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
-    rows.push(claim("iat", terminal::time(time("iat")), "before now".into(), time("iat") <= now + 300));
-    rows.push(claim("exp", terminal::time(time("exp")), "after now".into(), time("exp") > now));
     rows
 }
 
@@ -187,5 +219,33 @@ mod tests {
         assert_eq!(differing(json!({ "upn": null })), ["preferred_username"]);
         assert_eq!(differing(json!({ "exp": 1_500 })), ["exp"]);
         assert!(claims(&Secret::from("opaque-token".to_owned())).is_none());
+    }
+
+    #[test]
+    fn another_provider_is_held_to_its_own_words() {
+        let mut app = app();
+        app.provider = serde_json::from_value(json!({
+            "issuer": "https://id.example.com", "authorization_endpoint": "https://id.example.com/a",
+            "token_endpoint": "https://id.example.com/t", "scopes": ["openid", "offline_access", "mail"],
+        }))
+        .unwrap();
+        let differing = |changes: Value| -> Vec<&'static str> {
+            let mut claims = json!({
+                "iss": "https://id.example.com", "aud": "mail", "client_id": CLIENT, "scope": "mail openid",
+                "sub": "7", "iat": 1_000, "exp": 5_000,
+            });
+            let object = claims.as_object_mut().unwrap();
+            object.extend(changes.as_object().unwrap().clone());
+            object.retain(|_, value| !value.is_null());
+            compare(object, &account(), &app, 2_000).into_iter().filter(|c| !c.good).map(|c| c.name).collect()
+        };
+        let none: [&str; 0] = [];
+        assert_eq!(differing(json!({})), none);
+        assert_eq!(differing(json!({ "scope": null, "aud": null, "client_id": null })), none);
+        assert_eq!(differing(json!({ "iss": "https://id.example.com/" })), ["iss"]);
+        assert_eq!(differing(json!({ "client_id": "other" })), ["client_id"]);
+        assert_eq!(differing(json!({ "azp": "other" })), ["azp"]);
+        assert_eq!(differing(json!({ "scope": "openid calendar" })), ["scope"]);
+        assert_eq!(differing(json!({ "exp": 1_500 })), ["exp"]);
     }
 }

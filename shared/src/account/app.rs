@@ -118,7 +118,7 @@ pub enum Credential {
     Federated,
 }
 
-/// Where a client secret is kept that is not in our vault.
+/// Where a client secret or a private key is kept that is not in our vault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {
@@ -126,6 +126,8 @@ pub enum SecretSource {
     Arn(String),
     /// A variable of the process's environment.
     Environment(String),
+    /// A private key of AWS KMS, by its ARN. It signs there, and nobody ever reads it.
+    Kms(String),
 }
 
 /// A registration at an identity provider.
@@ -240,6 +242,13 @@ impl App {
     fn check_secret_source(&self) -> Result<(), Invalid> {
         match &self.secret_from {
             None => Ok(()),
+            Some(SecretSource::Kms(arn)) => match self.credential {
+                Credential::Certificate { .. } if arn.starts_with("arn:") && arn.contains(":kms:") => Ok(()),
+                Credential::Certificate { .. } => {
+                    invalid(format!("{arn:?} is no ARN of a key: arn:aws:kms:REGION:ACCOUNT:key/ID"))
+                }
+                _ => invalid("only a certificate's private key can be in KMS"),
+            },
             Some(_) if self.credential != Credential::ClientSecret => {
                 invalid("only a client secret can be kept in another place")
             }

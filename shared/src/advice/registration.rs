@@ -183,6 +183,19 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "credential-ends-soon",
+        Who::AppOwner,
+        &[],
+        w(
+            "The app's client secret or certificate ends soon.",
+            "Le secret client ou le certificat de l’application expire bientôt.",
+        ),
+        w(
+            "Make a new one under Certificates & secrets beside the old one, then `rebond app secret APP`; after that the old one can go.",
+            "Créez-en un nouveau sous Certificats et secrets à côté de l’ancien, puis `rebond app secret APP` ; l’ancien peut ensuite disparaître.",
+        ),
+    ),
+    row(
         "client-unproven",
         Who::AppOwner,
         &[],

@@ -7,12 +7,21 @@ pub use http::of_this_machine as http_client;
 use crate::identity::Sts;
 use crate::queue::Sqs;
 use crate::table::Table;
-use crate::vault::SecretsManager;
+use crate::vault::{Kms, SecretsManager};
+#[cfg(feature = "mailbox")]
+use crate::{
+    connection::Connector,
+    grant::{Clock, Grants},
+    net::Http,
+    vault::Vault,
+};
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+#[cfg(feature = "mailbox")]
+use std::sync::Arc;
 
 /// What keeps a deployment from being used: nearly always a variable of the environment.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +72,23 @@ impl Deployment {
     /// Who this function is, by its role.
     pub fn identity(&self) -> Sts {
         Sts::new(aws_sdk_sts::Client::new(&self.config))
+    }
+
+    /// What signs for apps whose certificate's key is in KMS.
+    pub fn kms(&self) -> Kms {
+        Kms::new(aws_sdk_kms::Client::new(&self.config))
+    }
+
+    /// All that connecting, renewing and polling need, at what this process may reach.
+    #[cfg(feature = "mailbox")]
+    pub fn connector(&self) -> Result<Connector, Unusable> {
+        let (reach, tls) = (reach()?, tls()?);
+        let (table, vault): (_, Arc<dyn Vault>) = (self.table(), Arc::new(self.vault()));
+        let clock: Clock = Arc::new(jiff::Timestamp::now);
+        let http = Http::new(&reach, &tls).map_err(|error| Unusable::Http(error.to_string()))?;
+        let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
+        let grants = grants.with_identity(Arc::new(self.identity())).with_kms(self.kms());
+        Ok(Connector { table, vault, grants, reach, tls, clock })
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

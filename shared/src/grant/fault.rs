@@ -5,7 +5,7 @@ use crate::advice;
 use crate::net::NetError;
 use crate::oauth::Refusal;
 use crate::table::TableError;
-use crate::vault::VaultError;
+use crate::vault::{KmsError, VaultError};
 
 /// Why a grant could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum GrantFault {
     /// The certificate's private key is not in the vault, or is none that can sign.
     #[error("there is no usable private key for app {0}: store it with `rebond app secret {0} --certificate FILE`")]
     BadKey(AppId),
+    /// KMS does not sign for the app.
+    #[error(transparent)]
+    Kms(#[from] KmsError),
     /// This process cannot say who it is.
     #[error(transparent)]
     Identity(#[from] crate::identity::IdentityError),
@@ -68,14 +71,15 @@ pub enum GrantFault {
 impl GrantFault {
     /// Whether it is our own fault, which no state of the account describes.
     pub fn is_ours(&self) -> bool {
-        matches!(self, Self::Table(_) | Self::Vault(_))
+        matches!(self, Self::Table(_) | Self::Vault(_) | Self::Kms(KmsError::Service(_)))
     }
 
     /// What it makes of the account: state and advice. Decided by `error`, `suberror` and HTTP status.
     pub fn health(&self) -> (HealthState, &'static str) {
         match self {
             Self::NotConnected => (HealthState::NotConnected, "sign-in-again"),
-            Self::BadKey(_) => (HealthState::Misconfigured, "client-certificate"),
+            Self::Kms(KmsError::Service(_)) => (HealthState::OurFault, "our-store"),
+            Self::BadKey(_) | Self::Kms(_) => (HealthState::Misconfigured, "client-certificate"),
             Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
             Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),

@@ -18,6 +18,9 @@ const MARGIN: SignedDuration = SignedDuration::from_mins(5);
 const FLIGHT_SECONDS: i64 = 30;
 /// How long one waits for another's flight.
 const WAIT: Duration = Duration::from_secs(35);
+/// Between two looks whether it is over: at first, and at most. Many may be waiting for the one.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1_600);
 
 /// What the vault keeps of one generation.
 struct Grant {
@@ -99,6 +102,7 @@ impl Grants {
         }
         let app = self.app(item.account.app().ok_or(GrantFault::NotConnected)?).await?;
         let waited = tokio::time::Instant::now() + WAIT;
+        let mut pause = PAUSE;
         loop {
             let now = self.table.account(id).await?.ok_or(GrantFault::NotConnected)?;
             if now.generation != old {
@@ -112,7 +116,8 @@ impl Grants {
             if tokio::time::Instant::now() >= waited {
                 return Err(GrantFault::Waited);
             }
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::identity::Identity;
 use crate::net::Http;
 use crate::secret::Secret;
 use crate::table::{By, Table};
-use crate::vault::Vault;
+use crate::vault::{Kms, Vault};
 use app_only::AppTokens;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -43,6 +43,8 @@ pub struct Grants {
     app_tokens: AppTokens,
     /// Who this process is, for apps with a federated credential.
     identity: Option<Arc<dyn Identity>>,
+    /// What signs for apps whose certificate's key is in KMS.
+    kms: Option<Kms>,
     /// Which function acts, and in which run: for the audit.
     function: Arc<str>,
     run: Arc<str>,
@@ -66,6 +68,7 @@ impl Grants {
             warm: Arc::default(),
             app_tokens: AppTokens::default(),
             identity: None,
+            kms: None,
             function: "rebond".into(),
             run: "".into(),
         }
@@ -75,6 +78,12 @@ impl Grants {
     #[must_use]
     pub fn with_identity(self, identity: Arc<dyn Identity>) -> Self {
         Self { identity: Some(identity), ..self }
+    }
+
+    /// The same for a process that may have AWS KMS sign for it.
+    #[must_use]
+    pub fn with_kms(self, kms: Kms) -> Self {
+        Self { kms: Some(kms), ..self }
     }
 
     /// The same grants, acting as this function in this run: the audit names both.

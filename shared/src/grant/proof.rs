@@ -5,7 +5,7 @@ use crate::account::{App, Credential, SecretSource};
 use crate::identity::IdentityError;
 use crate::oauth::{assertion, entra};
 use crate::secret::{ExposeSecret, Secret};
-use crate::vault::{Name, Version};
+use crate::vault::{KmsError, Name, Version};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -56,6 +56,8 @@ impl Grants {
             None => self.vault.get(&Name::App(app.id.clone()), Version::Current).await?,
             Some(SecretSource::Arn(arn)) => self.vault.get(&Name::Foreign(arn.clone()), Version::Current).await?,
             Some(SecretSource::Environment(name)) => std::env::var(name).ok().map(Secret::from),
+            // No app whose settings were checked has one.
+            Some(SecretSource::Kms(_)) => None,
         };
         let secret = secret.filter(|secret| !secret.expose_secret().trim().is_empty());
         secret.ok_or_else(|| GrantFault::NoSecret(app.id.clone()))
@@ -63,18 +65,20 @@ impl Grants {
 
     async fn sign_assertion(&self, app: &App, thumbprint: &str) -> Result<Secret, GrantFault> {
         let bad = || GrantFault::BadKey(app.id.clone());
-        let pem = self.vault.get(&Name::App(app.id.clone()), Version::Current).await?;
-        let key = private_key(&pem.ok_or_else(bad)?).ok_or_else(bad)?;
         let random = SystemRandom::new();
         let mut jti = [0; 16];
         random.fill(&mut jti).map_err(|_| bad())?;
         let jti = uuid::Builder::from_random_bytes(jti).into_uuid();
-        let sign = |message: &[u8]| {
-            let mut signature = vec![0; key.public().modulus_len()];
-            key.sign(&RSA_PSS_SHA256, &random, message, &mut signature).ok()?;
-            Some(signature)
-        };
-        assertion::client_assertion(app, thumbprint, jti, (self.clock)(), sign).ok_or_else(bad)
+        let unsigned = assertion::unsigned(app, thumbprint, jti, (self.clock)());
+        if let Some(SecretSource::Kms(key)) = &app.secret_from {
+            let kms = self.kms.as_ref().ok_or(KmsError::None)?;
+            return Ok(assertion::signed(&unsigned, &kms.sign(key, unsigned.as_bytes()).await?));
+        }
+        let pem = self.vault.get(&Name::App(app.id.clone()), Version::Current).await?;
+        let key = private_key(&pem.ok_or_else(bad)?).ok_or_else(bad)?;
+        let mut signature = vec![0; key.public().modulus_len()];
+        key.sign(&RSA_PSS_SHA256, &random, unsigned.as_bytes(), &mut signature).map_err(|_| bad())?;
+        Ok(assertion::signed(&unsigned, &signature))
     }
 }
 

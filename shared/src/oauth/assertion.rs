@@ -12,15 +12,8 @@ pub const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// Seconds that an assertion lives; Microsoft wants five to ten minutes.
 const LIFE_SECONDS: i64 = 300;
 
-/// An assertion that proves the app at its own token endpoint. `sign` makes an RSASSA-PSS signature with SHA-256
-/// (PS256, RFC 7518 §3.5) and answers none when the key cannot; `jti` is new for each.
-pub fn client_assertion(
-    app: &App,
-    thumbprint: &str,
-    jti: Uuid,
-    now: Timestamp,
-    sign: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
-) -> Option<Secret> {
+/// An assertion that proves the app at its own token endpoint, as far as it is signed; `jti` is new for each.
+pub fn unsigned(app: &App, thumbprint: &str, jti: Uuid, now: Timestamp) -> String {
     let now = now.as_second();
     let header = serde_json::json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": thumbprint });
     let claims = serde_json::json!({
@@ -28,9 +21,12 @@ pub fn client_assertion(
         "nbf": now, "iat": now, "exp": now + LIFE_SECONDS,
     });
     let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let signed = format!("{}.{}", part(header), part(claims));
-    let signature = sign(signed.as_bytes())?;
-    Some(format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)).into())
+    format!("{}.{}", part(header), part(claims))
+}
+
+/// The whole of it with its RSASSA-PSS signature with SHA-256 (PS256, RFC 7518 §3.5).
+pub fn signed(unsigned: &str, signature: &[u8]) -> Secret {
+    format!("{unsigned}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)).into()
 }
 
 /// `x5t#S256` of a certificate in DER (RFC 7515 §4.1.8).
@@ -50,8 +46,8 @@ mod tests {
         let app =
             App::entra("a".parse().unwrap(), "example.com".parse().unwrap(), id, "https://example.com/oauth/callback");
         let now = Timestamp::from_second(1_000).unwrap();
-        let assertion = client_assertion(&app, "dGh1bWI", Uuid::from_u128(7), now, |signed| Some(signed[..3].to_vec()));
-        let assertion = assertion.unwrap().expose_secret().to_owned();
+        let assertion = signed(&unsigned(&app, "dGh1bWI", Uuid::from_u128(7), now), b"eyJ");
+        let assertion = assertion.expose_secret().to_owned();
         let parts: Vec<Vec<u8>> =
             assertion.split('.').map(|part| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
         let json = |part: usize| serde_json::from_slice::<serde_json::Value>(&parts[part]).unwrap();
@@ -62,6 +58,5 @@ mod tests {
         assert_eq!((&claims["nbf"], &claims["exp"]), (&1_000.into(), &1_300.into()));
         assert_eq!(claims["jti"], Uuid::from_u128(7).to_string());
         assert_eq!(parts[2], b"eyJ");
-        assert!(client_assertion(&app, "x", Uuid::nil(), now, |_| None).is_none());
     }
 }

@@ -14,6 +14,15 @@ use std::collections::HashSet;
 
 /// Reads the delivery status part at `at`. Whether it told of any recipient.
 pub(crate) fn report(reading: &mut Reading<'_>, at: usize) -> bool {
+    read(reading, at, None)
+}
+
+/// Reads a part that names nobody whom it tells of: `names` are those that the text for people names.
+pub(crate) fn report_nameless(reading: &mut Reading<'_>, at: usize, names: &[String]) -> bool {
+    read(reading, at, Some(names))
+}
+
+fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool {
     let part = reading.parts.list[at].clone();
     let decoded = part.decoded(limits::MESSAGE_BYTES);
     let said = status::read(&decoded);
@@ -24,25 +33,37 @@ pub(crate) fn report(reading: &mut Reading<'_>, at: usize) -> bool {
     let path = reading.parts.path(at);
     let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded };
     let mut seen = HashSet::new();
-    let outcomes: Vec<_> = said
-        .recipients
-        .iter()
-        .enumerate()
-        .filter_map(|(i, r)| delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS))
-        .filter(|o| seen.insert((o.address.to_lowercase(), o.status.clone())))
-        .collect();
+    let outcome = |(i, r): (usize, &Recipient<'_>)| {
+        let (address, target) = delivery.mailed_address(r).or_else(|| nameless(names?, i, &said))?;
+        let outcome = delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS, address, target);
+        let new = outcome.address.is_empty() || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
+        new.then_some(outcome)
+    };
+    let outcomes: Vec<_> = said.recipients.iter().enumerate().filter_map(outcome).collect();
     if outcomes.is_empty() {
-        reading.note("status-unreadable");
         return false;
     }
     if said.cut {
         reading.note("recipients-cut");
+    }
+    if outcomes.iter().any(|o| o.address.is_empty()) {
+        reading.note("recipient-unnamed");
     }
     reading.report.kind = kind_of(&outcomes);
     reading.report.recipients = outcomes;
     reading.report.reporting_mta = said.reporting_mta;
     reading.report.arrival = said.arrival;
     true
+}
+
+/// Who a group is about that names nobody: the one whom the text names, or each in its turn, or an empty address.
+fn nameless(names: &[String], group: usize, said: &Status<'_>) -> Option<(String, Option<String>)> {
+    let name = match names {
+        [only] => only.clone(),
+        names if names.len() == said.recipients.len() => names[group].clone(),
+        _ => String::new(),
+    };
+    Some((name, None))
 }
 
 /// A report is what its worst outcome is.
@@ -83,13 +104,13 @@ impl Delivery<'_, '_> {
         Passage::new(self.path.to_owned(), at, words)
     }
 
-    fn outcome(&self, recipient: &Recipient<'_>, search: bool) -> Option<Outcome> {
-        let (address, target) = self.mailed_address(recipient)?;
+    fn outcome(&self, recipient: &Recipient<'_>, search: bool, address: String, target: Option<String>) -> Outcome {
         let action = self.action(recipient);
         let mut witness = Witness {
             remote: recipient.diagnostic.as_ref().map(|f| self.diagnostic(f)),
             local: None,
             status: recipient.status_field.as_ref().map(|f| self.passage(f)),
+            category: recipient.category.as_ref().map(|f| self.passage(f)),
             named: recipient.opening.as_ref().map(|f| self.passage(f)),
         };
         let clue = Clue {
@@ -111,7 +132,7 @@ impl Delivery<'_, '_> {
             (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
         }
         let bad = action == Action::Failed;
-        Some(Outcome {
+        Outcome {
             original_address: recipient.original.clone().filter(|o| !o.eq_ignore_ascii_case(&address)),
             final_address: target,
             action: Some(action),
@@ -128,7 +149,7 @@ impl Delivery<'_, '_> {
             remote_mta: recipient.remote_mta.clone(),
             evidence,
             address,
-        })
+        }
     }
 
     /// The machine-readable fields said little: what the text for people says of this recipient.

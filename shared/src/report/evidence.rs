@@ -48,6 +48,7 @@ pub(crate) struct Witness<'t> {
     pub remote: Option<Passage<'t>>,
     pub local: Option<Passage<'t>>,
     pub status: Option<Passage<'t>>,
+    pub category: Option<Passage<'t>>,
     /// What names the recipient: evidence where nothing says why.
     pub named: Option<Passage<'t>>,
 }
@@ -56,11 +57,17 @@ impl<'t> Witness<'t> {
     /// Weighs what the witness says, with the other circumstances of `clue`.
     pub fn weigh<'w>(&'w self, clue: &Clue<'w>) -> (Verdict, Evidence) {
         let text = |p: &'w Option<Passage<'t>>| p.as_ref().map_or("", |p| &*p.text);
-        let verdict = reason::weigh(&Clue { remote: text(&self.remote), local: text(&self.local), ..*clue });
+        let verdict = reason::weigh(&Clue {
+            remote: text(&self.remote),
+            local: text(&self.local),
+            category: text(&self.category),
+            ..*clue
+        });
         let passage = match verdict.source {
             Source::Remote => &self.remote,
             Source::Local => &self.local,
             Source::Status => &self.status,
+            Source::Category => &self.category,
             Source::Action | Source::Nothing => &self.named,
         };
         let whole = matches!(verdict.source, Source::Action | Source::Nothing);

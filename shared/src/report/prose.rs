@@ -36,6 +36,7 @@ pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
     }
     if found.is_empty() {
         reading.note("recipient-unnamed");
+        found.push((0, unplaced(String::new(), reading.texts())));
     }
     let sense = sense(reading);
     let whole = found.len() <= limits::SEARCHED_RECIPIENTS;

@@ -108,7 +108,9 @@ impl<'m> Reading<'m> {
 
     /// Tells something about the reading.
     pub fn note(&mut self, code: &str) {
-        self.report.diagnostics.push(diagnostic(code));
+        if self.report.diagnostics.iter().all(|told| told.code != code) {
+            self.report.diagnostics.push(diagnostic(code));
+        }
     }
 
     /// Where a slice of the message, or of its decoded part, stands.
@@ -166,12 +168,29 @@ impl<'m> Reading<'m> {
             if delivery::report(self, at) {
                 return true;
             }
+            if self.nameless(at) {
+                return true;
+            }
         }
         if let Some(at) = self.parts.find(Media::Disposition) {
             disposition::report(self, at);
             return true;
         }
         feedback::report_bare(self) || self.unwrap(depth) || prose::report(self) || self.auto_reply()
+    }
+
+    /// A delivery status part that names nobody: the text for people may.
+    fn nameless(&mut self, at: usize) -> bool {
+        if self.report.diagnostics.iter().any(|told| told.code == "status-unreadable") {
+            return false;
+        }
+        let told = prose::report(self);
+        let names: Vec<String> = self.report.recipients.iter().map(|o| o.address.clone()).collect();
+        if delivery::report_nameless(self, at, &names) {
+            return true;
+        }
+        self.note("status-unreadable");
+        told
     }
 
     /// A person's own mail that has somebody's report in it.

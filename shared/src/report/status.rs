@@ -15,6 +15,8 @@ pub(crate) struct Recipient<'a> {
     pub action: Option<Action>,
     pub status: Option<String>,
     pub diagnostic: Option<Field<'a>>,
+    /// What PowerMTA made of the answer: `X-PowerMTA-BounceCategory`.
+    pub category: Option<Field<'a>>,
     pub remote_mta: Option<String>,
     /// The first field of the group: evidence where nothing better stands.
     pub opening: Option<Field<'a>>,
@@ -44,6 +46,7 @@ enum Name {
     Status,
     Remote,
     Diagnostic,
+    Category,
     Other,
 }
 
@@ -58,6 +61,7 @@ const NAMES: &[(&str, Name)] = &[
     ("status", Name::Status),
     ("remote-mta", Name::Remote),
     ("diagnostic-code", Name::Diagnostic),
+    ("x-powermta-bouncecategory", Name::Category),
 ];
 
 /// Reads the part. Groups are divided by empty lines and, where those are missing or doubled, by the
@@ -74,16 +78,25 @@ pub(crate) fn read(body: &[u8]) -> Status<'_> {
             rest = if after.len() < rest.len() { after } else { next };
             continue;
         }
-        for found in fields.iter() {
-            take(&mut status, &mut current, found);
-        }
-        rest = after;
-        // An empty line ends a recipient only once it is named and its outcome stated.
-        if current.as_ref().is_some_and(|r| r.action.is_some() || r.status.is_some() || r.diagnostic.is_some())
-            && opens_recipient(rest)
-        {
+        // An empty line ends a recipient once its outcome is stated, where the next group names another, whichever of its
+        // fields comes first, or states another outcome of somebody unnamed.
+        let another = |r: &Recipient<'_>| {
+            let stated_again = |f: &Field<'_>| match known(f.name) {
+                Name::Action => r.action.is_some(),
+                Name::Status => r.status.is_some(),
+                _ => false,
+            };
+            let names = fields.iter().any(|f| names_recipient(f.name));
+            if r.is_named() { r.is_stated() && names } else { fields.iter().any(stated_again) }
+        };
+        if current.as_ref().is_some_and(another) {
             close(&mut status, &mut current);
         }
+        for (i, found) in fields.iter().enumerate() {
+            let named_below = || fields.iter().skip(i + 1).any(|f| known(f.name) == Name::Final);
+            take(&mut status, &mut current, found, named_below);
+        }
+        rest = after;
         if status.cut {
             break;
         }
@@ -92,16 +105,25 @@ pub(crate) fn read(body: &[u8]) -> Status<'_> {
     status
 }
 
-fn opens_recipient(rest: &[u8]) -> bool {
-    let (line, _) = text::take_line(rest.trim_ascii_start());
-    field::colon(line).is_some_and(|at| matches!(known(&line[..at]), Name::Original | Name::Final | Name::Actual))
+fn names_recipient(name: &[u8]) -> bool {
+    matches!(known(name), Name::Original | Name::Final | Name::Actual)
+}
+
+impl Recipient<'_> {
+    fn is_named(&self) -> bool {
+        self.original.is_some() || self.last.is_some() || self.actual.is_some()
+    }
+
+    fn is_stated(&self) -> bool {
+        self.action.is_some() || self.status.is_some() || self.diagnostic.is_some()
+    }
 }
 
 fn close<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>) {
     let Some(recipient) = current.take() else { return };
-    if recipient.original.is_none() && recipient.last.is_none() && recipient.actual.is_none() {
+    if !recipient.is_named() {
         // Fields before any recipient was named: kept for a recipient that never was.
-        if recipient.action.is_none() && recipient.diagnostic.is_none() {
+        if !recipient.is_stated() {
             return;
         }
     }
@@ -112,7 +134,13 @@ fn close<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>) {
     }
 }
 
-fn take<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>, found: &Field<'a>) {
+/// One field. `named_below`: a `Final-Recipient` stands further down in the same group.
+fn take<'a>(
+    status: &mut Status<'a>,
+    current: &mut Option<Recipient<'a>>,
+    found: &Field<'a>,
+    named_below: impl Fn() -> bool,
+) {
     let name = known(found.name);
     let value = || found.unfolded();
     match name {
@@ -128,7 +156,8 @@ fn take<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>, found:
         _ => {}
     }
     let again = current.as_ref().is_some_and(|r| match name {
-        Name::Original => r.original.is_some() || r.last.is_some() && (r.action.is_some() || r.status.is_some()),
+        // After the others, it is this recipient's; before another `Final-Recipient`, the next one's.
+        Name::Original => r.original.is_some() || r.last.is_some() && r.is_stated() && named_below(),
         Name::Final => r.last.is_some(),
         Name::Actual => r.actual.is_some(),
         _ => false,
@@ -147,6 +176,7 @@ fn take<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>, found:
             recipient.status_field = Some(*found);
         }
         Name::Remote => recipient.remote_mta = recipient.remote_mta.take().or_else(|| host(&value())),
+        Name::Category => recipient.category = Some(*found),
         Name::Diagnostic => {
             // Said twice: what came over SMTP is what the refusing server said.
             let better = recipient.diagnostic.is_none_or(|held| !is_smtp(&held) && is_smtp(found));
@@ -196,7 +226,8 @@ fn action(value: &str) -> Option<Action> {
 
 /// The `d.d.d` in a Status field (RFC 3463 §2), which may carry a comment.
 fn enhanced(value: &str) -> Option<String> {
-    value.split(|c: char| !(c.is_ascii_digit() || c == '.')).find(|w| is_enhanced(w)).map(str::to_owned)
+    let mut numbers = value.split(|c: char| !(c.is_ascii_digit() || c == '.')).map(|word| word.trim_matches('.'));
+    numbers.find(|word| is_enhanced(word)).map(str::to_owned)
 }
 
 /// `class.subject.detail` (RFC 3463 §2).
@@ -282,6 +313,17 @@ mod tests {
         check(
             "Original-Recipient: rfc822; o@example.com\nFinal-Recipient: rfc822; x@example.com\nStatus: 5.1.1\n",
             &[("x@example.com", "5.1.1")],
+        );
+        // Groups that begin with another field, and a recipient named twice in one.
+        check(
+            "Reporting-MTA: dns; a\n\nAction: failed\nStatus: 5.1.1.\nFinal-Recipient: rfc822; x@example.com\n\n\
+             Action: failed\nStatus: 4.2.2\nFinal-Recipient: rfc822; y@example.com\n",
+            &[("x@example.com", "5.1.1"), ("y@example.com", "4.2.2")],
+        );
+        check(
+            "Final-Recipient: rfc822; x@example.com\nStatus: 5.1.1\nOriginal-Recipient: rfc822; o@example.com\n\n\
+             Final-Recipient: rfc822; y@example.com\nStatus: 5.2.2\nOriginal-Recipient: rfc822; p@example.com\n",
+            &[("x@example.com", "5.1.1"), ("y@example.com", "5.2.2")],
         );
         check("", &[]);
     }

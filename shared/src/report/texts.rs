@@ -51,6 +51,7 @@ impl Text<'_> {
             remote: notice::smtp_answer(raw).map(within),
             local: Some(within(0..said)),
             status: None,
+            category: None,
             named: Some(within(0..raw.find('\n').unwrap_or(raw.len()))),
         }
     }

@@ -173,7 +173,7 @@ pub struct Evidence {
 /// What happened to one recipient.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// The address that was mailed: the one to act on.
+    /// The address that was mailed: the one to act on. Empty where the report names nobody.
     pub address: String,
     /// `Original-Recipient` as stated, where it is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]

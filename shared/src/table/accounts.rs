@@ -1,8 +1,9 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
-use crate::account::{Account, AccountId, Health};
+use crate::account::{Account, AccountId, AppId, Health};
 use crate::oauth::Principal;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,15 @@ impl AccountItem {
     }
 }
 
+/// Sends a conditional write; `false` when its condition did not hold.
+pub(super) async fn applied(update: UpdateItemFluentBuilder) -> Result<bool, TableError> {
+    match update.send().await {
+        Ok(_) => Ok(true),
+        Err(error) if is_condition(&error) => Ok(false),
+        Err(error) => Err(failed("written", error)),
+    }
+}
+
 /// What can be understood; the rest is told to whoever reads the log.
 fn readable(items: Vec<Item>) -> Vec<AccountItem> {
     let read = |item: Item| {
@@ -178,11 +188,7 @@ impl Table {
             .condition_expression("attribute_exists(pk) AND next_due = :found")
             .expression_attribute_values(":next", AttributeValue::N(next_due.to_string()))
             .expression_attribute_values(":found", AttributeValue::N(found.next_due.to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Takes the lease of a poll, if nobody holds it; the answer is the account as it stands.
@@ -245,11 +251,7 @@ impl Table {
             set += ", last_poll = :last";
             update = update.expression_attribute_values(":last", attribute(last)?);
         }
-        match update.update_expression(set + " REMOVE lease_until, lease_name").send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update.update_expression(set + " REMOVE lease_until, lease_name")).await
     }
 
     /// Takes the right to renew the grant of `generation`, until an absolute time.
@@ -269,11 +271,7 @@ impl Table {
             .expression_attribute_values(":until", AttributeValue::N((now.as_second() + seconds).to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()))
             .expression_attribute_values(":generation", AttributeValue::N(generation.to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Gives the right to renew back after a failure, so that the next try need not wait for its end.
@@ -283,11 +281,7 @@ impl Table {
             .update_expression("REMOVE refresh_until")
             .condition_expression("generation = :generation")
             .expression_attribute_values(":generation", AttributeValue::N(generation.to_string()));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_condition(&error) => Ok(()),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await.map(|_| ())
     }
 
     /// Moves the generation of the grant on by one; `false` when another writer did so first.
@@ -308,11 +302,7 @@ impl Table {
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":expires", AttributeValue::N(token_expires.as_second().to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Writes that a person connected the account: the next generation, who it was, active and due at once.
@@ -342,11 +332,7 @@ impl Table {
             .expression_attribute_values(":health", attribute(&health)?)
             .expression_attribute_values(":expires", AttributeValue::N(token_expires.as_second().to_string()))
             .expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Forgets who connected an account: the next generation, nobody's.
@@ -366,11 +352,7 @@ impl Table {
             .expression_attribute_values(":next", AttributeValue::N((from + 1).to_string()))
             .expression_attribute_values(":health", attribute(&health)?)
             .expression_attribute_values(":due", AttributeValue::N(NEVER.to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Gives an account another way in, keeping its id, cursors and facts: the next generation, nobody's, and the health
@@ -394,11 +376,7 @@ impl Table {
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
             // A reserved word.
             .expression_attribute_names("#connection", "connection");
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
     /// Writes the health found by something else than a poll, and when to ask again.
@@ -409,11 +387,7 @@ impl Table {
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":health", attribute(health)?)
             .expression_attribute_values(":due", AttributeValue::N(next_due.unwrap_or(NEVER).to_string()));
-        match update.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if is_condition(&error) => Ok(()),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await.map(|_| ())
     }
 
     /// Replaces the domains that an account sends as; `false` when there is none.
@@ -423,17 +397,26 @@ impl Table {
             .update_expression("SET settings.sends_as = :domains")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":domains", attribute(&domains)?);
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
-    /// Writes down that an end was warned of; `false` when somebody did so, or a nearer warning was given.
-    pub async fn warn_once(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {
+    /// Writes down that the end of an account's grant was warned of; `false` when somebody did so, or a nearer warning
+    /// was given.
+    pub async fn warn_of_grant(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {
+        self.warn_once(keys::account(id), warned).await
+    }
+
+    /// The same of an app's credential.
+    pub async fn warn_of_credential(&self, id: &AppId, warned: Warned) -> Result<bool, TableError> {
+        self.warn_once(keys::app(id), warned).await
+    }
+
+    async fn warn_once(&self, key: keys::Key, warned: Warned) -> Result<bool, TableError> {
         let update = self
-            .update_account(id)
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key.into_item()))
             .update_expression("SET warned = :warned")
             .condition_expression(
                 "attribute_exists(pk) AND (attribute_not_exists(warned) OR warned.ends <> :ends OR warned.days > :days)",
@@ -441,17 +424,10 @@ impl Table {
             .expression_attribute_values(":warned", attribute(&warned)?)
             .expression_attribute_values(":ends", AttributeValue::N(warned.ends.to_string()))
             .expression_attribute_values(":days", AttributeValue::N(warned.days.to_string()));
-        match update.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if is_condition(&error) => Ok(false),
-            Err(error) => Err(failed("written", error)),
-        }
+        applied(update).await
     }
 
-    fn update_account(
-        &self,
-        id: &AccountId,
-    ) -> aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder {
+    fn update_account(&self, id: &AccountId) -> UpdateItemFluentBuilder {
         self.client.update_item().table_name(&self.name).set_key(Some(keys::account(id).into_item()))
     }
 }

@@ -1,6 +1,6 @@
 //! Registrations at identity providers.
 
-use super::{Item, Table, TableError, failed, is_condition, keys, write_item};
+use super::{Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
 use crate::account::{App, AppId};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
@@ -48,13 +48,24 @@ impl Table {
         Ok(self.get::<AppItem>(keys::app(id)).await?.map(|item| item.app))
     }
 
-    /// All apps, by name.
+    /// All apps, by name; an item that cannot be understood is an error.
     pub async fn apps(&self) -> Result<Vec<App>, TableError> {
-        let shard = Item::from([(":shard".into(), AttributeValue::S(keys::APPS_SHARD.into()))]);
-        let items: Vec<AppItem> = self.query_index(keys::DUE_INDEX, "due_shard = :shard", shard, None, false).await?;
-        let mut apps: Vec<App> = items.into_iter().map(|item| item.app).collect();
+        let items = self.app_items().await?.into_iter().map(read_item::<AppItem>);
+        let mut apps = items.map(|item| Ok(item?.app)).collect::<Result<Vec<App>, TableError>>()?;
         apps.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(apps)
+    }
+
+    /// All apps that can be understood: for the schedule, which one odd item must not stop for everybody. Whoever uses
+    /// an app that cannot be understood says so.
+    pub async fn readable_apps(&self) -> Result<Vec<App>, TableError> {
+        let items = self.app_items().await?.into_iter();
+        Ok(items.filter_map(|item| Some(read_item::<AppItem>(item).ok()?.app)).collect())
+    }
+
+    async fn app_items(&self) -> Result<Vec<Item>, TableError> {
+        let shard = Item::from([(":shard".into(), AttributeValue::S(keys::APPS_SHARD.into()))]);
+        self.query_items(keys::DUE_INDEX, "due_shard = :shard", shard, None, false).await
     }
 
     /// Removes an app; `false` when there is none.

@@ -72,6 +72,16 @@ impl Authorization {
     /// Seconds that the result page still answers a reload.
     const RESULT_SECONDS: i64 = 3_600;
 
+    /// Seconds after which an answer that was taken and came to no end never will: whoever took it is gone.
+    const HANDLING_SECONDS: i64 = 120;
+
+    /// Whether its answer was taken by a process that ended in the middle.
+    pub fn broke_off(&self, now: Timestamp) -> bool {
+        // The claim moved the end to where the result is forgotten.
+        let claimed = self.expires - Self::RESULT_SECONDS;
+        self.used && self.outcome.is_none() && now.as_second() >= claimed + Self::HANDLING_SECONDS
+    }
+
     /// One that begins now, in the browser that holds the cookie of `pending`.
     pub fn new(sought: Sought, pending: &Pending, now: Timestamp) -> Self {
         let expires = now.as_second() + Self::LIFE_SECONDS;

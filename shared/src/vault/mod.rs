@@ -1,8 +1,11 @@
-//! Where secrets are kept: AWS Secrets Manager, or a sealed file on one machine.
+//! Where secrets are kept: AWS Secrets Manager, or a sealed file on one machine; and AWS KMS, which signs with a key that
+//! nobody can read.
 
+mod kms;
 mod sealed_file;
 mod secrets_manager;
 
+pub use kms::{Kms, KmsError};
 pub use sealed_file::{MasterKey, SealedFile};
 pub use secrets_manager::SecretsManager;
 

@@ -71,7 +71,8 @@ impl Look {
     }
 
     fn outcome(&self, card: &mut String, kind: Kind, outcome: &Outcome) {
-        let mut line = format!("  {}  {}", self.paint(BOLD, &plain(&outcome.address)), outcome.reason.as_str());
+        let who = if outcome.address.is_empty() { "(nobody is named)" } else { &outcome.address };
+        let mut line = format!("  {}  {}", self.paint(BOLD, &plain(who)), outcome.reason.as_str());
         if matches!(kind, Kind::Bounce | Kind::Delayed) {
             let word = match (outcome.hard, outcome.permanent) {
                 (true, _) => self.paint(RED, "hard: the address is dead"),

@@ -131,11 +131,12 @@ fn decide(
     decision: Option<&str>,
     action: &str,
 ) -> Response {
-    let refused = admit(state, &device.tenant, app, user).err().or_else(|| withheld(state, &device.asked, user));
-    if let Some(fault) = refused {
+    let consented = state.has_consent(app, user, &device.asked);
+    // Who has consented already, or whose administrator has, is not asked what the policy says.
+    let policy = || (!consented).then(|| withheld(state, &device.asked, user)).flatten();
+    if let Some(fault) = admit(state, &device.tenant, app, user).err().or_else(policy) {
         return pages::trouble(&fault, state.now());
     }
-    let consented = state.has_consent(app, user, &device.asked);
     let (decided, title, text) = match decision {
         None if !consented => return pages::consent(app, user, &device.asked, action),
         None | Some("accept") => {

@@ -191,6 +191,23 @@ static EXITS: &[(u16, Reason, &str)] = &[
     (78, SystemError, "exit/78-config"),
 ];
 
+/// PowerMTA: "Bounce categories", as far as they say more than a code does.
+static CATEGORIES: &[(&str, Reason, &str)] = &[
+    ("bad-mailbox", UserUnknown, "category/bad-mailbox"),
+    ("bad-domain", HostUnknown, "category/bad-domain"),
+    ("inactive-mailbox", Suspend, "category/inactive-mailbox"),
+    ("quota-issues", MailboxFull, "category/quota-issues"),
+    ("spam-related", SpamDetected, "category/spam-related"),
+    ("virus-related", VirusDetected, "category/virus-related"),
+    ("content-related", ContentError, "category/content-related"),
+    ("invalid-sender", Rejected, "category/invalid-sender"),
+    ("relaying-issues", NoRelaying, "category/relaying-issues"),
+    ("message-expired", Expired, "category/message-expired"),
+    ("no-answer-from-host", NetworkError, "category/no-answer-from-host"),
+    ("bad-connection", NetworkError, "category/bad-connection"),
+    ("routing-errors", NetworkError, "category/routing-errors"),
+];
+
 /// Who wrote a code, as far as it changes its sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum House {
@@ -249,6 +266,12 @@ pub fn read_status(code: &str, house: House) -> Option<Meaning> {
 pub fn read_reply(code: u16) -> Option<Meaning> {
     let &(_, reason, weight, rule) = REPLIES.iter().find(|row| row.0 == code)?;
     Some(Meaning { reason, weight, rule })
+}
+
+/// What PowerMTA's category says; `policy-related`, `protocol-errors` and `other` say too little.
+pub fn read_category(name: &str) -> Option<Meaning> {
+    let &(_, reason, rule) = CATEGORIES.iter().find(|row| name.trim().eq_ignore_ascii_case(row.0))?;
+    Some(Meaning { reason, weight: T, rule })
 }
 
 /// What the exit status of a delivery program says; any other is the program's own fault.

@@ -2,12 +2,15 @@
 //!
 //! # The order of evidence
 //! 1. **The refusing server's words**, by the rules in `rules/`, decisive ones (`!`, a server's own token) first.
+//!    What PowerMTA made of those words (`bad-mailbox`) comes next, where it says enough.
 //! 2. **The enhanced code within those words** (RFC 3463), where it says enough: `5.1.1` does, `5.7.1` does not.
 //! 3. **The reply code** (RFC 5321 §4.2), where it says enough: `551`, `556`.
 //! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing; neither does a `5.1.1` that the reporting server
 //!    made of a bare "550 denied".
 //! 5. **The reporting server's own words.**
-//! 6. **Weak words** (`~`, such as "access denied"), the refusing server's first.
+//! 6. **Weak words** (`~`, such as "recipient rejected"), the refusing server's first; then **hints** (`?`): one telling word
+//!    of the refusing server's, such as "relay" or "certificate", in a sentence that no phrase reads; then a bare
+//!    refusal (`=`, "denied"). No hint is hard.
 //! 7. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.
 //! 8. What is still being tried is late (`expired`); a failure of which nothing more is said is `on-hold`; where
 //!    nothing at all is said the verdict is `undefined`.
@@ -17,6 +20,9 @@
 //! of its own is asked before the common registry ([`code`]), and one that says less on the wire than in its own
 //! sentence is read there first ([`code::speaks_in_its_own_sentence`]). Weak words make no dead address where a code beside them says "for now" or
 //! "by policy". How a delivery program ended (`X-Unix; 77`) comes after what it said.
+//!
+//! Words before the answer that a text quotes ("…rejected by the server; it said: 550 …") lead up to it, and count after
+//! the answer's own. A phrase never joins the words before `Recipient address rejected:` or `Reason:` to those after.
 //!
 //! *Hard* follows from the reason alone ([`Reason::is_hard`]), except that a host which takes no mail *for now* is not
 //! dead. *Permanent* follows from the class of the best status, or else of the reply code, or else from the action.
@@ -55,6 +61,8 @@ pub struct Clue<'a> {
     pub remote: &'a str,
     /// The reporting server's own words about this recipient.
     pub local: &'a str,
+    /// What the reporting server made of the answer in a word: PowerMTA's `X-PowerMTA-BounceCategory`.
+    pub category: &'a str,
     /// The Status field (RFC 3464 §2.3.4), such as `5.1.1`; a comment after it does no harm.
     pub status: Option<&'a str>,
     /// The Action field.
@@ -78,6 +86,8 @@ pub enum Source {
     Local,
     /// [`Clue::status`].
     Status,
+    /// [`Clue::category`].
+    Category,
     /// [`Clue::action`], or [`Clue::delayed`].
     Action,
     /// Nothing was said.

@@ -10,7 +10,7 @@ pub(super) struct Rule {
     pub id: &'static str,
     /// Place of its table in `rules/order`.
     pub table: u8,
-    /// 0 decisive, 1 plain, 2 weak.
+    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal.
     pub rank: u8,
 }
 

@@ -76,7 +76,12 @@ fn hostile_text_costs_no_more_than_its_length() {
 
 #[test]
 fn what_servers_say_is_understood() {
-    let files = [include_str!("rules/said"), include_str!("rules/heard")];
+    let files = [
+        include_str!("rules/said"),
+        include_str!("rules/heard"),
+        include_str!("rules/worded"),
+        include_str!("rules/registry"),
+    ];
     let lines = files.into_iter().flat_map(str::lines).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut wrong = Vec::new();
     for line in lines {
@@ -196,6 +201,51 @@ fn a_denied_host_address_is_a_block() {
     assert_eq!(said("550 5.7.1 192.0.2.1 has been blocked").reason, Reason::Blocked);
     assert_eq!(said("host mx.example.com[192.0.2.1] said: 550 5.7.1 Denied").reason, Reason::PolicyViolation);
     assert_eq!(said("571 5.7.1 no").reply_code, Some(571));
+}
+
+/// What leads up to the quoted answer is no part of it, whatever it says.
+#[test]
+fn the_frame_of_an_answer_does_not_change_its_reason() {
+    let frames = [
+        "host mx.example.com[192.0.2.1] said: ANSWER (in reply to RCPT TO command)",
+        "SMTP error from remote mail server after RCPT TO:<a@example.com>: host mx.example.com [192.0.2.1]: ANSWER",
+        "192.0.2.1 does not like recipient. Remote host said: ANSWER Giving up on 192.0.2.1.",
+        "It was rejected by the server for the recipient domain. The error that the other server returned was: ANSWER",
+        "mx.example.com #<mx.example.com #5.0.0 smtp;ANSWER> #SMTP#",
+        "mx.example.com [192.0.2.1] did not like our RCPT TO: ANSWER",
+        "5.1.0 - Unknown address error ANSWER",
+    ];
+    for (answer, reason) in [
+        ("550 5.7.1 Message rejected as spam", Reason::SpamDetected),
+        ("552 5.2.2 mailbox full", Reason::MailboxFull),
+        ("550 we do not relay", Reason::NoRelaying),
+        ("550 5.7.26 DMARC evaluation failed", Reason::AuthFailure),
+        ("550 5.3.1 <a@example.com>: Recipient address rejected: Mail system full", Reason::SystemFull),
+    ] {
+        for frame in frames {
+            let verdict = said(&frame.replace("ANSWER", answer));
+            assert_eq!(verdict.reason, reason, "{frame}: {answer} by {}", verdict.rule);
+        }
+    }
+}
+
+#[test]
+fn a_category_is_asked_after_the_words_and_before_the_codes() {
+    let clue = Clue { category: "inactive-mailbox", status: Some("5.1.1"), ..Clue::default() };
+    check(&Clue { remote: "550 Bob", ..clue }, Reason::Suspend, false, true, Some("5.1.1"), Source::Category);
+    check(&Clue { remote: "552 over quota", ..clue }, Reason::MailboxFull, false, true, Some("5.1.1"), Source::Remote);
+    check(&Clue { category: "other", ..clue }, Reason::UserUnknown, true, true, Some("5.1.1"), Source::Status);
+}
+
+/// A hint is no proof, and what a notice says around an answer is none either.
+#[test]
+fn hints_are_soft_and_read_in_answers_alone() {
+    assert_eq!(said("550 certificate trouble").reason, Reason::FailedStarttls);
+    let clue = Clue { local: "certificate trouble", ..Clue::default() };
+    assert_eq!(weigh(&clue).reason, Reason::OnHold);
+    for rule in RULES.iter().filter(|rule| rule.rank == 3) {
+        assert!(!reason_of(rule.table).is_hard(), "{}", rule.id);
+    }
 }
 
 #[test]

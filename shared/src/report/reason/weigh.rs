@@ -5,8 +5,11 @@ use super::tables::{RULES, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
 use crate::report::Action;
 use crate::report::words::token::{self, Kind, Token};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::ops::Range;
+
+/// The rank of a rule that reads one telling word where no phrase was read.
+const HINT: u8 = 3;
 
 /// What one text holds.
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ struct Evidence<'a> {
 pub fn weigh(clue: &Clue<'_>) -> Verdict {
     let evidence = Evidence {
         clue,
-        remote: Reading::of(clue.remote),
+        remote: Reading::of(clue.remote, true),
         local: OnceCell::new(),
         field: clue.status.and_then(first_code).unwrap_or_default(),
     };
@@ -65,19 +68,22 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
 
 impl Evidence<'_> {
     fn local(&self) -> &Reading {
-        self.local.get_or_init(|| Reading::of(self.clue.local))
+        self.local.get_or_init(|| Reading::of(self.clue.local, false))
     }
 
     fn find(&self) -> Option<Finding> {
         let strong_remote = || finding(self.remote.strong.as_ref(), Source::Remote);
         let strong_local = || finding(self.local().strong.as_ref(), Source::Local);
         if code::speaks_in_its_own_sentence(self.clue.address)
-            && let Some(found) = strong_local()
+            && let Some(found) = self.own_sentence()
         {
             return Some(found);
         }
         if let Some(found) = strong_remote() {
             return Some(found);
+        }
+        if let Some(meaning) = code::read_category(self.clue.category) {
+            return Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()));
         }
         let house = self.house();
         self.codes(Weight::Telling, house)
@@ -88,6 +94,12 @@ impl Evidence<'_> {
             .or_else(|| weak(self.local(), self.clue.local, Source::Local))
             .or_else(|| self.codes(Weight::Vague, house))
             .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// What the reporting server says of its own, before the answer that it quotes.
+    fn own_sentence(&self) -> Option<Finding> {
+        let quoted = self.local().reply.as_ref().map_or(self.clue.local.len(), |(_, span)| span.start);
+        finding(Reading::of(&self.clue.local[..quoted], false).strong.as_ref(), Source::Local)
     }
 
     /// Who wrote the codes: the refusing host, or Exchange Online, which quotes its own refusals wordless.
@@ -125,8 +137,8 @@ impl Evidence<'_> {
     /// The refusing server said no more than "denied", and no code: sendmail and its kin make 5.1.1 of any 550, and that
     /// summary kills no address.
     fn is_merely_refused(&self) -> bool {
-        let weak = self.remote.weak.as_ref().map(|hit| reason_of(RULES[hit.rule as usize].table));
-        self.remote.status.is_none() && weak.is_some_and(|reason| !reason.is_hard())
+        let weak = self.remote.weak.as_ref().map(|hit| &RULES[hit.rule as usize]).filter(|rule| rule.rank != HINT);
+        self.remote.status.is_none() && weak.is_some_and(|rule| !reason_of(rule.table).is_hard())
     }
 
     fn local_code(&self, weight: Weight, house: House) -> Option<Finding> {
@@ -189,13 +201,18 @@ fn names_a_host_address(answer: &str) -> bool {
     parts.map(|part| part.trim_end_matches('.')).any(|part| part.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
-/// "Recipient address rejected" is a dead address, unless a code beside it says "for now" or "by policy" (X.7.X).
+/// "Recipient address rejected" is a dead address, unless a code beside it says "for now", or speaks of something else
+/// than an address: system, network, protocol, content, policy (X.3.X to X.7.X).
 fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
     let code = reading.status.clone().map(|span| &text[span]);
     let for_now = code.is_some_and(|code| code.starts_with('4'))
         || code.is_none() && reading.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
-    let by_policy = code.is_some_and(|code| code[1..].starts_with(".7."));
-    reason.is_hard() && (for_now || by_policy)
+    let of_else = code.is_some_and(|code| match code.as_bytes()[2] {
+        b'7' => true,
+        b'3'..=b'6' => &code[3..] != ".0",
+        _ => false,
+    });
+    reason.is_hard() && (for_now || of_else)
 }
 
 /// `X-Unix; 67`, or the bare number: sendmail's note of how a delivery program ended.
@@ -229,25 +246,39 @@ fn first_code(field: &str) -> Option<&str> {
 }
 
 impl Reading {
-    fn of(text: &str) -> Self {
+    /// Without hints where a notice speaks: its words around the answer are full of them.
+    fn of(text: &str, hints: bool) -> Self {
         let mut reading = Reading::default();
         if text.is_empty() {
             return reading;
         }
         let (mut strong, mut weak) = (None, None);
+        let frame = frame(text);
         let mut codes = Codes::default();
+        // Where the answer begins, once its reply code was passed: what stands before it leads up to it.
+        let answer = Cell::new(None);
         TABLE.scan_beside(
             text,
             |hit| {
                 let rule = &RULES[hit.rule as usize];
-                let best = if rule.rank == 2 { &mut weak } else { &mut strong };
+                if rule.rank == HINT && !hints {
+                    return;
+                }
+                // Words of the frame and of the reason, taken for one phrase, are weak.
+                let crosses = |from: usize| hit.start < from && from < hit.end;
+                let across = rule.rank == 1 && (crosses(frame) || answer.get().is_some_and(crosses));
+                let rank = if across { 2 } else { rule.rank };
+                let best = if rank >= 2 { &mut weak } else { &mut strong };
                 // Rules are numbered in the order of their tables, and of their lines.
-                let key = (rule.rank, hit.rule);
+                let key = (answer.get().is_none(), rank, hit.rule);
                 if best.as_ref().is_none_or(|(held, _)| key < *held) {
                     *best = Some((key, Match { rule: hit.rule, span: hit.start..hit.end }));
                 }
             },
-            |token| codes.read(text, token),
+            |token| {
+                codes.read(text, token);
+                answer.set(codes.reply.as_ref().map(|(_, span)| span.start));
+            },
         );
         reading.strong = strong.map(|(_, hit)| hit);
         reading.weak = weak.map(|(_, hit)| hit);
@@ -255,6 +286,14 @@ impl Reading {
         reading.reply = codes.reply;
         reading
     }
+}
+
+/// Where the reason begins in `<a@example.com>: Recipient address rejected: REASON`: before it stands what was refused,
+/// which is no part of the reason (Postfix smtpd and those who learnt from it); likewise after `Reason: `. 0 where there
+/// is no such frame.
+fn frame(text: &str) -> usize {
+    let said = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).map(|at| at + words.len());
+    said("eason: ").max(said("rejected: ")).unwrap_or(0)
 }
 
 /// Codes on the way through a text.

@@ -1,0 +1,270 @@
+//! `rebond account add` and `rebond account set`: which mailbox, and by which way it is opened.
+
+use super::{find, opened_by};
+use crate::place::Place;
+use crate::{ask, secret_input};
+use anyhow::bail;
+use clap::{ArgGroup, Args, ValueEnum};
+use rebond::account::{
+    Account, AccountId, AfterReading, App, AppId, Authentication, Encryption, Protocol, Purpose, Server, Since,
+};
+use rebond::oauth::provider;
+use rebond::table::AccountItem;
+use rebond::vault::Name;
+use std::path::PathBuf;
+
+pub(super) const ADD_EXAMPLES: &str = "Examples:
+  rebond account add bounces --mailbox bounces@example.com --app m365
+  rebond account add bounces --mailbox bounces@example.com --app m365 --app-only
+  rebond account add bounces --mailbox bounces@example.com --app m365 --reports move=Processed --sends-as example.com
+  rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
+  rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
+
+/// A mailbox. What is left out is asked for at a terminal.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// A name for it here: a-z, 0-9 and -
+    id: Option<AccountId>,
+    /// The mailbox: its address, or the name to log in with. A shared mailbox is named here; who signs in may differ
+    #[arg(long, value_name = "ADDRESS")]
+    mailbox: Option<String>,
+    #[command(flatten)]
+    way: WayIn,
+    /// A folder to read; may be given several times
+    #[arg(long = "folder", value_name = "NAME", default_value = "INBOX")]
+    folders: Vec<String>,
+    /// How far back the first poll looks: days (30d), all, or new
+    #[arg(long, default_value = "30d")]
+    since: Since,
+    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete
+    #[arg(long, default_value = "leave", value_name = "WHAT")]
+    reports: AfterReading,
+    /// The same for all other mail
+    #[arg(long, default_value = "leave", value_name = "WHAT")]
+    others: AfterReading,
+    /// Seconds between polls
+    #[arg(long, default_value_t = Account::PERIOD_SECONDS, value_name = "SECONDS")]
+    period: u32,
+    /// A domain that you send as; may be given several times
+    #[arg(long = "sends-as", value_name = "DOMAIN")]
+    sends_as: Vec<String>,
+    /// A title for people
+    #[arg(long)]
+    label: Option<String>,
+    /// Do not poll it yet
+    #[arg(long)]
+    disabled: bool,
+}
+
+/// Another way in.
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// Which account
+    id: AccountId,
+    #[command(flatten)]
+    way: WayIn,
+}
+
+/// How a mailbox is opened, and where it is.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("way-in").args(["app", "password"]))]
+struct WayIn {
+    /// Open it by OAuth with this app
+    #[arg(long)]
+    app: Option<AppId>,
+    /// The app opens it for itself (its own permissions, which an administrator grants); nobody signs in
+    #[arg(long, requires = "app", conflicts_with = "password")]
+    app_only: bool,
+    /// Open it with a password, which is read from --secret-file, standard input or the terminal
+    #[arg(long)]
+    password: bool,
+    /// File with the password; - is standard input
+    #[arg(long, value_name = "FILE", requires = "password")]
+    secret_file: Option<PathBuf>,
+    /// The name to log in with, where it is not the mailbox
+    #[arg(long, value_name = "NAME", requires = "password")]
+    user: Option<String>,
+    /// IMAP server, as host or host:port [default: as it is, or the one of the app's provider]
+    #[arg(long, value_name = "HOST[:PORT]")]
+    server: Option<String>,
+    /// tls (port 993), starttls (port 143), none (this machine alone) [default: by the port]
+    #[arg(long, value_enum)]
+    encryption: Option<EncryptionArg>,
+}
+
+/// Encryption on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EncryptionArg {
+    /// From the first byte
+    Tls,
+    /// Plain until STARTTLS, which is required
+    Starttls,
+    /// Never
+    None,
+}
+
+impl From<EncryptionArg> for Encryption {
+    fn from(encryption: EncryptionArg) -> Self {
+        match encryption {
+            EncryptionArg::Tls => Self::Tls,
+            EncryptionArg::Starttls => Self::Starttls,
+            EncryptionArg::None => Self::None,
+        }
+    }
+}
+
+pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
+    let now = jiff::Timestamp::now();
+    let id =
+        ask::unless("<ID>", args.id, || ask::line("A name for the mailbox here (a-z, 0-9 and -)", Some("bounces")))?;
+    let mailbox = ask::unless("--mailbox <ADDRESS>", args.mailbox, || ask::line("The mailbox's address", None))?;
+    let way = args.way.completed(place).await?;
+    let app = find_app(place, way.app.as_ref()).await?;
+    let server = server(app.as_ref(), way.server.as_deref(), way.encryption)?;
+    let authentication = way_in(app.as_ref(), way.app_only, way.user, &mailbox)?;
+    let account = Account {
+        id,
+        label: args.label,
+        enabled: !args.disabled,
+        purpose: Purpose::Bounce,
+        protocol: Protocol::Imap,
+        server,
+        mailbox,
+        authentication,
+        folders: args.folders,
+        since: args.since,
+        reports: args.reports,
+        others: args.others,
+        period_seconds: args.period,
+        sends_as: args.sends_as,
+    };
+    account.check()?;
+    if let Some(app) = &app {
+        crate::lint::warn(None, Some((&account, app)));
+    }
+    let (id, oauth, waits) = (account.id.clone(), account.app().is_some(), account.needs_person());
+    if place.table().account(&id).await?.is_some() {
+        bail!("there is an account {id} already");
+    }
+    if !oauth {
+        store_password(place, &id, way.secret_file).await?;
+    }
+    if !place.table().add_account(&AccountItem::new(account.clone(), now)).await? {
+        bail!("somebody added an account {id} at this moment");
+    }
+    match waits {
+        true => println!("Account {id} is added. Next: rebond connect {id}"),
+        false => println!("Account {id} is added. Next: rebond poll {id}"),
+    }
+    super::warn_of_proof(place, &account).await
+}
+
+impl WayIn {
+    /// The same with a way chosen: at a terminal whoever named none is asked, and told what suits an unattended poller.
+    async fn completed(mut self, place: &Place) -> anyhow::Result<Self> {
+        if self.app.is_some() || self.password {
+            return Ok(self);
+        }
+        ask::needed("--app <APP> or --password")?;
+        let apps = place.table().apps().await?;
+        let mut ways = Vec::new();
+        for app in apps.iter().filter(|app| app.check_app_only().is_ok()) {
+            let words =
+                format!("by app {} itself: nobody signs in (recommended for a mailbox that nobody watches)", app.id);
+            ways.push((words, Some((app.id.clone(), true))));
+        }
+        for app in &apps {
+            ways.push((
+                format!("by app {}, once a person has signed in and consented", app.id),
+                Some((app.id.clone(), false)),
+            ));
+        }
+        ways.push((
+            "with a password (Exchange on your own premises, other servers; Microsoft 365 takes none)".to_owned(),
+            None,
+        ));
+        if apps.is_empty() {
+            eprintln!("There is no app yet. For Microsoft 365 or Gmail make one first: rebond app add");
+        }
+        let words: Vec<&str> = ways.iter().map(|(words, _)| words.as_str()).collect();
+        match ways.get(ask::choice("How is it opened?", &words)?).and_then(|(_, way)| way.clone()) {
+            Some((app, app_only)) => (self.app, self.app_only) = (Some(app), app_only),
+            None => {
+                self.password = true;
+                if self.server.is_none() {
+                    self.server = Some(ask::line("The IMAP server (host, or host:port)", None)?);
+                }
+            }
+        }
+        Ok(self)
+    }
+}
+
+async fn find_app(place: &Place, id: Option<&AppId>) -> anyhow::Result<Option<App>> {
+    let Some(id) = id else { return Ok(None) };
+    match place.table().app(id).await? {
+        Some(app) => Ok(Some(app)),
+        None => bail!("there is no app {id}: see `rebond app list`"),
+    }
+}
+
+fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str) -> anyhow::Result<Authentication> {
+    Ok(match app {
+        Some(app) if app_only => {
+            app.check_app_only()?;
+            Authentication::OauthApp { app: app.id.clone() }
+        }
+        Some(app) => Authentication::OauthUser { app: app.id.clone() },
+        None => Authentication::Password { user: user.unwrap_or_else(|| mailbox.to_owned()) },
+    })
+}
+
+fn server(app: Option<&App>, server: Option<&str>, encryption: Option<EncryptionArg>) -> anyhow::Result<Server> {
+    let host = match (server, app.map(provider::mail_host)) {
+        (Some(server), _) => server,
+        (None, Some(Some(host))) => host,
+        (None, Some(None)) => bail!("--server is needed: this provider does not say where mail is"),
+        (None, None) => bail!("--server is needed for an account with a password"),
+    };
+    Ok(Server::parse(host, encryption.map(Encryption::from))?)
+}
+
+pub(super) async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
+    let item = find(place, &args.id).await?;
+    let (id, before) = (&args.id, &item.account);
+    let way = args.way.completed(place).await?;
+    let app = find_app(place, way.app.as_ref()).await?;
+    let server = match (&way.server, &app) {
+        // Where the mailbox stays, an app of the same provider finds it where it was.
+        (None, Some(_)) if before.app().is_some() => before.server.clone(),
+        (None, None) => before.server.clone(),
+        (given, app) => server(app.as_ref(), given.as_deref(), way.encryption)?,
+    };
+    let authentication = way_in(app.as_ref(), way.app_only, way.user, &before.mailbox)?;
+    let account = Account { server, authentication, ..before.clone() };
+    account.check()?;
+    if account.app().is_none() {
+        store_password(place, id, way.secret_file).await?;
+    }
+    if !place.table().replace_way_in(&account, item.generation, jiff::Timestamp::now()).await? {
+        bail!("somebody connected or renewed {id} at this moment: try again");
+    }
+    // Of the old way nothing stays. The table no longer names it, so a crash here leaves no more than a spare secret.
+    place.vault().remove(&Name::Grant(id.clone())).await?;
+    if account.app().is_some() {
+        place.vault().remove(&Name::Password(id.clone())).await?;
+    }
+    println!("{id} is opened by {} from now on; its cursors and facts stay.", opened_by(&account));
+    match account.needs_person() {
+        true => println!("Next: rebond connect {id}"),
+        false => println!("Next: rebond poll {id}"),
+    }
+    Ok(())
+}
+
+pub(super) async fn store_password(place: &Place, id: &AccountId, file: Option<PathBuf>) -> anyhow::Result<()> {
+    let secret = secret_input::read("Password", file.as_deref())?;
+    let version = uuid::Builder::from_random_bytes(crate::machine::random()?).into_uuid();
+    place.vault().put(&Name::Password(id.clone()), version, &secret).await?;
+    Ok(())
+}

@@ -1,0 +1,537 @@
+//! The refusals, in the words of the documents that they are from.
+#![allow(clippy::type_complexity)]
+
+use rebond_standin::entra::Answer;
+
+/// Where a refusal is met.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum At {
+    /// While a person connects: at the provider's page.
+    Authorize,
+    /// While a person connects: at the token endpoint.
+    Redeem,
+    /// By token-refresh.
+    Refresh,
+    /// By a poll that has to renew the grant.
+    Renewal,
+    /// By a poll, at the mail server.
+    Mail,
+}
+
+impl At {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Authorize => "connecting (page)",
+            Self::Redeem => "connecting (token)",
+            Self::Refresh => "token-refresh",
+            Self::Renewal => "poll (token)",
+            Self::Mail => "poll (mail)",
+        }
+    }
+}
+
+/// One row: what is refused, and what it ends in. The health of an account that is being connected stays as it was.
+pub(super) struct Row {
+    pub at: At,
+    pub answer: Answer,
+    pub health: &'static str,
+    pub advice: &'static str,
+}
+
+/// Error, suberror, number and sentence as Microsoft documents them.
+fn entra(
+    at: At,
+    error: &str,
+    sub: Option<&str>,
+    code: u32,
+    text: &str,
+    health: &'static str,
+    advice: &'static str,
+) -> Row {
+    let status = if error == "invalid_client" { 401 } else { 400 };
+    let answer =
+        Answer::Error { status, error: error.into(), suberror: sub.map(str::to_owned), code, text: text.into() };
+    Row { at, answer, health, advice }
+}
+
+pub(super) fn rows() -> Vec<Row> {
+    use At::{Authorize, Redeem, Refresh, Renewal};
+    let kept = "not-connected";
+    let consent = Some("consent_required");
+    let basic = Some("basic_action");
+    let message = Some("message_only");
+    let token = Some("bad_token");
+    vec![
+        // While a person connects: what comes back in the redirect.
+        entra(
+            Authorize,
+            "access_denied",
+            Some("cancel"),
+            65004,
+            "User declined to consent to access the app.",
+            kept,
+            "declined",
+        ),
+        entra(
+            Authorize,
+            "access_denied",
+            None,
+            90094,
+            "Admin consent is required for the permissions requested by this application.",
+            kept,
+            "admin-consent-required",
+        ),
+        entra(
+            Authorize,
+            "access_denied",
+            None,
+            90095,
+            "Admin consent is required. The user can send an admin consent request.",
+            kept,
+            "admin-consent-required",
+        ),
+        entra(
+            Authorize,
+            "invalid_request",
+            None,
+            50105,
+            "The signed in user is not assigned to a role for the application.",
+            kept,
+            "not-assigned",
+        ),
+        entra(
+            Authorize,
+            "invalid_request",
+            None,
+            50020,
+            "User account from identity provider does not exist in tenant.",
+            kept,
+            "other-tenant",
+        ),
+        entra(
+            Authorize,
+            "invalid_request",
+            None,
+            50034,
+            "The user account does not exist in the directory.",
+            kept,
+            "account-not-found",
+        ),
+        entra(
+            Authorize,
+            "invalid_request",
+            None,
+            50053,
+            "The account is locked, you've tried to sign in too many times.",
+            kept,
+            "account-locked",
+        ),
+        entra(
+            Authorize,
+            "interaction_required",
+            message,
+            53003,
+            "Access has been blocked by Conditional Access policies.",
+            kept,
+            "conditional-access",
+        ),
+        entra(
+            Authorize,
+            "invalid_scope",
+            None,
+            650053,
+            "The application asked for scope 'IMAP.AccessUser.All' that doesn't exist on the resource.",
+            kept,
+            "scope-refused",
+        ),
+        entra(
+            Authorize,
+            "invalid_resource",
+            None,
+            650057,
+            "Invalid resource. The client has requested access to a resource which is not listed in the requested permissions.",
+            kept,
+            "permission-list",
+        ),
+        entra(
+            Authorize,
+            "invalid_client",
+            None,
+            650052,
+            "The app needs access to a service that your organization has not subscribed to.",
+            kept,
+            "no-exchange",
+        ),
+        entra(
+            Authorize,
+            "temporarily_unavailable",
+            None,
+            90033,
+            "A transient error has occurred. Please try again.",
+            kept,
+            "provider-busy",
+        ),
+        entra(
+            Authorize,
+            "login_required",
+            None,
+            50058,
+            "Session information is not sufficient for single-sign-on.",
+            kept,
+            "sign-in-again",
+        ),
+        // While a person connects: what the token endpoint says to the code.
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            7000215,
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID.",
+            kept,
+            "client-secret-wrong",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            7000222,
+            "The provided client secret keys are expired.",
+            kept,
+            "client-secret-expired",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            7000218,
+            "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
+            kept,
+            "client-secret-missing",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            700027,
+            "Client assertion failed signature validation.",
+            kept,
+            "client-certificate",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            700213,
+            "No matching federated identity record found for presented assertion subject.",
+            kept,
+            "client-assertion",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            7002138,
+            "No matching federated identity record found; a case-insensitive match was found.",
+            kept,
+            "client-assertion-case",
+        ),
+        entra(
+            Redeem,
+            "invalid_client",
+            None,
+            700025,
+            "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+            kept,
+            "public-client",
+        ),
+        entra(
+            Redeem,
+            "unauthorized_client",
+            None,
+            700016,
+            "Application was not found in the directory.",
+            kept,
+            "client-refused",
+        ),
+        entra(
+            Redeem,
+            "invalid_grant",
+            None,
+            54005,
+            "OAuth2 Authorization code was already redeemed.",
+            kept,
+            "code-used",
+        ),
+        entra(
+            Redeem,
+            "invalid_grant",
+            None,
+            501481,
+            "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+            kept,
+            "stale-sign-in",
+        ),
+        entra(
+            Redeem,
+            "invalid_request",
+            None,
+            28000,
+            "Provided value for the input parameter scope is not valid because it contains more than one resource.",
+            kept,
+            "several-resources",
+        ),
+        entra(
+            Redeem,
+            "invalid_request",
+            None,
+            9002313,
+            "Invalid request. Request is malformed or invalid.",
+            kept,
+            "our-request",
+        ),
+        entra(Redeem, "invalid_request", None, 90002, "Tenant not found.", kept, "tenant-not-found"),
+        entra(
+            Redeem,
+            "invalid_request",
+            None,
+            50194,
+            "Application is not configured as a multi-tenant application.",
+            kept,
+            "single-tenant",
+        ),
+        Row { at: Redeem, answer: Answer::throttled(30), health: kept, advice: "provider-busy" },
+        Row { at: Redeem, answer: Answer::no_refresh_token(), health: kept, advice: "no-refresh-token" },
+        // By token-refresh.
+        entra(
+            Refresh,
+            "invalid_grant",
+            token,
+            700082,
+            "The refresh token has expired due to inactivity. The token was issued on 2026-06-01T00:00:00.0000000Z and was inactive for 90.00:00:00.",
+            "needs-reconnect",
+            "grant-expired",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            None,
+            50173,
+            "The provided grant has expired due to it being revoked, a fresh auth token is needed.",
+            "needs-reconnect",
+            "session-ended",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            basic,
+            50076,
+            "Due to a configuration change made by your administrator, you must use multi-factor authentication.",
+            "needs-reconnect",
+            "second-factor",
+        ),
+        entra(
+            Refresh,
+            "interaction_required",
+            basic,
+            50079,
+            "The user is required to use multi-factor authentication.",
+            "needs-reconnect",
+            "second-factor",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            Some("user_password_expired"),
+            50055,
+            "The password is expired.",
+            "needs-reconnect",
+            "password-expired",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            None,
+            50057,
+            "The user account is disabled.",
+            "needs-reconnect",
+            "account-disabled",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            None,
+            700084,
+            "The refresh token was issued to a single page app (SPA), and therefore has a fixed, limited lifetime.",
+            "needs-reconnect",
+            "grant-of-spa",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            None,
+            70043,
+            "The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.",
+            "needs-reconnect",
+            "sign-in-frequency",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            consent,
+            65001,
+            "The user or administrator has not consented to use the application.",
+            "needs-consent",
+            "consent-missing",
+        ),
+        entra(
+            Refresh,
+            "interaction_required",
+            message,
+            53003,
+            "Access has been blocked by Conditional Access policies.",
+            "needs-admin",
+            "conditional-access",
+        ),
+        entra(
+            Refresh,
+            "interaction_required",
+            message,
+            530035,
+            "Access has been blocked by security defaults.",
+            "needs-admin",
+            "security-defaults",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            Some("device_authentication_failed"),
+            50097,
+            "Device authentication is required.",
+            "needs-admin",
+            "device-policy",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            Some("protection_policy_required"),
+            53002,
+            "The app used is not an approved app for Conditional Access.",
+            "needs-admin",
+            "device-policy",
+        ),
+        entra(
+            Refresh,
+            "invalid_client",
+            None,
+            7000222,
+            "The provided client secret keys are expired.",
+            "misconfigured",
+            "client-secret-expired",
+        ),
+        entra(
+            Refresh,
+            "unauthorized_client",
+            None,
+            7000112,
+            "Application is disabled.",
+            "misconfigured",
+            "client-refused",
+        ),
+        entra(
+            Refresh,
+            "invalid_scope",
+            None,
+            70011,
+            "The provided value for the input parameter 'scope' is not valid.",
+            "misconfigured",
+            "several-resources",
+        ),
+        entra(
+            Refresh,
+            "server_error",
+            None,
+            50196,
+            "The server terminated an operation because it encountered a client request loop.",
+            "active",
+            "asked-too-often",
+        ),
+        entra(Refresh, "temporarily_unavailable", None, 90055, "The server is too busy.", "active", "provider-busy"),
+        // A number of tomorrow: error and suberror still decide.
+        entra(
+            Refresh,
+            "invalid_grant",
+            None,
+            999_999,
+            "A sentence that nobody has read yet.",
+            "needs-reconnect",
+            "grant-refused",
+        ),
+        entra(
+            Refresh,
+            "invalid_grant",
+            message,
+            999_999,
+            "A sentence that nobody has read yet.",
+            "needs-admin",
+            "policy-blocks",
+        ),
+        entra(
+            Refresh,
+            "a_word_of_tomorrow",
+            None,
+            999_999,
+            "A sentence that nobody has read yet.",
+            "our-fault",
+            "provider-unknown",
+        ),
+        // By a poll whose access token is over.
+        entra(
+            Renewal,
+            "invalid_grant",
+            None,
+            70000,
+            "The provided value for the input parameter 'refresh_token' is not valid.",
+            "needs-reconnect",
+            "grant-refused",
+        ),
+        entra(
+            Renewal,
+            "invalid_grant",
+            token,
+            50132,
+            "The session is not valid: password expired or changed.",
+            "needs-reconnect",
+            "session-ended",
+        ),
+        entra(
+            Renewal,
+            "invalid_client",
+            None,
+            7000215,
+            "Invalid client secret provided.",
+            "misconfigured",
+            "client-secret-wrong",
+        ),
+        entra(Renewal, "temporarily_unavailable", None, 90024, "Request budget exceeded.", "retrying", "provider-busy"),
+        Row { at: Renewal, answer: Answer::html(503), health: "retrying", advice: "provider-busy" },
+        Row { at: Renewal, answer: Answer::html(200), health: "retrying", advice: "provider-nonsense" },
+        Row {
+            at: Renewal,
+            answer: Answer::error_in_200("invalid_grant"),
+            health: "needs-reconnect",
+            advice: "grant-refused",
+        },
+    ]
+}
+
+/// What the mail server says, to which command, and what it ends in.
+pub(super) fn mail_rows() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
+    vec![
+        ("AUTHENTICATE", "NO AUTHENTICATE failed.", "needs-admin", "login-refused"),
+        ("AUTHENTICATE", "NO Basic authentication is disabled.", "misconfigured", "basic-auth-disabled"),
+        ("AUTHENTICATE", "NO Server Unavailable. 15", "retrying", "server-unreachable"),
+        ("SELECT", "BAD User is authenticated but not connected.", "needs-admin", "not-connected"),
+        ("SELECT", "BAD Request is throttled. Suggested Backoff Time: 4832 milliseconds", "retrying", "throttled"),
+        ("SELECT", "NO INBOX doesn't exist.", "misconfigured", "folder-missing"),
+    ]
+}
