@@ -13,6 +13,8 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+#[cfg(feature = "aws")]
+pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]
@@ -26,10 +28,12 @@ pub mod oauth;
 pub mod page;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod poll;
+pub mod proof;
 #[cfg(feature = "aws")]
 pub mod queue;
 pub mod report;
 pub mod secret;
+pub mod standing;
 #[cfg(feature = "aws")]
 pub mod table;
 #[cfg(feature = "aws")]

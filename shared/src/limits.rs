@@ -70,3 +70,22 @@ pub const GRAPH_LINK_BYTES: usize = 8 << 10;
 pub const GRAPH_ID_BYTES: usize = 1 << 10;
 /// Requests to Graph at once: so many it allows an app for one mailbox.
 pub const GRAPH_REQUESTS: usize = 4;
+/// Days with hard bounces of one address that its standing keeps: one is enough to quarantine it.
+pub const HARD_DAYS: usize = 8;
+/// Quarters of a day with soft errors that it keeps, of each the first and the last error: twelve days of errors all the
+/// time, or seven weeks of one error a day.
+pub const SOFT_QUARTERS: usize = 48;
+/// Days with complaints that it keeps.
+pub const COMPLAINT_DAYS: usize = 4;
+/// Days (of soft errors quarters) that it keeps of each kind of unproven outcome: anybody can send those.
+pub const UNPROVEN_SPANS: usize = 4;
+/// What persons and imports did to it, the last so many.
+pub const ACTS: usize = 16;
+/// Characters of a server's words that a standing keeps; the report has them whole.
+pub const SAID_CHARS: usize = 160;
+/// Characters of a person's reason.
+pub const WHY_CHARS: usize = 300;
+/// Accounts that one list names.
+pub const LIST_ACCOUNTS: usize = 100;
+/// Lists of one deployment.
+pub const LISTS: usize = 200;

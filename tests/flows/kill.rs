@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use rebond::account::{AccountId, AfterReading, Authentication, HealthState, Protocol};
+use rebond::standing::{self, AddressKey, State, Thresholds};
 use rebond::vault::Name;
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
 use rebond_tests::mail::bounce;
@@ -70,6 +71,7 @@ async fn kill_polls(protocol: Protocol, after: AfterReading) {
         account.reports = after.clone();
         // POP3 deletes when a session ends: sessions end often, so that some are killed just there.
         account.limits.session_messages = (protocol == Protocol::Pop3).then_some(100);
+        account.sends_as = vec!["example.org".into()];
     };
     let id = world.add("bounces", change).await.unwrap();
     let name = Name::Password(id.clone());
@@ -108,6 +110,15 @@ async fn kill_polls(protocol: Protocol, after: AfterReading) {
     let facts = world.facts(&id).await.unwrap();
     let addresses: BTreeSet<&str> = facts.iter().map(|fact| fact.report.recipients[0].address.as_str()).collect();
     assert_eq!((facts.len(), addresses.len()), (delivered, delivered), "seed {seed}");
+    // Each fact has had its effect, and once.
+    let keys: Vec<AddressKey> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+    let standings = world.machine.table.standings(&keys, &"default".parse().unwrap()).await.unwrap();
+    assert_eq!(standings.len(), delivered, "seed {seed}");
+    for item in standings {
+        let standing = standing::read(&item.history, &Thresholds::default(), world.now().as_second());
+        let told = (standing.state, item.history.causes.len(), item.version);
+        assert_eq!(told, (State::Quarantined, 1, 1), "{} (seed {seed})", item.address);
+    }
     println!(
         "{protocol:?}: {kills} kills, {while_at_work} at work, {delivered} messages, each recorded once, {after:?} (seed {seed})"
     );

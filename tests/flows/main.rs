@@ -29,6 +29,8 @@ mod postfix;
 mod redaction;
 mod refresh;
 mod sam_local;
+mod standing;
+mod standing_cli;
 mod template;
 mod throttling;
 mod vault;

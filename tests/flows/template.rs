@@ -18,7 +18,8 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
     template["Resources"].as_object().unwrap().clone()
 });
 
-const FUNCTIONS: [&str; 5] = ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll"];
+const FUNCTIONS: [&str; 6] =
+    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate"];
 
 fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
@@ -36,8 +37,11 @@ fn list(value: &Value) -> Vec<&Value> {
 /// A resource of a statement in short: `Table`, `Table/index/due`, `secret:{stack}/app/*`.
 fn short(resource: &Value) -> String {
     if let Some(target) = resource["Fn::GetAtt"].as_array() {
-        assert_eq!(target[1], "Arn");
-        return target[0].as_str().unwrap().to_owned();
+        let name = target[0].as_str().unwrap().to_owned();
+        return match target[1].as_str().unwrap() {
+            "Arn" => name,
+            other => format!("{name}.{other}"),
+        };
     }
     if let Some(target) = resource["Ref"].as_str().or(resource.as_str()) {
         return target.to_owned();
@@ -137,9 +141,14 @@ fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
 
 #[test]
 fn names_are_those_that_the_commands_look_for() {
-    for (function, name) in
-        FUNCTIONS.iter().zip(["oauth-start", "oauth-callback", "token-refresh", "poll-dispatch", "bounce-poll"])
-    {
+    for (function, name) in FUNCTIONS.iter().zip([
+        "oauth-start",
+        "oauth-callback",
+        "token-refresh",
+        "poll-dispatch",
+        "bounce-poll",
+        "standing-update",
+    ]) {
         assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
         assert_eq!(properties(function)["Environment"]["Variables"]["REBOND_STACK"]["Ref"], "AWS::StackName");
     }
@@ -159,6 +168,30 @@ fn a_message_stays_hidden_for_six_times_the_time_a_poll_may_take() {
     let source = properties("BouncePollDue");
     assert_eq!(source["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
     assert!(source["BatchSize"].as_u64().unwrap() <= 10);
+}
+
+#[test]
+fn the_stream_brings_new_facts_and_tells_what_failed() {
+    let source = properties("StandingUpdateFacts");
+    assert_eq!(source["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    assert_eq!(source["StartingPosition"], "TRIM_HORIZON");
+    assert_eq!(source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0], "StandingDeadLetters");
+    let pattern: Value =
+        serde_json::from_str(source["FilterCriteria"]["Filters"][0]["Pattern"].as_str().unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "eventName": ["INSERT"],
+        "dynamodb": {
+            "Keys": { "sk": { "S": [{ "prefix": "REPORT#" }] } },
+            "NewImage": { "kind": { "S": ["bounce", "feedback", "delivered"] } },
+        },
+    });
+    assert_eq!(pattern, expected);
+    // The kinds that anything can follow from.
+    for kind in ["bounce", "delayed", "delivered", "feedback", "auto-reply", "disposition", "other"] {
+        let named = expected["dynamodb"]["NewImage"]["kind"]["S"].as_array().unwrap().iter().any(|k| k == kind);
+        let kind: rebond::report::Kind = serde_json::from_value(kind.into()).unwrap();
+        assert_eq!(rebond::follow::Follower::concerns(kind), named, "{kind:?}");
+    }
 }
 
 #[test]

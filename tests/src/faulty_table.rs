@@ -21,6 +21,7 @@ pub struct Faults {
     lost_once: Mutex<Option<String>>,
     seed: AtomicU64,
     calls: Mutex<BTreeMap<String, u64>>,
+    units: Mutex<Option<BTreeMap<String, f64>>>,
 }
 
 impl Faults {
@@ -35,6 +36,28 @@ impl Faults {
     pub fn writes(&self) -> u64 {
         let calls = self.calls();
         ["PutItem", "UpdateItem", "DeleteItem"].iter().filter_map(|name| calls.get(*name)).sum()
+    }
+
+    /// From now on each write is asked what it consumes.
+    pub fn count_units(&self) {
+        *self.units.lock().unwrap_or_else(PoisonError::into_inner) = Some(BTreeMap::new());
+    }
+
+    /// Write units since [`Faults::count_units`], as the table itself said, by the kind of item (`REPORT`, `STANDING`,
+    /// …), and beside each what its indexes took (`REPORT index`).
+    #[must_use]
+    pub fn units(&self) -> BTreeMap<String, f64> {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
+    }
+
+    fn counts(&self) -> bool {
+        self.units.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn add_units(&self, kind: String, units: f64) {
+        if let Some(all) = self.units.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            *all.entry(kind).or_default() += units;
+        }
     }
 
     /// Sets both shares.
@@ -101,9 +124,24 @@ impl HttpConnector for Faulty {
         {
             return self.half(request);
         }
+        let asked = self.faults.counts().then(|| ask_for_units(&request)).flatten();
+        let (kind, request) = match asked {
+            Some((kind, request)) => (Some(kind), request),
+            None => (None, request),
+        };
         let answer = self.inner.call(request);
+        let faults = Arc::clone(&self.faults);
         HttpConnectorFuture::new(async move {
             let answer = answer.await;
+            if let (Some(kind), Ok(answer)) = (kind, &answer) {
+                let said: Value = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
+                let said = &said["ConsumedCapacity"];
+                for index in said["GlobalSecondaryIndexes"].as_object().into_iter().flat_map(|indexes| indexes.values())
+                {
+                    faults.add_units(format!("{kind} index"), index["CapacityUnits"].as_f64().unwrap_or_default());
+                }
+                faults.add_units(kind, said["Table"]["CapacityUnits"].as_f64().unwrap_or_default());
+            }
             if lost { Err(ConnectorError::timeout("the answer was lost".into())) } else { answer }
         })
     }
@@ -136,6 +174,21 @@ impl Faulty {
             Ok(HttpResponse::new(http::StatusCode::OK.into(), SdkBody::from(said.to_string())))
         })
     }
+}
+
+/// A write that also asks what it consumes, and the kind of its item.
+fn ask_for_units(request: &HttpRequest) -> Option<(String, HttpRequest)> {
+    let mut body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
+    let target = request.headers().get("x-amz-target")?.to_owned();
+    if !["PutItem", "UpdateItem", "DeleteItem"].iter().any(|write| target.ends_with(write)) {
+        return None;
+    }
+    let sk = body["Item"]["sk"]["S"].as_str().or(body["Key"]["sk"]["S"].as_str())?;
+    let kind = sk.split('#').next()?.to_owned();
+    body["ReturnConsumedCapacity"] = "INDEXES".into();
+    let mut asking = HttpRequest::new(SdkBody::from(body.to_string()));
+    asking.headers_mut().insert("x-amz-target", target);
+    Some((kind, asking))
 }
 
 fn throttled() -> HttpResponse {

@@ -64,6 +64,20 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("sqs:GetQueueAttributes", "PollQueue"),
         ],
     ),
+    (
+        "StandingUpdate",
+        &[
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:Query", "Table"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+            // By the event source in its name.
+            ("dynamodb:DescribeStream", "Table.StreamArn"),
+            ("dynamodb:GetRecords", "Table.StreamArn"),
+            ("dynamodb:GetShardIterator", "Table.StreamArn"),
+            ("sqs:SendMessage", "StandingDeadLetters"),
+        ],
+    ),
 ];
 
 /// The actions alone, of one function.

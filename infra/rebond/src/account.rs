@@ -44,6 +44,13 @@ pub enum AccountCommand {
     },
     /// Open it another way: by OAuth, by the app itself, or with a password. Id, cursors and facts stay
     Set(SetArgs),
+    /// Say which domains you send as: what a bounce must prove to count
+    SendsAs {
+        /// Which account
+        id: AccountId,
+        /// The domains, in place of those named before; none at all, and its bounces suppress nobody
+        domains: Vec<String>,
+    },
     /// The same as `rebond forget`
     Disconnect {
         /// Which account
@@ -67,10 +74,41 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
         AccountCommand::Show { id, json } => show(&place, &id, json).await?,
         AccountCommand::Password { id, secret_file } => password(&place, &id, secret_file).await?,
         AccountCommand::Set(args) => add::set(&place, args).await?,
+        AccountCommand::SendsAs { id, domains } => sends_as(&place, &id, domains).await?,
         AccountCommand::Disconnect { id } => crate::forget::forget(&place, &id).await?,
         AccountCommand::Remove { id, facts } => remove(&place, &id, facts).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn sends_as(place: &Place, id: &AccountId, domains: Vec<String>) -> anyhow::Result<()> {
+    let mut account = find(place, id).await?.account;
+    account.sends_as = domains;
+    account.check()?;
+    if !place.table().set_sends_as(id, &account.sends_as).await? {
+        bail!("the account {id} was removed meanwhile");
+    }
+    if !account.sends_as.is_empty() {
+        println!("Bounces in {id} count from now on where they return mail of {}.", account.sends_as.join(", "));
+    }
+    warn_of_proof(place, &account).await
+}
+
+/// Says loudly that the bounces of an account suppress nobody, where that is so.
+pub async fn warn_of_proof(place: &Place, account: &Account) -> anyhow::Result<()> {
+    if !account.sends_as.is_empty() {
+        return Ok(());
+    }
+    let lists = place.table().lists().await?;
+    let list = lists.iter().find(|list| list.accounts.contains(&account.id)).or(lists.first());
+    if list.is_some_and(|list| list.proof == rebond::proof::Level::Ours) {
+        eprintln!(
+            "ATTENTION: bounces in {id} suppress nobody, for it names no domain that you send as, and so anybody could \
+             have sent them.\nSay it: rebond account sends-as {id} example.com",
+            id = account.id
+        );
+    }
+    Ok(())
 }
 
 /// An account, or the sentence that it is not there.

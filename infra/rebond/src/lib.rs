@@ -7,16 +7,19 @@
 mod out;
 
 mod account;
+mod address;
 mod app;
 mod ask;
 mod audit;
 pub mod connect;
 mod credential;
+mod csv;
 mod demo;
 pub mod embedded;
 mod forget;
 pub mod kit;
 mod lint;
+mod list;
 pub mod machine;
 pub mod place;
 mod poll;
@@ -27,11 +30,14 @@ mod registration;
 mod reports;
 mod secret_input;
 pub mod serve;
+mod stamp;
 mod terminal;
 mod token;
+mod transfer;
 
 use clap::{Parser, Subcommand};
 use rebond::account::AccountId;
+use rebond::standing::Deed;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "Examples:
@@ -43,9 +49,11 @@ const EXAMPLES: &str = "Examples:
   rebond poll bounces              read it now
   rebond kit bounces               print what an Exchange administrator must run for it
   rebond reports bounces           see what came back, and why
+  rebond check jane@example.org    ask whether an address may be written to
   rebond poll bounces --stack NAME the same for a stack on AWS
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it,
+5 an address may not be written to.";
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
@@ -101,6 +109,25 @@ enum Command {
     Read(read::ReadArgs),
     /// Show the facts of one account
     Reports(reports::ReportsArgs),
+    /// Streams of mail, and what their standings ask for
+    #[command(subcommand)]
+    List(list::ListCommand),
+    /// Say whether addresses may be written to, and why not
+    Check(address::CheckArgs),
+    /// Show all that is on record of one address
+    Address(address::AddressArgs),
+    /// Let addresses be written to again: what is on record until now counts no longer
+    Release(address::DecideArgs),
+    /// Write to addresses no more: they asked for it
+    Deny(address::DecideArgs),
+    /// Write to addresses no more: they do not work
+    Quarantine(address::DecideArgs),
+    /// Make return addresses whose bounces prove themselves
+    Stamp(stamp::StampArgs),
+    /// Write standings into a file
+    Export(transfer::ExportArgs),
+    /// Deny or quarantine the addresses in a file
+    Import(transfer::ImportArgs),
 }
 
 /// Runs the command that the process was started with.
@@ -121,6 +148,15 @@ pub async fn run() -> ExitCode {
         Command::Kit(args) => kit::run(&cli.at, *args).await,
         Command::Read(args) => read::run(args),
         Command::Reports(args) => reports::run(&cli.at, &args).await,
+        Command::List(command) => list::run(&cli.at, command).await,
+        Command::Check(args) => address::check(&cli.at, &args).await,
+        Command::Address(args) => address::show(&cli.at, &args).await,
+        Command::Release(args) => address::decide(&cli.at, Deed::Released, &args).await,
+        Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
+        Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
+        Command::Stamp(args) => stamp::run(&cli.at, &args).await,
+        Command::Export(args) => transfer::export(&cli.at, &args).await,
+        Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
     done.unwrap_or_else(|error| {
         if let Some(usage) = error.downcast_ref::<clap::Error>() {
@@ -221,6 +257,7 @@ mod tests {
         for (name, text) in [
             ("README.md", include_str!("../../../README.md")),
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
+            ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

@@ -3,6 +3,7 @@
 use crate::embedded::{self, Durability};
 use anyhow::{Context, bail};
 use rebond::connection::Connector;
+use rebond::follow::Follower;
 use rebond::grant::{Clock, Grants};
 use rebond::identity::TokenFile;
 use rebond::net::{Http, Reach, Tls};
@@ -78,6 +79,8 @@ pub struct Machine {
     pub grants: Grants,
     /// The time.
     pub clock: Clock,
+    /// What puts facts into standings.
+    pub follower: Follower,
 }
 
 impl Machine {
@@ -117,7 +120,8 @@ impl Machine {
     /// The same over parts that are open already.
     pub fn over(table: Table, vault: Arc<dyn Vault>, reach: Reach, tls: Tls, clock: Clock) -> anyhow::Result<Self> {
         let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
-        Ok(Self { table, vault, reach, tls, grants, clock })
+        let follower = Follower::new(table.clone(), Arc::clone(&vault));
+        Ok(Self { table, vault, reach, tls, grants, clock, follower })
     }
 
     /// The flow of `bounce-poll`.
@@ -129,7 +133,13 @@ impl Machine {
             reach: self.reach.clone(),
             tls: self.tls.clone(),
             clock: Arc::clone(&self.clock),
+            follower: Some(self.follower()),
         }
+    }
+
+    /// The flow of `standing-update`; here the poll that recorded a fact hands it over.
+    pub fn follower(&self) -> Follower {
+        self.follower.clone()
     }
 
     /// The flow of `oauth-start`.

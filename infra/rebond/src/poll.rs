@@ -33,6 +33,9 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
         summary.recorded,
         if summary.left > 0 { format!(", {} messages left for the next run", summary.left) } else { String::new() },
     );
+    if summary.reports > 0 {
+        account::warn_of_proof(&place, &account::find(&place, id).await?.account).await?;
+    }
     if let Some(health) = summary.health.as_ref().filter(|health| health.state != HealthState::Active) {
         println!("Health: {}", health.state.as_str());
         let item = account::find(&place, id).await?;

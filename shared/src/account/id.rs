@@ -62,6 +62,10 @@ id! {
     /// The name of an app: one registration at an identity provider.
     AppId
 }
+id! {
+    /// The name of a list: the stream of mail that standings belong to.
+    ListId
+}
 
 #[cfg(test)]
 mod tests {

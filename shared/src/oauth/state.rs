@@ -30,7 +30,7 @@ impl SigningKey {
     }
 
     /// HMAC over a label and fields; lengths are part of it, so that no two lists of fields collide.
-    pub(super) fn sign(&self, label: &str, fields: &[&str]) -> hmac::Tag {
+    pub(crate) fn sign(&self, label: &str, fields: &[&str]) -> hmac::Tag {
         hmac::sign(&self.0, &Self::message(label, fields))
     }
 

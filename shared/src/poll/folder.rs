@@ -168,7 +168,7 @@ impl FolderRun<'_> {
         let arrived = message.arrival.unwrap_or(now).clamp(oldest, now).as_second();
         let fact = self.fact(report::key(&message.bytes), arrived, message.reference.clone(), run, report);
         drop(message.bytes);
-        Ok((message.reference, kind, self.poller.table.record(fact).await?))
+        Ok((message.reference, kind, self.poller.record(fact).await?))
     }
 
     /// A message that the server lists and will not give out is a fact too, so that it is counted and can be seen.

@@ -12,11 +12,12 @@ pub use health::state_and_advice;
 pub use progress::Progress;
 
 use crate::account::{AccountId, Authentication, Health, HealthState};
+use crate::follow::{FollowError, Follower};
 use crate::grant::{Clock, GrantFault, Grants};
 use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::entra;
-use crate::table::{AccountItem, Busy, By, LastPoll, Lease, Table, TableError};
+use crate::table::{AccountItem, Busy, By, Fact, LastPoll, Lease, Recorded, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub struct Poller {
     pub tls: Tls,
     /// The time.
     pub clock: Clock,
+    /// What puts facts into standings once they are durable; none where the table's stream brings them to it.
+    pub follower: Option<Follower>,
 }
 
 /// What a poll did.
@@ -105,6 +108,15 @@ pub enum PollError {
     /// The grant's store.
     #[error(transparent)]
     Grant(GrantFault),
+}
+
+impl From<FollowError> for PollError {
+    fn from(error: FollowError) -> Self {
+        match error {
+            FollowError::Table(error) => Self::Table(error),
+            FollowError::Vault(error) => Self::Vault(error),
+        }
+    }
 }
 
 /// Why a run ended early.
@@ -239,6 +251,21 @@ impl Poller {
                 Ok(summary)
             }
         }
+    }
+
+    /// Records a fact and sees to what follows from it. A fact that is durable already is followed as it was recorded: who
+    /// recorded it may have died before it got there.
+    async fn record(&self, fact: Fact) -> Result<Recorded, PollError> {
+        let Some(follower) = self.follower.as_ref().filter(|_| Follower::concerns(fact.kind)) else {
+            return Ok(self.table.record(fact).await?);
+        };
+        let recorded = self.table.record(fact.clone()).await?;
+        let known = match recorded {
+            Recorded::New => None,
+            Recorded::Known => self.table.fact(&fact.account, &fact.key).await?,
+        };
+        follower.follow(&[known.unwrap_or(fact)], (self.clock)()).await?;
+        Ok(recorded)
     }
 
     async fn read_mailbox(

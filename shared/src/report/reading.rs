@@ -38,6 +38,7 @@ pub(crate) fn read(message: &[u8], depth: usize) -> Report {
     let subject = top.fields.decoded("subject").unwrap_or_default();
     let report = Report {
         message_id: original::message_id(&top.fields),
+        returned_to: returned_to(&top.fields),
         diagnostics: parts.faults.iter().map(|code| diagnostic(code)).collect(),
         ..Report::default()
     };
@@ -53,6 +54,20 @@ pub(crate) fn read(message: &[u8], depth: usize) -> Report {
     };
     reading.decide(depth);
     reading.report
+}
+
+/// The address that a message came to, where its local part may carry a mark: the envelope's word before the header's.
+fn returned_to(fields: &Fields<'_>) -> Option<String> {
+    for name in ["delivered-to", "x-original-to", "envelope-to", "x-rcpt-to", "to"] {
+        for value in fields.all(name) {
+            let value = value.unfolded();
+            let marked = |address: &str| address.rsplit_once('@').is_some_and(|(local, _)| local.contains(['+', '=']));
+            if let Some(span) = address::find(&value).into_iter().find(|span| marked(&value[span.clone()])) {
+                return Some(super::text::bounded(&value[span], limits::ADDRESS_CHARS));
+            }
+        }
+    }
+    None
 }
 
 /// The fields of the last part that is a message or a message's header.

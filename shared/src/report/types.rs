@@ -261,6 +261,9 @@ pub struct Report {
     pub kind: Kind,
     /// Message-ID of the report itself, without angle brackets.
     pub message_id: Option<String>,
+    /// The address that the report came to, where a sender may have put a mark into it (VERP, BATV).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_to: Option<String>,
     /// `Reporting-MTA` (RFC 3464 §2.2.2).
     pub reporting_mta: Option<String>,
     /// `Arrival-Date` (RFC 3464 §2.2.5) as written.

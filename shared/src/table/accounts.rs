@@ -395,6 +395,16 @@ impl Table {
         applied(update).await.map(|_| ())
     }
 
+    /// Replaces the domains that an account sends as; `false` when there is none.
+    pub async fn set_sends_as(&self, id: &AccountId, domains: &[String]) -> Result<bool, TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET settings.sends_as = :domains")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":domains", attribute(&domains)?);
+        applied(update).await
+    }
+
     /// Writes down that the end of an account's grant was warned of; `false` when somebody did so, or a nearer warning
     /// was given.
     pub async fn warn_of_grant(&self, id: &AccountId, warned: Warned) -> Result<bool, TableError> {

@@ -1,7 +1,8 @@
 //! Every key of the table, and nothing else that knows them.
 
 use super::Item;
-use crate::account::{AccountId, AppId};
+use crate::account::{AccountId, AppId, ListId};
+use crate::standing::AddressKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 /// Partition key.
@@ -78,6 +79,24 @@ pub(super) fn audit(id: &AccountId, at: i64, number: usize) -> Key {
 
 pub(super) fn authorization(id: &str) -> Key {
     Key { pk: format!("STATE#{id}"), sk: "STATE".into() }
+}
+
+/// All lists stand under one key: they are few, and whoever wants one wants all.
+pub(super) const LISTS: &str = "LISTS";
+
+pub(super) fn list(id: &ListId) -> Key {
+    Key { pk: LISTS.into(), sk: format!("LIST#{id}") }
+}
+
+/// Standings of an address: what their sort keys begin with.
+pub(super) const STANDING: &str = "STANDING#";
+
+pub(super) fn address(address: &AddressKey) -> String {
+    format!("ADDRESS#{address}")
+}
+
+pub(super) fn standing(of: &AddressKey, list: &ListId) -> Key {
+    Key { pk: address(of), sk: format!("{STANDING}{list}") }
 }
 
 /// The shard of an account: the same on every machine and in every version.

@@ -6,8 +6,10 @@ mod audit;
 mod authorizations;
 mod cursors;
 mod keys;
+mod lists;
 mod reports;
 mod schema;
+mod standings;
 
 pub use accounts::{AccountItem, Busy, LastPoll, Lease, Warned};
 pub use audit::{AuditEntry, AuditEvent, By, log_health};
@@ -15,6 +17,7 @@ pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, 
 pub use cursors::Cursor;
 pub use keys::Folder;
 pub use reports::{Fact, Recorded};
+pub use standings::{Page, StandingItem};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -65,6 +68,37 @@ impl Table {
             .await
             .map_err(|error| failed("read", error))?;
         answer.item.map(read_item).transpose()
+    }
+
+    /// Every item of a partition whose sort key begins so, understood.
+    async fn query_partition<T: serde::de::DeserializeOwned>(
+        &self,
+        pk: String,
+        prefix: &'static str,
+    ) -> Result<Vec<T>, TableError> {
+        let mut found = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
+                .expression_attribute_values(":prefix", AttributeValue::S(prefix.into()))
+                .consistent_read(true)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|error| failed("read", error))?;
+            for item in page.items.unwrap_or_default() {
+                found.push(read_item(item)?);
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     async fn delete(&self, key: keys::Key) -> Result<bool, TableError> {

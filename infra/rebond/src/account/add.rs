@@ -199,14 +199,14 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     if !oauth {
         store_password(place, &id, way.secret_file).await?;
     }
-    if !place.table().add_account(&AccountItem::new(account, now)).await? {
+    if !place.table().add_account(&AccountItem::new(account.clone(), now)).await? {
         bail!("somebody added an account {id} at this moment");
     }
     match waits {
         true => println!("Account {id} is added. Next: rebond connect {id}"),
         false => println!("Account {id} is added. Next: rebond poll {id}"),
     }
-    Ok(())
+    super::warn_of_proof(place, &account).await
 }
 
 impl WayIn {

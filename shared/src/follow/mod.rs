@@ -1,0 +1,233 @@
+//! What follows from facts: each outcome that says something about its address goes into the address's standing.
+//!
+//! On AWS the table's stream brings the facts, on one machine the poll that recorded them, before its cursor moves. Either
+//! may bring a fact again, or late: a standing is a set of causes, so that changes nothing.
+
+use crate::account::{AccountId, ListId};
+use crate::limits;
+use crate::oauth::SigningKey;
+use crate::proof::{Judge, Proof};
+use crate::report::{Kind, Outcome};
+use crate::standing::{self, AddressKey, Cause, Effect, List, State};
+use crate::table::{Fact, Table, TableError};
+use crate::vault::{Vault, VaultError, signing_key};
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Addresses written at once.
+const AT_ONCE: usize = 16;
+/// Addresses that are told apart while they wait for each other.
+const TURNS: usize = 64;
+/// Seconds that the signing key is kept in memory.
+const KEY_SECONDS: i64 = 300;
+
+/// Keeps standings in step with facts.
+#[derive(Clone)]
+pub struct Follower {
+    table: Table,
+    vault: Arc<dyn Vault>,
+    key: Arc<Mutex<Option<Kept>>>,
+    /// By address: writers in one process wait for each other here and not at the table.
+    turns: Arc<[tokio::sync::Mutex<()>; TURNS]>,
+}
+
+/// The signing key, and when it was read, in seconds since 1970.
+type Kept = (i64, Arc<SigningKey>);
+
+/// A standing that moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Whose.
+    pub address: AddressKey,
+    /// On which list.
+    pub list: ListId,
+    /// What it was.
+    pub before: State,
+    /// What it is.
+    pub after: State,
+}
+
+/// What became of some facts.
+#[derive(Debug, Default)]
+pub struct Followed {
+    /// Standings that moved.
+    pub changes: Vec<Change>,
+    /// Outcomes that said something about their address.
+    pub causes: u64,
+    /// Of these, those that proved less than their list asks for.
+    pub unproven: u64,
+}
+
+/// A fault of our own; what it left undone is done when the facts come again.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// Our table.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Our vault.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+}
+
+/// The causes for one address on one list.
+struct Group {
+    written: String,
+    causes: Vec<Cause>,
+}
+
+/// What the settings say, read once for some facts.
+struct Settings {
+    lists: Vec<List>,
+    ids: Vec<ListId>,
+    sends_as: HashMap<AccountId, Vec<String>>,
+    key: Arc<SigningKey>,
+}
+
+impl Follower {
+    /// Over a table, with the vault that holds the deployment's key.
+    pub fn new(table: Table, vault: Arc<dyn Vault>) -> Self {
+        Self {
+            table,
+            vault,
+            key: Arc::default(),
+            turns: Arc::new([const { tokio::sync::Mutex::const_new(()) }; TURNS]),
+        }
+    }
+
+    /// Whether anything can follow from reports of a kind.
+    pub fn concerns(kind: Kind) -> bool {
+        matches!(kind, Kind::Bounce | Kind::Feedback | Kind::Delivered)
+    }
+
+    /// Puts what facts say into the standings of their addresses, each address once.
+    pub async fn follow(&self, facts: &[Fact], now: Timestamp) -> Result<Followed, FollowError> {
+        let facts: Vec<&Fact> = facts.iter().filter(|fact| Self::concerns(fact.kind)).collect();
+        let mut done = Followed::default();
+        if facts.is_empty() {
+            return Ok(done);
+        }
+        let settings = self.settings(&facts, now).await?;
+        let mut groups: BTreeMap<(AddressKey, ListId), Group> = BTreeMap::new();
+        for fact in facts {
+            let whole;
+            let fact = match fact.parts {
+                0 => fact,
+                // The rest of its outcomes is in items of their own.
+                _ => {
+                    whole = self.table.fact(&fact.account, &fact.key).await?;
+                    whole.as_ref().unwrap_or(fact)
+                }
+            };
+            for (number, outcome) in fact.report.recipients.iter().enumerate() {
+                let Some((address, list, cause)) = settings.cause(fact, number, outcome) else { continue };
+                done.causes += 1;
+                done.unproven += u64::from(!cause.believed);
+                let group = groups.entry((address, list));
+                let empty = || Group { written: outcome.address.clone(), causes: vec![] };
+                group.or_insert_with(empty).causes.push(cause);
+            }
+        }
+        let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
+        let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
+        // All are tried, so that one address's trouble holds up no other.
+        let mut failed = None;
+        while let Some(result) = written.next().await {
+            match result {
+                Ok(change) => done.changes.extend(change),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(done), Err)
+    }
+
+    async fn write(
+        &self,
+        (address, list): (AddressKey, ListId),
+        group: Group,
+        settings: &Settings,
+        now: i64,
+    ) -> Result<Option<Change>, FollowError> {
+        let add = |history: &mut standing::History| {
+            // Each is added, also behind one that changed something.
+            let changed = group.causes.iter().filter(|cause| history.add((*cause).clone())).count();
+            changed > 0
+        };
+        let sum = address.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let _turn = self.turns[sum % TURNS].lock().await;
+        let (before, after) = self.table.change_standing(&address, &list, Some(&group.written), add).await?;
+        let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
+        let state = |history| standing::read(history, &thresholds, now).state;
+        let (before, after) = (state(&before), state(&after));
+        if before == after {
+            return Ok(None);
+        }
+        tracing::info!(list = %list, before = before.as_str(), after = after.as_str(), "a standing moved");
+        Ok(Some(Change { address, list, before, after }))
+    }
+
+    async fn settings(&self, facts: &[&Fact], now: Timestamp) -> Result<Settings, FollowError> {
+        let lists = self.table.lists().await?;
+        let ids = lists.iter().map(|list| list.id.clone()).collect();
+        let mut sends_as = HashMap::new();
+        for fact in facts {
+            if !sends_as.contains_key(&fact.account) {
+                let item = self.table.account(&fact.account).await?;
+                let domains = item.map(|item| item.account.sends_as).unwrap_or_default();
+                sends_as.insert(fact.account.clone(), domains);
+            }
+        }
+        Ok(Settings { lists, ids, sends_as, key: self.key(now.as_second()).await? })
+    }
+
+    async fn key(&self, now: i64) -> Result<Arc<SigningKey>, FollowError> {
+        let kept = self.key.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((_, key)) = kept.filter(|(read, _)| (0..KEY_SECONDS).contains(&(now - read))) {
+            return Ok(key);
+        }
+        let key = Arc::new(signing_key(&*self.vault).await?);
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Arc::clone(&key)));
+        Ok(key)
+    }
+}
+
+impl Settings {
+    fn list(&self, id: &ListId) -> Option<&List> {
+        self.lists.iter().find(|list| list.id == *id)
+    }
+
+    /// What one outcome is to its address, and on which list: the one that a signed address names, or that names the
+    /// account, or the default.
+    fn cause(&self, fact: &Fact, number: usize, outcome: &Outcome) -> Option<(AddressKey, ListId, Cause)> {
+        let effect = standing::effect(&fact.report, outcome)?;
+        let bound = self.lists.iter().find(|list| list.accounts.contains(&fact.account));
+        let sends_as = self.sends_as.get(&fact.account).map(Vec::as_slice).unwrap_or_default();
+        let judge = Judge { sends_as, lists: &self.ids, bound: bound.map(|list| &list.id), key: &self.key };
+        let age = |id: &ListId| self.list(id).map_or(0, |list| list.thresholds.proof_age);
+        let proof = judge.judge(&fact.report, outcome, fact.arrived, age)?;
+        let named = proof.list.as_ref().and_then(|id| self.list(id));
+        let list = named.or(bound).or_else(|| self.lists.iter().find(|list| list.id.as_str() == List::DEFAULT))?;
+        Some((proof.address.clone(), list.id.clone(), cause(fact, number, outcome, effect, proof, list)))
+    }
+}
+
+fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: Proof, list: &List) -> Cause {
+    let believed = proof.satisfies(list.proof);
+    let (token, at) = proof.signed.map_or((None, fact.arrived), |(token, at)| (Some(token), at));
+    let words = outcome.diagnostic.as_ref().filter(|words| !words.is_empty()).unwrap_or(&outcome.evidence.text);
+    Cause {
+        at,
+        token,
+        effect,
+        believed,
+        proof: proof.level,
+        doubt: proof.doubt,
+        reason: outcome.reason,
+        status: outcome.status.clone(),
+        said: (!words.is_empty()).then(|| words.chars().take(limits::SAID_CHARS).collect()),
+        account: fact.account.clone(),
+        report: fact.key.clone(),
+        number,
+    }
+}

@@ -1,0 +1,20 @@
+//! What follows from outcomes: may an address be written to? Pure: the clock is an argument.
+//!
+//! An outcome that says something about an address is a [`Cause`]; the causes of an address on a list, bounded and
+//! without order, are its [`History`]; [`read`] folds them, by the thresholds of the [`List`], into a [`Standing`].
+//! So the same outcomes in any order, any number of times, give one standing, and it ends by the clock when it is read.
+
+mod address;
+mod effect;
+mod fold;
+mod history;
+mod list;
+
+pub use address::{AddressKey, NoAddress};
+pub use effect::{Effect, effect};
+pub use fold::{Standing, State, read};
+pub use history::{Act, Cause, Deed, History};
+pub use list::{List, Thresholds};
+
+#[cfg(test)]
+mod tests;

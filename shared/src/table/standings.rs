@@ -1,0 +1,167 @@
+//! What is on record of an address on a list, each in one item: a fact of one recipient costs one write more.
+
+use super::{Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
+use crate::account::ListId;
+use crate::standing::{AddressKey, History};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Seconds that an item is kept beyond its last cause where time alone ends what it holds.
+const KEPT_SECONDS: i64 = 400 * 86_400;
+/// Writers of one address at once that each come to their turn.
+const TRIES: u32 = 12;
+
+/// An address on a list, as the table keeps it. What its standing is follows from it, the list and the clock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandingItem {
+    /// The address.
+    pub address: AddressKey,
+    /// As it was written, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
+    /// The list.
+    pub list: ListId,
+    /// All that is on record.
+    #[serde(flatten)]
+    pub history: History,
+    /// Rises with each write.
+    pub version: u64,
+    /// Time to live, in seconds since 1970: cleaning up, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
+}
+
+/// A part of all standings, and where the next begins.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// What it holds, in no order.
+    pub items: Vec<StandingItem>,
+    /// Where the next part begins: partition and sort key; none at the end.
+    pub next: Option<(String, String)>,
+}
+
+impl StandingItem {
+    fn new(address: &AddressKey, list: &ListId) -> Self {
+        Self {
+            address: address.clone(),
+            written: None,
+            list: list.clone(),
+            history: History::default(),
+            version: 0,
+            expires: None,
+        }
+    }
+}
+
+impl Table {
+    /// What is on record of an address on one list.
+    pub async fn standing(&self, address: &AddressKey, list: &ListId) -> Result<Option<StandingItem>, TableError> {
+        self.get(keys::standing(address, list)).await
+    }
+
+    /// What is on record of an address, on every list.
+    pub async fn standings_of(&self, address: &AddressKey) -> Result<Vec<StandingItem>, TableError> {
+        self.query_partition(keys::address(address), keys::STANDING).await
+    }
+
+    /// What is on record of many addresses on one list; those of which nothing is are left out.
+    pub async fn standings(&self, of: &[AddressKey], list: &ListId) -> Result<Vec<StandingItem>, TableError> {
+        let mut found = Vec::new();
+        for page in of.chunks(100) {
+            let mut wanted: Vec<Item> = page.iter().map(|a| keys::standing(a, list).into_item()).collect();
+            for attempt in 0.. {
+                let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+                let asked = asked.map_err(|error| TableError::Shape(error.to_string()))?;
+                let answer = self.client.batch_get_item().request_items(&self.name, asked).send().await;
+                let answer = answer.map_err(|error| failed("read", error))?;
+                for item in answer.responses.and_then(|mut tables| tables.remove(&self.name)).unwrap_or_default() {
+                    found.push(read_item(item)?);
+                }
+                let left = answer.unprocessed_keys.and_then(|mut left| left.remove(&self.name));
+                wanted = left.map(|left| left.keys).unwrap_or_default();
+                if wanted.is_empty() {
+                    break;
+                }
+                if attempt == 8 {
+                    return Err(TableError::Service { doing: "read", said: "items were left unprocessed".into() });
+                }
+                tokio::time::sleep(Duration::from_millis(50 << attempt)).await;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes what is on record of an address on a list, as `change` says of it as it stands, which answers whether it
+    /// changed anything; what changed nothing is not written. `change` runs anew when another writer came between.
+    /// Gives back what was on record before, and what is now.
+    pub async fn change_standing(
+        &self,
+        address: &AddressKey,
+        list: &ListId,
+        written: Option<&str>,
+        change: impl Fn(&mut History) -> bool,
+    ) -> Result<(History, History), TableError> {
+        for attempt in 0..TRIES {
+            let found = self.standing(address, list).await?;
+            let mut item = found.unwrap_or_else(|| StandingItem::new(address, list));
+            let before = item.history.clone();
+            if !change(&mut item.history) {
+                return Ok((before.clone(), before));
+            }
+            if self.put_standing(&mut item, written).await? {
+                return Ok((before, item.history));
+            }
+            // Who lost waits, each for another time, or the same would meet again.
+            let chance = u64::from_str_radix(&unique()?[..4], 16).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(chance % (10 << attempt.min(6)))).await;
+        }
+        Err(TableError::Service { doing: "written", said: "others wrote the same address over and over".into() })
+    }
+
+    /// Writes an item over the version that it was read as; `false` when another writer came between.
+    async fn put_standing(&self, item: &mut StandingItem, written: Option<&str>) -> Result<bool, TableError> {
+        let read = item.version;
+        item.version += 1;
+        item.written =
+            item.written.take().or_else(|| written.map(str::to_owned)).filter(|w| *w != item.address.as_str());
+        let newest = item.history.causes.iter().map(|cause| cause.at).max();
+        item.expires = newest.filter(|_| item.history.ages()).map(|at| at + KEPT_SECONDS);
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(write_item(keys::standing(&item.address, &item.list), item)?));
+        let put = match read {
+            0 => put.condition_expression("attribute_not_exists(pk)"),
+            _ => put
+                .condition_expression("version = :read")
+                .expression_attribute_values(":read", AttributeValue::N(read.to_string())),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => Ok(false),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// A part of all standings, from where the last part ended: reads the whole table, so it is for exports alone.
+    pub async fn scan_standings(&self, from: Option<(String, String)>) -> Result<Page, TableError> {
+        let from = from.map(|(pk, sk)| keys::Key { pk, sk }.into_item());
+        let page = self
+            .client
+            .scan()
+            .table_name(&self.name)
+            .filter_expression("begins_with(sk, :prefix) AND begins_with(pk, :address)")
+            .expression_attribute_values(":prefix", AttributeValue::S(keys::STANDING.into()))
+            .expression_attribute_values(":address", AttributeValue::S("ADDRESS#".into()))
+            .set_exclusive_start_key(from)
+            .send()
+            .await
+            .map_err(|error| failed("read", error))?;
+        let text = |item: &Item, name| item.get(name).and_then(|v: &AttributeValue| v.as_s().ok()).cloned();
+        let next = page.last_evaluated_key.as_ref().and_then(|key| Some((text(key, keys::PK)?, text(key, keys::SK)?)));
+        let items = page.items.unwrap_or_default().into_iter().map(read_item).collect::<Result<_, _>>()?;
+        Ok(Page { items, next })
+    }
+}

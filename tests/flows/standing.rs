@@ -1,0 +1,337 @@
+//! From facts to standings: each effect once, whoever dies, whatever comes twice or late; and what it costs.
+#![allow(clippy::print_stdout)]
+
+use rebond::account::{Account, AccountId, ListId};
+use rebond::follow::Follower;
+use rebond::proof::{Doubt, Level, tag};
+use rebond::report::Kind;
+use rebond::standing::{self, AddressKey, List, Standing, State, Thresholds};
+use rebond::table::{Fact, StandingItem, Table};
+use rebond::vault::signing_key;
+use rebond_standing_update::handle;
+use rebond_tests::mail::{bounce, letter};
+use rebond_tests::process::workspace;
+use rebond_tests::rie::Emulated;
+use rebond_tests::rights;
+use rebond_tests::stack::Stack;
+use rebond_tests::world::{BASIC, World};
+use serde_json::{Value, json};
+use std::net::Ipv4Addr;
+
+fn default_list() -> ListId {
+    List::DEFAULT.parse().unwrap()
+}
+
+fn ours(account: &mut Account) {
+    account.sends_as = vec!["example.org".into()];
+}
+
+async fn record(table: &Table, address: &str) -> Option<StandingItem> {
+    table.standing(&address.parse().unwrap(), &default_list()).await.unwrap()
+}
+
+async fn standing(world: &World, address: &str) -> Standing {
+    let item = record(&world.machine.table, address).await;
+    let now = world.now().as_second();
+    item.map(|item| standing::read(&item.history, &Thresholds::default(), now)).unwrap_or_default()
+}
+
+fn deliver(world: &World, messages: impl IntoIterator<Item = Vec<u8>>) {
+    for message in messages {
+        world.imap.deliver(BASIC, "INBOX", message, world.now());
+    }
+}
+
+/// Records of the table's stream, as the event source hands them over.
+async fn stream_records(world: &World, id: &AccountId) -> Vec<Value> {
+    let query = json!({
+        "TableName": "rebond",
+        "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": { ":pk": { "S": format!("ACCOUNT#{id}") } },
+    });
+    let found = world.raw("Query", query).await.unwrap();
+    found["Items"].as_array().unwrap().iter().enumerate().map(|(n, item)| stream_record(n, item)).collect()
+}
+
+fn stream_record(number: usize, item: &Value) -> Value {
+    json!({
+        "eventID": format!("{number:032}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
+        "awsRegion": "eu-west-1", "eventSourceARN": "arn:aws:dynamodb:eu-west-1:111122223333:table/rebond/stream/x",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 1_700_000_000.0, "Keys": { "pk": item["pk"], "sk": item["sk"] },
+            "NewImage": item, "SequenceNumber": format!("{:021}", number + 1), "SizeBytes": 100,
+            "StreamViewType": "NEW_AND_OLD_IMAGES",
+        },
+    })
+}
+
+async fn follow(follower: &Follower, world: &World, records: &[Value]) -> Vec<String> {
+    let event = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let (answer, _) = handle(follower, event, "test", world.now()).await;
+    answer.batch_item_failures.into_iter().filter_map(|failure| failure.item_identifier).collect()
+}
+
+/// A world whose polls record and follow nothing, as on AWS.
+async fn recorded(messages: impl IntoIterator<Item = Vec<u8>>) -> (World, AccountId) {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", ours).await.unwrap();
+    deliver(&world, messages);
+    let mut poller = world.machine.poller();
+    poller.follower = None;
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    poller.poll(&id, "test", deadline, &()).await.unwrap();
+    (world, id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hard_bounce_of_our_mail_quarantines_and_one_of_nobodys_mail_does_not() {
+    let world = World::start().await.unwrap();
+    let ours = world.add_basic("ours", ours).await.unwrap();
+    deliver(&world, [bounce(1), letter(1)]);
+    world.poll(&ours).await.unwrap();
+    let of = standing(&world, "User1@EXAMPLE.net").await;
+    assert_eq!((of.state, of.causes.len()), (State::Quarantined, 1), "{of:?}");
+    assert_eq!(of.causes[0].proof, Level::Ours);
+    assert_eq!(of.causes[0].account, ours);
+    assert!(of.causes[0].said.as_ref().unwrap().contains("User unknown"), "{of:?}");
+    let fact = world.machine.table.fact(&ours, &of.causes[0].report).await.unwrap().unwrap();
+    assert_eq!(fact.report.recipients[of.causes[0].number].address, "user1@example.net");
+
+    for (name, domains, doubt) in
+        [("nothing", vec![], Doubt::NoDomains), ("others", vec!["example.com".to_owned()], Doubt::NotOurs)]
+    {
+        let world = World::start().await.unwrap();
+        let id = world.add_basic(name, |account| account.sends_as = domains).await.unwrap();
+        deliver(&world, [bounce(1)]);
+        world.poll(&id).await.unwrap();
+        assert_eq!(standing(&world, "user1@example.net").await, Standing::default(), "{name}");
+        let cause = &record(&world.machine.table, "user1@example.net").await.unwrap().history.causes[0];
+        assert_eq!((cause.believed, cause.doubt), (false, Some(doubt)), "recorded, and shown as unproven");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fact_whose_poll_died_before_its_effect_has_it_after_the_next() {
+    let (world, id) = recorded((0..20).map(bounce)).await;
+    assert!(record(&world.machine.table, "user7@example.net").await.is_none());
+    // The poll died between the facts and the cursor, which therefore stands where it stood.
+    let cursor = json!({ "TableName": "rebond", "Key": {
+        "pk": { "S": format!("ACCOUNT#{id}") }, "sk": { "S": "CURSOR#INBOX#0" } } });
+    world.raw("DeleteItem", cursor).await.unwrap();
+    let summary = world.poll(&id).await.unwrap();
+    assert_eq!((summary.messages, summary.recorded), (20, 0));
+    for number in 0..20 {
+        let of = standing(&world, &format!("user{number}@example.net")).await;
+        assert_eq!((of.state, of.causes.len()), (State::Quarantined, 1), "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_that_cannot_be_written_holds_the_cursor_back() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", ours).await.unwrap();
+    deliver(&world, (0..30).map(bounce));
+    // 5 answers in 100 never come, 20 calls in 100 are throttled: what fails is read again.
+    world.machine.table.account(&id).await.unwrap();
+    world.faults.set(200, 50);
+    for _ in 0..40 {
+        let polled = world.poll(&id).await;
+        world.end_leases(&id).await.unwrap();
+        if polled.is_ok_and(|summary| !summary.busy && summary.left == 0 && summary.messages == 0) {
+            break;
+        }
+    }
+    world.faults.set(0, 0);
+    world.poll(&id).await.unwrap();
+    for number in 0..30 {
+        let item = record(&world.machine.table, &format!("user{number}@example.net")).await.unwrap();
+        assert_eq!(item.history.causes.len(), 1, "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicated_and_reordered_stream_records_have_one_effect() {
+    let (world, id) = recorded((0..60).map(|n| bounce(n % 40)).chain((0..5).map(letter))).await;
+    let records = stream_records(&world, &id).await;
+    let follower = world.machine.follower();
+    let facts: Vec<&Value> =
+        records.iter().filter(|r| r["dynamodb"]["Keys"]["sk"]["S"].as_str().unwrap().starts_with("REPORT#")).collect();
+    assert_eq!(facts.len(), 45, "40 bounces, each recorded once, and 5 letters");
+    // All in the order of the stream, then backwards one by one, then shuffled with doubles within the batches, by two
+    // at once: what the stream's promise allows and more.
+    assert_eq!(follow(&follower, &world, &records).await, [""; 0]);
+    let mut before = Vec::new();
+    for number in 0..40 {
+        before.push(record(&world.machine.table, &format!("user{number}@example.net")).await.unwrap());
+    }
+    for one in records.iter().rev() {
+        assert_eq!(follow(&follower, &world, std::slice::from_ref(one)).await, [""; 0]);
+    }
+    let doubled: Vec<Value> = records.iter().chain(records.iter().rev()).cloned().collect();
+    let other = Follower::new(world.machine.table.clone(), world.machine.vault.clone());
+    let (one, two) = tokio::join!(follow(&follower, &world, &doubled), follow(&other, &world, &doubled));
+    assert_eq!((one, two), (vec![], vec![]));
+    for item in before {
+        let after = record(&world.machine.table, item.address.as_str()).await.unwrap();
+        assert_eq!(after, item, "nothing moved, and nothing was written");
+        assert_eq!((item.version, item.history.causes.len()), (1, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_stops_at_the_record_that_is_none_of_ours() {
+    let (world, id) = recorded((0..4).map(bounce)).await;
+    let mut records = stream_records(&world, &id).await;
+    records.retain(|r| r["dynamodb"]["Keys"]["sk"]["S"].as_str().unwrap().starts_with("REPORT#"));
+    records[2]["dynamodb"]["NewImage"]["report"] = json!({ "S": "another version's" });
+    let third = records[2]["dynamodb"]["SequenceNumber"].as_str().unwrap();
+    assert_eq!(follow(&world.machine.follower(), &world, &records).await, [third]);
+    let mut found = 0;
+    for number in 0..4 {
+        found += usize::from(record(&world.machine.table, &format!("user{number}@example.net")).await.is_some());
+    }
+    assert_eq!(found, 2, "what came before it is done");
+    // What is not new has no effect: a fact that expires, a part, a cursor.
+    for (name, value) in [("REMOVE", None), ("INSERT", Some("REPORT#x#PART#1")), ("INSERT", Some("CURSOR#INBOX#0"))] {
+        let mut record = records[2].clone();
+        record["eventName"] = name.into();
+        if let Some(sk) = value {
+            record["dynamodb"]["Keys"]["sk"]["S"] = sk.into();
+        }
+        assert_eq!(follow(&world.machine.follower(), &world, &[record]).await, [""; 0], "{name} {value:?}");
+    }
+    // Our own fault: the batch is brought again from its first record.
+    world.faults.set(1_000, 0);
+    let first = records[0]["dynamodb"]["SequenceNumber"].as_str().unwrap();
+    assert_eq!(follow(&world.machine.follower(), &world, &records[..2]).await, [first]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f33_f35_ten_thousand_bounces_by_one_signed_address_count_once_and_forged_ones_never() {
+    let (world, id) = recorded([bounce(1)]).await;
+    let table = &world.machine.table;
+    let mut list = List::new("news".parse().unwrap());
+    list.proof = Level::Signed;
+    list.accounts = vec![id.clone()];
+    assert!(table.put_list(&list, true).await.unwrap());
+    let key = signing_key(&*world.machine.vault).await.unwrap();
+    let fact = world.facts(&id).await.unwrap().remove(0);
+    let holder: AddressKey = "user1@example.net".parse().unwrap();
+    let sent = fact.arrived - 3_600;
+    let returned_to = tag::stamp("bounces@example.org", &holder, &list.id, &key, sent).unwrap();
+    let facts: Vec<Fact> = (0..10_000usize)
+        .map(|n| {
+            let mut fact = fact.clone();
+            fact.key = format!("{:064x}", (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            fact.arrived += n as i64 * 60;
+            fact.report.returned_to = Some(returned_to.clone());
+            fact
+        })
+        .collect();
+    let before = world.faults.writes();
+    for batch in facts.chunks(100) {
+        world.machine.follower().follow(batch, world.now()).await.unwrap();
+    }
+    let item = table.standing(&holder, &list.id).await.unwrap().unwrap();
+    assert_eq!(item.history.causes.iter().filter(|c| c.believed).count(), 1, "{:?}", item.history);
+    let read = standing::read(&item.history, &list.thresholds, world.now().as_second());
+    assert_eq!((read.state, read.since), (State::Quarantined, Some(sent)));
+    let writes = world.faults.writes() - before;
+    assert!(writes <= 20, "{writes} writes for 10,000 bounces");
+
+    // Anybody else's address by the same mark, and by none: recorded, and without effect.
+    for (victim, returned_to, doubt) in [
+        ("victim@example.net", returned_to.replace("=user1=", "=victim="), Some(Doubt::Forged)),
+        ("other@example.net", String::new(), None),
+    ] {
+        let mut forged = fact.clone();
+        forged.report.returned_to = Some(returned_to).filter(|text| !text.is_empty());
+        forged.report.recipients[0].address = victim.into();
+        let followed = world.machine.follower().follow(&[forged], world.now()).await.unwrap();
+        assert_eq!((followed.causes, followed.unproven, followed.changes.len()), (1, 1, 0), "{victim}");
+        let item = table.standing(&victim.parse().unwrap(), &list.id).await.unwrap().unwrap();
+        assert_eq!(standing::read(&item.history, &list.thresholds, 0).state, State::Valid);
+        assert_eq!(item.history.causes[0].doubt, doubt);
+    }
+}
+
+/// Real messages of one recipient whose address is dead.
+fn single_hard_bounces() -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for entry in workspace().join("tests/fixtures/report").read_dir().unwrap().flatten() {
+        if entry.path().extension().is_some_and(|end| end == "eml") {
+            let message = std::fs::read(entry.path()).unwrap();
+            let report = rebond::report::read(&message);
+            if report.kind != Kind::Bounce || report.recipients.len() != 1 || !report.recipients[0].hard {
+                continue;
+            }
+            // Each of an address of its own, so that each moves a standing.
+            let address = &report.recipients[0].address;
+            let own = format!("r{}.{address}", found.len());
+            let message = String::from_utf8_lossy(&message).replace(address, &own).into_bytes();
+            let report = rebond::report::read(&message);
+            if report.recipients.len() == 1 && report.recipients[0].hard && report.recipients[0].address == own {
+                found.push(message);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_units_from_poll_to_standing_are_counted_by_the_table() {
+    let world = World::start().await.unwrap();
+    let id = world
+        .add_basic("bounces", |account| account.sends_as = vec!["example.org".into(), "example.com".into()])
+        .await
+        .unwrap();
+    world.poll(&id).await.unwrap();
+    world.faults.count_units();
+    world.poll(&id).await.unwrap();
+    let idle = world.faults.units();
+    let messages = single_hard_bounces();
+    let count = messages.len() as f64;
+    assert!(count >= 3.0, "{count} messages");
+    deliver(&world, messages);
+    world.faults.count_units();
+    let summary = world.poll(&id).await.unwrap();
+    assert_eq!(summary.recorded as f64, count);
+    let units = world.faults.units();
+    let of = |kind: &str| units.get(kind).copied().unwrap_or_default();
+    let each = (of("REPORT") + of("REPORT index") + of("STANDING") + of("STANDING index")) / count;
+    println!(
+        "{count} single-recipient hard bounces: {each:.2} write units each ({:.2} the fact, {:.2} its index, {:.2} the \
+         standing), ${:.2} per million; the poll around them {:.1}, an idle poll {:.1}",
+        of("REPORT") / count,
+        of("REPORT index") / count,
+        of("STANDING") / count,
+        each * 0.625,
+        of("ACCOUNT") + of("ACCOUNT index") + of("CURSOR"),
+        idle.values().sum::<f64>(),
+    );
+    assert_eq!((of("STANDING"), of("STANDING index")), (count, 0.0), "one write of under 1 KB: {units:?}");
+    assert!(of("REPORT index") >= count, "{units:?}");
+    assert!(each <= 4.0, "{units:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_function_follows_what_the_stream_brings() {
+    let (world, id) = recorded((0..3).map(bounce)).await;
+    let stack = Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap();
+    let (environment, calls) = stack.recorded().await.unwrap();
+    let function = Emulated::start("standing-update", &environment).unwrap();
+    let mut records = stream_records(&world, &id).await;
+    let answer = function.invoke(&json!({ "Records": records })).await.unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", function.output());
+    // The stack knows no account of that name, so nothing is proved there, and all is recorded.
+    let item = record(&stack.table, "user1@example.net").await.unwrap();
+    assert_eq!((item.history.causes.len(), item.history.causes[0].doubt), (1, Some(Doubt::NoDomains)));
+    let (made, allowed) = (calls.actions(), rights::actions("StandingUpdate"));
+    assert!(made.len() > 1 && made.is_subset(&allowed), "called {made:?}, may {allowed:?}");
+    let at = records.iter().position(|r| r["dynamodb"]["NewImage"]["kind"]["S"] == "bounce").unwrap();
+    records[at]["dynamodb"]["NewImage"]["arrived"] = json!({ "S": "never" });
+    let number = records[at]["dynamodb"]["SequenceNumber"].clone();
+    let answer = function.invoke(&json!({ "Records": records })).await.unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": number }] }));
+    assert!(!function.output().contains("User unknown"), "no mail in the log");
+}
