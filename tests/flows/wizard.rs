@@ -118,7 +118,7 @@ async fn a_person_is_asked_what_cannot_be_known_and_told_what_to_register() {
     let mut at = Terminal::start(dir.path(), "account add old");
     at.answer("The mailbox's address: ", "old@example.org").await;
     at.answer("How is it opened?", "3").await;
-    at.answer("The IMAP server (host, or host:port): ", "mail.example.org").await;
+    at.answer("The mail server (host, or host:port): ", "mail.example.org").await;
     at.answer_unseen("Password: ", SECRET).await;
     let (code, screen) = at.end().await;
     assert!(code == 0 && !screen.contains(SECRET), "{screen}");
