@@ -8,7 +8,7 @@ use rebond::table::{Authorization, AuthorizationOutcome, By, Claim, Sought};
 use rebond::vault::signing_key;
 use rebond_cli::connect;
 use rebond_cli::place::Place;
-use rebond_standin::entra::{Settings, UserConsent};
+use rebond_standin::entra::{Audience, CONSUMERS, Settings, User, UserConsent};
 use rebond_standin::person::Browser;
 use rebond_standin::{Answer as Scripted, Person, Refusal};
 use rebond_tests::world::{MAILBOX, SIGN_IN, World};
@@ -263,4 +263,34 @@ async fn every_cloud_and_every_kind_of_tenant_connects_and_polls() {
     assert_eq!(asked.len(), 8, "a token for each cloud and each tenant that is a directory");
     assert!(asked.iter().all(|call| call.outcome == "ok" && call.scope.ends_with("/.default")), "{asked:?}");
     assert_eq!(world.token_calls("refresh_token"), 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_personal_account_connects_by_consumers_and_common_of_the_global_cloud() {
+    const PERSONAL: &str = "newsletter@outlook.example";
+    let world = World::start().await.unwrap();
+    world.entra.change(|settings| {
+        settings.apps[0].audience = Audience::MultiAndPersonal;
+        let somebody = settings.users[0].clone();
+        let oid = "00000000-0000-0000-8c6d-7e8f90a1b2c3".to_owned();
+        settings.users.push(User { upn: PERSONAL.into(), tid: CONSUMERS.into(), oid, ..somebody });
+    });
+    world.imap.renumber(PERSONAL, "INBOX");
+    for (tenant, opens) in [("consumers", true), ("common", true), ("organizations", false), ("example.org", false)] {
+        let app = App { tenant: tenant.parse().unwrap(), ..world.app.clone() };
+        app.check().unwrap();
+        assert!(world.machine.table.replace_app(&app).await.unwrap());
+        let id = world.add(tenant.split('.').next().unwrap(), |account| account.mailbox = PERSONAL.into()).await.unwrap();
+        let walk = world.person(PERSONAL).walk(&world.link(&id).await.unwrap()).await.unwrap();
+        let connected = walk.status == 200 && walk.url.contains("/oauth/done");
+        assert_eq!(connected, opens, "{tenant}: {}", walk.text);
+        assert_eq!(world.item(&id).await.unwrap().principal.is_some(), opens, "{tenant}");
+        if opens {
+            assert_eq!(poll(&world, &id).await, HealthState::Active, "{tenant}");
+        }
+    }
+    for cloud in [Cloud::GccHigh, Cloud::Dod, Cloud::China] {
+        let app = App { cloud, tenant: "consumers".parse().unwrap(), ..world.app.clone() };
+        assert!(app.check().is_err(), "{} has no personal accounts", cloud.as_str());
+    }
 }
