@@ -183,6 +183,14 @@ async fn a_certificate_proves_the_app_in_every_flow() {
     let proved = [world.token_calls("authorization_code"), world.token_calls("refresh_token"), calls(&world)];
     assert_eq!(proved, [1, 1, 1], "each with an assertion of its own: a replay would have been refused");
 
+    // The provider's clock goes ahead of ours: what was signed here is out of its time there.
+    world.advance(SignedDuration::from_hours(2));
+    world.entra.advance_clock(SignedDuration::from_hours(2));
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion-time".into()));
+    let said = world.item(&id).await.unwrap().health.said.unwrap();
+    assert!(said.contains("not within its valid time range"), "{said}");
+    world.entra.advance_clock(SignedDuration::from_hours(-2));
+
     change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: "b3RoZXI".into() }).await;
     world.advance(SignedDuration::from_hours(2));
     assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-certificate".into()));

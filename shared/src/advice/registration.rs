@@ -245,6 +245,19 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "client-assertion-time",
+        Who::Operator,
+        &[700024],
+        w(
+            "The assertion that proves our app is outside its valid time.",
+            "L’assertion qui prouve notre application est en dehors de sa période de validité.",
+        ),
+        w(
+            "Check this machine's clock; where a file holds the app's token (federated-token-file), check that somebody keeps it fresh.",
+            "Vérifiez l’horloge de cette machine ; si un fichier contient le jeton de l’application (federated-token-file), vérifiez qu’il est renouvelé.",
+        ),
+    ),
+    row(
         "app-may-not",
         Who::AppOwner,
         &[],
