@@ -280,7 +280,8 @@ async fn a_personal_account_connects_by_consumers_and_common_of_the_global_cloud
         let app = App { tenant: tenant.parse().unwrap(), ..world.app.clone() };
         app.check().unwrap();
         assert!(world.machine.table.replace_app(&app).await.unwrap());
-        let id = world.add(tenant.split('.').next().unwrap(), |account| account.mailbox = PERSONAL.into()).await.unwrap();
+        let id =
+            world.add(tenant.split('.').next().unwrap(), |account| account.mailbox = PERSONAL.into()).await.unwrap();
         let walk = world.person(PERSONAL).walk(&world.link(&id).await.unwrap()).await.unwrap();
         let connected = walk.status == 200 && walk.url.contains("/oauth/done");
         assert_eq!(connected, opens, "{tenant}: {}", walk.text);
