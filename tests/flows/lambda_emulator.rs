@@ -33,7 +33,7 @@ fn header(answer: &Value, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_functions() {
+async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_and_its_addresses_judged() {
     let gateway = Gateway::start().await.unwrap();
     let stack = &gateway.stack;
     let walk = stack.person().walk(&stack.invitation().await.unwrap()).await.unwrap();
@@ -50,6 +50,11 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
     let answer = poll.invoke(&batch).await.unwrap();
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", poll.output());
     assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
+
+    let (standing, standing_calls) = recorded(stack, "standing-update").await;
+    let answer = standing.invoke(&stack.stream_of(&account_id().unwrap()).await.unwrap()).await.unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", standing.output());
+    assert!(stack.standings_of(&account_id().unwrap()).await.unwrap() > 0, "{}", standing.output());
 
     let again = poll.invoke(&json!({ "account": ACCOUNT })).await.unwrap();
     assert_eq!((&again["messages"], &again["recorded"]), (&json!(0), &json!(0)), "{again}");
@@ -68,6 +73,7 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_by_the_five_func
         ("PollDispatch", &dispatch_calls),
         ("BouncePoll", &poll_calls),
         ("TokenRefresh", &refresh_calls),
+        ("StandingUpdate", &standing_calls),
     ] {
         let (made, allowed) = (calls.actions(), rights::actions(function));
         assert!(made.len() > 1 && made.is_subset(&allowed), "{function} called {made:?}, may {allowed:?}");

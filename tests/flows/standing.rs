@@ -14,6 +14,7 @@ use rebond_tests::process::workspace;
 use rebond_tests::rie::Emulated;
 use rebond_tests::rights;
 use rebond_tests::stack::Stack;
+use rebond_tests::stream;
 use rebond_tests::world::{BASIC, World};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
@@ -44,25 +45,7 @@ fn deliver(world: &World, messages: impl IntoIterator<Item = Vec<u8>>) {
 
 /// Records of the table's stream, as the event source hands them over.
 async fn stream_records(world: &World, id: &AccountId) -> Vec<Value> {
-    let query = json!({
-        "TableName": "rebond",
-        "KeyConditionExpression": "pk = :pk",
-        "ExpressionAttributeValues": { ":pk": { "S": format!("ACCOUNT#{id}") } },
-    });
-    let found = world.raw("Query", query).await.unwrap();
-    found["Items"].as_array().unwrap().iter().enumerate().map(|(n, item)| stream_record(n, item)).collect()
-}
-
-fn stream_record(number: usize, item: &Value) -> Value {
-    json!({
-        "eventID": format!("{number:032}"), "eventName": "INSERT", "eventVersion": "1.1", "eventSource": "aws:dynamodb",
-        "awsRegion": "eu-west-1", "eventSourceARN": "arn:aws:dynamodb:eu-west-1:111122223333:table/rebond/stream/x",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 1_700_000_000.0, "Keys": { "pk": item["pk"], "sk": item["sk"] },
-            "NewImage": item, "SequenceNumber": format!("{:021}", number + 1), "SizeBytes": 100,
-            "StreamViewType": "NEW_AND_OLD_IMAGES",
-        },
-    })
+    stream::records(&world.raw("Query", stream::partition("rebond", id.as_str())).await.unwrap())
 }
 
 async fn follow(follower: &Follower, world: &World, records: &[Value]) -> Vec<String> {

@@ -14,4 +14,5 @@ pub mod recorder;
 pub mod rie;
 pub mod rights;
 pub mod stack;
+pub mod stream;
 pub mod world;

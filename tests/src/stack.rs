@@ -3,6 +3,7 @@
 
 use crate::moto::Moto;
 use crate::recorder::Recorder;
+use crate::stream;
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
@@ -10,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use rebond::account::{Account, AccountId, App, Authentication, Encryption, Protocol, Server, Since};
 use rebond::oauth::Invitation;
 use rebond::secret::Secret;
+use rebond::standing::{AddressKey, List};
 use rebond::table::{AccountItem, Table};
 use rebond::vault::{Name, SecretsManager, Vault, signing_key};
 use rebond_standin::{Entra, ImapServer, ImapSettings, Person, Settings, demo_mail};
@@ -202,6 +204,29 @@ impl Stack {
     /// How many facts an account has.
     pub async fn facts_of(&self, account: &AccountId) -> Result<usize> {
         Ok(self.table.facts(account, Timestamp::UNIX_EPOCH, 1000).await?.len())
+    }
+
+    /// What the table's stream hands over of an account: an event for `standing-update`.
+    pub async fn stream_of(&self, account: &AccountId) -> Result<Value> {
+        let credential = "AWS4-HMAC-SHA256 Credential=test/20260101/eu-west-1/dynamodb/aws4_request, \
+            SignedHeaders=host, Signature=unread";
+        let request = reqwest::Client::new().post(&self.table_url).header("authorization", credential);
+        let request =
+            request.header("x-amz-target", "DynamoDB_20120810.Query").header("x-amz-date", "20260101T000000Z");
+        let query = stream::partition(&self.name, account.as_str()).to_string();
+        let answer = request.header("content-type", "application/x-amz-json-1.0").body(query).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        anyhow::ensure!(status.is_success(), "the table answered {status}: {text}");
+        let found = serde_json::from_str(&text)?;
+        Ok(json!({ "Records": stream::records(&found) }))
+    }
+
+    /// How many addresses of an account's facts have a standing.
+    pub async fn standings_of(&self, account: &AccountId) -> Result<usize> {
+        let facts = self.table.facts(account, Timestamp::UNIX_EPOCH, 1000).await?;
+        let addresses = facts.iter().flat_map(|fact| &fact.report.recipients);
+        let keys: Vec<AddressKey> = addresses.filter_map(|outcome| outcome.address.parse().ok()).collect();
+        Ok(self.table.standings(&keys, &List::DEFAULT.parse()?).await?.len())
     }
 }
 
