@@ -44,6 +44,7 @@
 //! its table by its own rule, so a new rule cannot be dead and cannot be shadowed.
 
 pub mod code;
+mod numbers;
 mod tables;
 mod weigh;
 
@@ -51,6 +52,7 @@ mod weigh;
 mod tests;
 
 pub use weigh::weigh;
+pub(crate) use weigh::{Numbers, numbers, weigh_lazily};
 
 use super::{Action, Reason};
 
