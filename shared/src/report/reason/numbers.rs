@@ -74,3 +74,9 @@ fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
+
+/// The first enhanced code in a Status field, which may have a comment beside it.
+pub(super) fn first_code(field: &str) -> Option<&str> {
+    let start = field.find(|character: char| character.is_ascii_digit())?;
+    token::code(field.as_bytes(), start).map(|end| &field[start..end])
+}

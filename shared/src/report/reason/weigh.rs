@@ -1,8 +1,10 @@
 //! The order of evidence, carried out.
 
 use super::code::{self, House, Meaning, Weight};
-use super::numbers::Codes;
-use super::tables::{RULES, TABLE, reason_of};
+use super::meaning::Concepts;
+use super::numbers::{Codes, first_code};
+use super::stage::{self, names_a_host_address};
+use super::tables::{RULES, Sense, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
 use crate::report::Action;
 use crate::report::words::token;
@@ -11,8 +13,10 @@ use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// The rank of a rule that reads one telling word where no phrase was read.
+/// Ranks of rules: one telling word where no phrase was read, a bare refusal, a concept.
 const HINT: u8 = 3;
+const BARE: u8 = 4;
+const CONCEPT: u8 = 5;
 
 /// What one text holds.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ struct Reading {
     strong: Option<Match>,
     /// The best weak rule.
     weak: Option<Match>,
+    /// What the sentences mean, by the concepts in them.
+    meaning: Option<(&'static Sense, Range<usize>)>,
     codes: Codes,
 }
 
@@ -119,7 +125,7 @@ impl<'a> Evidence<'a> {
             return Some(found);
         }
         if let Some(found) = strong_remote() {
-            return Some(found);
+            return Some(self.told_apart(found));
         }
         if let Some(meaning) = code::read_category(self.clue.category) {
             return Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()));
@@ -129,10 +135,37 @@ impl<'a> Evidence<'a> {
             .or_else(strong_local)
             .or_else(|| exit_status(self.clue.remote))
             .or_else(|| self.local_code(Weight::Telling, house))
-            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote))
+            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).filter(|_| !self.remote.is_hinted()))
+            .or_else(|| meant(&self.remote, self.clue.remote))
+            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).map(|found| self.at_its_step(found)))
             .or_else(|| weak(self.local(), (self.words)(), Source::Local))
-            .or_else(|| self.codes(Weight::Vague, house))
+            .or_else(|| self.codes(Weight::Vague, house).map(|found| self.at_its_step(found)))
             .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// Whose limit or which part it was, where the words are of two that a code tells apart (RFC 3463 §3.3, §3.4, §3.7):
+    /// the recipient's size limit (X.2.3) or the system's (X.3.4); the content itself (X.6.X) or what it was taken for.
+    fn told_apart(&self, found: Finding) -> Finding {
+        let code = self.remote.codes.status.clone().map_or(self.field, |span| &self.clue.remote[span]);
+        let (reason, rule) = match (found.0, code.get(1..)) {
+            (Reason::MessageTooBig, Some(".2.3")) => (Reason::ExceedLimit, "code/x.2.3"),
+            (Reason::ExceedLimit, Some(".3.4")) => (Reason::MessageTooBig, "code/x.3.4"),
+            _ => return found,
+        };
+        if self.remote.strong.as_ref().is_some_and(|hit| RULES[hit.rule as usize].rank == 0) {
+            return found;
+        }
+        (reason, rule, found.2, found.3)
+    }
+
+    /// A refusal that says no more than "policy" is of the host at the greeting, and of the sender after MAIL.
+    fn at_its_step(&self, found: Finding) -> Finding {
+        let refused = || stage::refused_at(self.clue.remote).or_else(|| stage::refused_at((self.words)()));
+        match (found.0 == Reason::PolicyViolation).then(refused).flatten() {
+            Some(Reason::Blocked) => (Reason::Blocked, "stage/greeting", found.2, found.3),
+            Some(reason) => (reason, "stage/mail-from", found.2, found.3),
+            None => found,
+        }
     }
 
     /// What the reporting server says of its own, before the answer that it quotes.
@@ -196,8 +229,10 @@ impl<'a> Evidence<'a> {
             (Reason::OnHold, "words/unread", Source::Remote, span)
         } else if !(self.words)().trim().is_empty() {
             (Reason::OnHold, "words/unread", Source::Local, 0..(self.words)().len())
+        } else if !self.field.is_empty() && !self.field.ends_with(".0.0") {
+            (Reason::OnHold, "code/says-little", Source::Status, 0..self.field.len())
         } else if clue.action == Some(Action::Failed) || clue.status.is_some() {
-            (Reason::OnHold, "action/failed", Source::Action, 0..0)
+            (Reason::Undefined, "action/failed", Source::Action, 0..0)
         } else {
             (Reason::Undefined, "nothing", Source::Nothing, 0..0)
         }
@@ -225,6 +260,12 @@ fn finding(hit: Option<&Match>, source: Source) -> Option<Finding> {
     Some((reason_of(rule.table), rule.id, source, hit.span.clone()))
 }
 
+fn meant(reading: &Reading, text: &str) -> Option<Finding> {
+    let (meaning, span) = reading.meaning.clone()?;
+    let reason = reason_of(meaning.table);
+    (!contradicts(reading, text, reason)).then_some((reason, meaning.id, Source::Remote, span))
+}
+
 fn weak(reading: &Reading, text: &str, source: Source) -> Option<Finding> {
     let found = finding(reading.weak.as_ref(), source).filter(|found| !contradicts(reading, text, found.0))?;
     let answer = reading.codes.reply.as_ref().map_or(text.len(), |(_, span)| span.end);
@@ -232,12 +273,6 @@ fn weak(reading: &Reading, text: &str, source: Source) -> Option<Finding> {
         return Some((Reason::Blocked, "words/denied-host-address", source, found.3));
     }
     Some(found)
-}
-
-/// An IPv4 address within an answer that says no more than "denied" is what was denied.
-fn names_a_host_address(answer: &str) -> bool {
-    let parts = answer.split(|character: char| !character.is_ascii_digit() && character != '.');
-    parts.map(|part| part.trim_end_matches('.')).any(|part| part.parse::<std::net::Ipv4Addr>().is_ok())
 }
 
 /// "Recipient address rejected" is a dead address, unless a code beside it says "for now", or speaks of something else
@@ -278,13 +313,12 @@ fn is_permanent(clue: &Clue<'_>, status: Option<&str>, reply: Option<u16>) -> bo
     }
 }
 
-/// The first enhanced code in a Status field, which may have a comment beside it.
-fn first_code(field: &str) -> Option<&str> {
-    let start = field.find(|character: char| character.is_ascii_digit())?;
-    token::code(field.as_bytes(), start).map(|end| &field[start..end])
-}
-
 impl Reading {
+    /// No weak rule fits, but a hint or a bare refusal may.
+    fn is_hinted(&self) -> bool {
+        self.weak.as_ref().is_none_or(|hit| matches!(RULES[hit.rule as usize].rank, HINT | BARE))
+    }
+
     /// Without hints where a notice speaks: its words around the answer are full of them.
     fn of(text: &str, hints: bool) -> Self {
         let mut reading = Reading::default();
@@ -293,13 +327,26 @@ impl Reading {
         }
         let (mut strong, mut weak) = (None, None);
         let frame = frame(text);
+        // "(in reply to MAIL FROM command)": what the reporting server added.
+        let trailer = if hints { text.find("(in reply to ").unwrap_or(text.len()) } else { 0 };
         let mut codes = Codes::default();
+        let concepts = Concepts::default();
         // Where the answer begins, once its reply code was passed: what stands before it leads up to it.
         let answer = Cell::new(None);
         TABLE.scan_beside(
             text,
             |hit| {
                 let rule = &RULES[hit.rule as usize];
+                #[cfg(test)]
+                if super::held_out::is_off(rule.id) {
+                    return;
+                }
+                if rule.rank == CONCEPT {
+                    if hints && (frame..trailer).contains(&hit.start) {
+                        concepts.add(hit);
+                    }
+                    return;
+                }
                 if rule.rank == HINT && !hints {
                     return;
                 }
@@ -315,12 +362,21 @@ impl Reading {
                 }
             },
             |token| {
+                if token.kind == token::Kind::Stop {
+                    concepts.end_sentence();
+                }
                 codes.read(text, token);
-                answer.set(codes.reply.as_ref().map(|(_, span)| span.start));
+                if answer.get().is_none()
+                    && let Some((_, span)) = &codes.reply
+                {
+                    answer.set(Some(span.start));
+                    concepts.forget();
+                }
             },
         );
         reading.strong = strong.map(|(_, hit)| hit);
         reading.weak = weak.map(|(_, hit)| hit);
+        reading.meaning = concepts.meaning();
         reading.codes = codes;
         reading
     }
@@ -333,4 +389,10 @@ fn frame(text: &str) -> usize {
     static FRAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["eason: ", "rejected: "].map(Finder::new));
     let ends = FRAMES.iter().filter_map(|frame| Some(frame.find(text.as_bytes())? + frame.needle().len()));
     ends.max().unwrap_or(0)
+}
+
+/// What the concepts of a text mean.
+#[cfg(test)]
+pub(super) fn meaning_of(text: &str) -> Option<&'static Sense> {
+    Some(Reading::of(text, true).meaning?.0)
 }
