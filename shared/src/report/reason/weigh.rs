@@ -238,11 +238,17 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
+    /// The words' code before the field's where they differ in detail, unless it is bare (`5.0.0`) and the field is not.
+    /// Where they differ in their class alone, the field is what became of it: an answer for now, given up in the end.
     fn best_status(&self) -> Option<&str> {
         let detailed = |code: &&str| !code.ends_with(".0.0");
         let remote = self.remote.codes.status.clone().map(|span| &self.clue.remote[span]);
         let field = Some(self.field).filter(|field| !field.is_empty());
+        if let (Some(remote), Some(field)) = (remote, field)
+            && remote.get(1..) == field.get(1..)
+        {
+            return Some(field);
+        }
         let local = || self.local_codes().status.clone().map(|span| &(self.words)()[span]);
         remote
             .filter(detailed)
@@ -328,7 +334,8 @@ impl Reading {
         let (mut strong, mut weak) = (None, None);
         let frame = frame(text);
         // "(in reply to MAIL FROM command)": what the reporting server added.
-        let trailer = if hints { text.find("(in reply to ").unwrap_or(text.len()) } else { 0 };
+        static TRAILER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("(in reply to "));
+        let trailer = if hints { TRAILER.find(text.as_bytes()).unwrap_or(text.len()) } else { 0 };
         let mut codes = Codes::default();
         let concepts = Concepts::default();
         // Where the answer begins, once its reply code was passed: what stands before it leads up to it.
