@@ -9,6 +9,7 @@ mod cli;
 mod conformance;
 mod connect;
 mod dispatch;
+mod doctor;
 mod document;
 mod dovecot;
 mod faults;
