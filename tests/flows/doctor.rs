@@ -155,7 +155,7 @@ async fn check_within(world: &World, id: &AccountId, time: Duration, expected: F
 }
 
 /// Adds a password account at a port of localhost.
-async fn at(world: &World, name: &str, port: u16, encryption: Encryption, protocol: Protocol) -> AccountId {
+pub async fn at(world: &World, name: &str, port: u16, encryption: Encryption, protocol: Protocol) -> AccountId {
     let change = |account: &mut Account| {
         (account.server.port, account.server.encryption, account.protocol) = (port, encryption, protocol);
     };
@@ -199,7 +199,7 @@ async fn converse<S: AsyncRead + AsyncWrite>(stream: S, greeting: &str, answers:
 }
 
 /// A conversation in clear.
-async fn speak(greeting: &'static str, answers: &'static [(&'static str, &'static str)]) -> u16 {
+pub async fn speak(greeting: &'static str, answers: &'static [(&'static str, &'static str)]) -> u16 {
     listen(move |stream| converse(stream, greeting, answers)).await
 }
 
@@ -261,7 +261,7 @@ async fn a_mailbox_that_works_has_no_diagnosis_by_any_protocol() {
 }
 
 /// The same account under another name and password.
-async fn with_login(world: &World, id: &AccountId, user: &str, password: &str) -> AccountId {
+pub async fn with_login(world: &World, id: &AccountId, user: &str, password: &str) -> AccountId {
     let item = world.item(id).await.unwrap();
     let mut account = item.account.clone();
     account.mailbox = user.to_owned();
@@ -308,7 +308,7 @@ async fn settings_and_the_way_to_the_server() {
 }
 
 /// Whose handshakes end as these are given.
-async fn shows(acceptor: TlsAcceptor) -> u16 {
+pub async fn shows(acceptor: TlsAcceptor) -> u16 {
     listen(move |stream| {
         let acceptor = acceptor.clone();
         async move { drop(acceptor.accept(stream).await) }

@@ -10,6 +10,7 @@ mod conformance;
 mod connect;
 mod dispatch;
 mod doctor;
+mod doctor_cli;
 mod document;
 mod dovecot;
 mod faults;

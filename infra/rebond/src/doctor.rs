@@ -14,19 +14,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub const HELP: &str = "It climbs, by the very steps of a poll, from the account's settings to one message that was read:
-  settings, DNS, TCP, TLS, greeting, capabilities (before and after STARTTLS), token, authentication, mailbox, count, message
-and stops at the first rung that does not hold. No mail, cursor or health is changed. Of a token its claims are shown,
-never the token. With --stack NAME the deployed function climbs: what is shown is what *it* can reach.
+pub const HELP: &str = "It climbs by the very steps of a poll, and stops at the first rung that does not hold:
+  settings, DNS, TCP, TLS, greeting, capabilities (before and after STARTTLS), token or
+  password, authentication, mailbox, count, one message
+No mail, cursor or health is changed. Of a token its claims are shown, never the token. With
+--stack NAME the deployed function climbs: what is shown is what it can reach.
 
 Examples:
   rebond doctor bounces
-  rebond doctor bounces --json | jq -r .diagnosis.advice     the diagnosis by its name (docs/doctor.md lists them)
+  rebond doctor bounces --json | jq -r .diagnosis.advice
+                                    the diagnosis by its name; docs/doctor.md lists them
   rebond doctor bounces --language fr
   rebond doctor bounces || echo \"somebody must look at it\"
 
-Exit codes: 0 the mailbox can be read (warnings included), 3 somebody must act, 6 it passes by itself and is tried again,
-1 the doctor itself failed, 2 wrong usage.";
+Exit codes: 0 the mailbox can be read (warnings included), 3 somebody must act, 6 it passes by
+itself and is tried again, 1 the doctor itself failed, 2 wrong usage.";
 
 /// Which account, and how it is told.
 #[derive(Debug, Args)]
@@ -104,12 +106,12 @@ fn tell(found: &Examination, language: Language, redirect_uri: &str) -> anyhow::
             Cell::new(&climbed.said),
         ]);
     }
-    println!("{rungs}");
+    println!("{}", rungs.trim_fmt());
     let account = found.account.as_str();
     let warned = found.rungs.iter().filter_map(|climbed| Some((climbed.rung, climbed.warning.as_deref()?)));
     for (rung, id) in warned {
         let sentence = row(id)?.sentence(language, account, redirect_uri);
-        println!("\n{}", lines(&[(&format!("{} ({})", words.warning, name(rung, language)), &sentence)]));
+        println!("\n{}", lines(&[(&format!("{} ({})", words.warning, name(rung, language)), &sentence)]).trim_fmt());
     }
     let Some(diagnosis) = &found.diagnosis else {
         println!("\n{}", words.well);
@@ -118,7 +120,8 @@ fn tell(found: &Examination, language: Language, redirect_uri: &str) -> anyhow::
     let advice = row(&diagnosis.advice)?;
     let (means, step) = advice.parts(language, account, redirect_uri);
     let who = advice.who.words(language);
-    println!("\n{}", lines(&[(words.means, &means), (words.who, who), (words.step, &step), (words.id, advice.id)]));
+    let rows = [(words.means, &means[..]), (words.who, who), (words.step, &step), (words.id, advice.id)];
+    println!("\n{}", lines(&rows).trim_fmt());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Which advice a broken rung ends in: by the rung, the fault, and what was heard on the way up.
 
 use super::{Authentication, Claim, Encryption, FaultKind, MailboxFault, PollError, Rung, Stop, Trail};
-use crate::account::AppId;
+use crate::account::{AppId, Protocol};
 use crate::grant::GrantFault;
 use crate::net::{Certificate, NetError, TlsFault};
 use crate::poll::state_and_advice_for;
@@ -142,7 +142,8 @@ impl Broken<'_> {
             return explained;
         }
         match account.authentication {
-            Authentication::OauthApp { .. } if self.is_exchange() => "service-principal-missing",
+            // An app's own token is Entra's, and the mailbox Exchange Online's.
+            Authentication::OauthApp { .. } if account.protocol != Protocol::Graph => "service-principal-missing",
             _ => self.as_polls_say(&fault.kind),
         }
     }
