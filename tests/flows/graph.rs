@@ -144,7 +144,7 @@ fn without_places(mut report: Report) -> Report {
     report
 }
 
-fn with_crlf(message: &[u8]) -> Vec<u8> {
+pub fn with_crlf(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in message {
         if *byte == b'\n' && out.last() != Some(&b'\r') {
