@@ -11,6 +11,8 @@ mod connect;
 mod dispatch;
 mod doctor;
 mod doctor_cli;
+mod doctor_reaching;
+mod doctor_reading;
 mod document;
 mod dovecot;
 mod faults;
