@@ -3,6 +3,7 @@
 
 mod advice_pages;
 mod advice_refusals;
+mod api;
 mod aws_emulators;
 mod browser;
 mod cli;

@@ -17,6 +17,7 @@ mod csv;
 mod demo;
 pub mod embedded;
 mod forget;
+mod key;
 pub mod kit;
 mod lint;
 mod list;
@@ -124,6 +125,9 @@ enum Command {
     Quarantine(address::DecideArgs),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
+    /// Keys for other systems that ask and decide over HTTP
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Write standings into a file
     Export(transfer::ExportArgs),
     /// Deny or quarantine the addresses in a file
@@ -155,6 +159,7 @@ pub async fn run() -> ExitCode {
         Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
         Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
+        Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
         Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
@@ -258,6 +263,7 @@ mod tests {
             ("README.md", include_str!("../../../README.md")),
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
+            ("docs/api.md", include_str!("../../../docs/api.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

@@ -88,6 +88,14 @@ pub(super) fn list(id: &ListId) -> Key {
     Key { pk: LISTS.into(), sk: format!("LIST#{id}") }
 }
 
+/// All keys of the API stand under one key: they are few, and an operator lists them.
+pub(super) const API_KEYS: &str = "KEYS";
+
+/// `hash` is SHA-256 of the key, in hexadecimal: the key itself is nowhere.
+pub(super) fn api_key(hash: &str) -> Key {
+    Key { pk: API_KEYS.into(), sk: format!("KEY#{hash}") }
+}
+
 /// Standings of an address: what their sort keys begin with.
 pub(super) const STANDING: &str = "STANDING#";
 
