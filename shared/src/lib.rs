@@ -13,12 +13,14 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+pub mod erase;
 #[cfg(feature = "aws")]
 pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]
 pub mod identity;
+pub mod incident;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;

@@ -106,3 +106,11 @@ pub const API_BURST: u32 = 200;
 pub const API_RATE: u32 = 50;
 /// Keys of the API of one deployment.
 pub const API_KEYS: usize = 100;
+/// Refusals of one address that were taken back, the marks of which are kept.
+pub const UNDONE: usize = 64;
+/// Minutes and texts of refusals by one destination that are watched: a server that says something new each time.
+pub const WATCHED: usize = 600;
+/// Domains that one delivery may name.
+pub const DELIVERY_DOMAINS: usize = 10_000;
+/// Characters of the name that a sender gives a delivery.
+pub const DELIVERY_ID_CHARS: usize = 100;

@@ -30,7 +30,7 @@ struct Decision {
 }
 
 /// The list that was named, or `default`.
-async fn list(call: &Call<'_>, named: Option<&str>) -> Result<List, Problem> {
+pub async fn list(call: &Call<'_>, named: Option<&str>) -> Result<List, Problem> {
     let name = named.unwrap_or(List::DEFAULT);
     let none = || Problem::missing("no-such-list", format!("There is no list {name:?}."));
     let id: ListId = name.parse().map_err(|_| none())?;
@@ -58,11 +58,11 @@ pub async fn check(call: &Call<'_>) -> Result<Value, Problem> {
     wanted.dedup();
     let items = call.table.standings(&wanted, &list.id).await?;
     let items: HashMap<&AddressKey, &StandingItem> = items.iter().map(|item| (&item.address, item)).collect();
-    let now = call.now.as_second();
+    let (holds, now) = (call.table.holds().await?, call.now.as_second());
     let results: Vec<Value> = (asked.addresses.iter().zip(&parsed))
         .map(|(written, parsed)| match parsed {
             Ok(key) => {
-                let read = items.get(key).map(|item| standing::read(&item.history, &list.thresholds, now));
+                let read = items.get(key).map(|item| item.read(&list.thresholds, &holds, now));
                 let mut result = shape::standing(&read.unwrap_or_default());
                 result["address"] = json!(written);
                 result
@@ -78,12 +78,12 @@ pub async fn check(call: &Call<'_>) -> Result<Value, Problem> {
 pub async fn show(call: &Call<'_>, address: &str) -> Result<Value, Problem> {
     let key = key(address)?;
     let lists: HashMap<ListId, List> = call.table.lists().await?.into_iter().map(|l| (l.id.clone(), l)).collect();
-    let now = call.now.as_second();
+    let (holds, now) = (call.table.holds().await?, call.now.as_second());
     let items = call.table.standings_of(&key).await?;
     // A list that was removed decides nothing any longer.
     let lists = items.iter().filter_map(|item| {
         let list = lists.get(&item.list)?;
-        Some(shape::record(item, &standing::read(&item.history, &list.thresholds, now)))
+        Some(shape::record(item, &item.read(&list.thresholds, &holds, now)))
     });
     Ok(json!({ "address": key, "lists": lists.collect::<Vec<_>>() }))
 }

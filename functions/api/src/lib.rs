@@ -4,6 +4,7 @@
 //! a problem (RFC 9457) with a `code` for programs. No path is logged: addresses stand in them.
 
 mod address;
+mod deliveries;
 mod input;
 mod pages;
 mod problem;
@@ -86,6 +87,8 @@ impl Api {
             Route::Decide(address, deed) => address::decide(&call, address, *deed).await,
             Route::Accounts => pages::accounts(&call).await,
             Route::Reports => pages::reports(&call).await,
+            Route::Incidents => pages::incidents(&call).await,
+            Route::Deliveries => deliveries::tell(&call).await,
             Route::Description => Err(Problem::no_path()),
         }
     }

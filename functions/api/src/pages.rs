@@ -46,6 +46,19 @@ pub async fn accounts(call: &Call<'_>) -> Result<Value, Problem> {
     Ok(page("accounts", items.into_iter().map(shape::account).collect(), next))
 }
 
+/// Incidents, the newest first.
+pub async fn incidents(call: &Call<'_>) -> Result<Value, Problem> {
+    let limit = call.query.limit()?;
+    let all = call.table.incidents().await?;
+    let from = match cursor(call)? {
+        Some(id) => all.iter().position(|incident| incident.id == id).ok_or_else(no_cursor)? + 1,
+        None => 0,
+    };
+    let items: Vec<_> = all.iter().skip(from).take(limit).collect();
+    let next = (from + items.len() < all.len()).then(|| items.last().map(|last| last.id.clone())).flatten();
+    Ok(page("incidents", items.into_iter().map(shape::incident).collect(), next))
+}
+
 /// Reports of one account, the newest first.
 pub async fn reports(call: &Call<'_>) -> Result<Value, Problem> {
     let account = call.query.get("account").ok_or_else(|| Problem::bad("Say which account: account=…."))?;
@@ -85,16 +98,29 @@ fn spot(text: &str, since: i64) -> Result<Spot, Problem> {
 
 /// RFC 3339, or a date alone; seconds since 1970.
 fn since(text: &str) -> Result<i64, Problem> {
-    let bad = || Problem::bad("since must be a time as 2026-01-31T12:00:00Z, or a date as 2026-01-31.");
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return Ok(time.as_second());
+    if text.len() != 10 {
+        return time(text, "since");
     }
-    // The last hours of the year 9999 have no timestamp.
-    if text.strip_prefix("9999-").is_some_and(|rest| format!("9998-{rest}").parse::<Timestamp>().is_ok()) {
-        return Ok(Timestamp::MAX.as_second());
-    }
-    let date: Date = if text.len() == 10 { text.parse().map_err(|_| bad())? } else { return Err(bad()) };
+    let date: Date = text.parse().map_err(|_| no_time("since"))?;
     Ok(date.to_zoned(jiff::tz::TimeZone::UTC).map_or(Timestamp::MAX.as_second(), |time| time.timestamp().as_second()))
+}
+
+fn no_time(name: &str) -> Problem {
+    Problem::bad(format!("{name} must be a time as 2026-01-31T12:00:00Z."))
+}
+
+/// RFC 3339; seconds since 1970.
+pub fn time(text: &str, name: &str) -> Result<i64, Problem> {
+    match text.parse::<Timestamp>() {
+        Ok(time) => Ok(time.as_second()),
+        // The last hours of the year 9999 have no timestamp.
+        Err(_)
+            if text.strip_prefix("9999-").is_some_and(|rest| format!("9998-{rest}").parse::<Timestamp>().is_ok()) =>
+        {
+            Ok(Timestamp::MAX.as_second())
+        }
+        Err(_) => Err(no_time(name)),
+    }
 }
 
 #[cfg(test)]

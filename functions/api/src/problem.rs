@@ -75,6 +75,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
+    /// Understood, and not possible.
+    pub(crate) fn cannot(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
     pub(crate) fn ours(what: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "our-fault", format!("Something of ours is out of order: {what}."))
             .with(header::RETRY_AFTER, "5".to_owned())

@@ -17,6 +17,10 @@ pub enum Route {
     Accounts,
     /// `GET /reports`
     Reports,
+    /// `GET /incidents`
+    Incidents,
+    /// `POST /deliveries`
+    Deliveries,
     /// `GET /openapi.json`
     Description,
 }
@@ -29,7 +33,8 @@ impl Route {
     pub fn scope(&self) -> Scope {
         match self {
             Self::Check => Scope::Check,
-            Self::Address(_) | Self::Accounts | Self::Reports | Self::Description => Scope::Read,
+            Self::Address(_) | Self::Accounts | Self::Incidents | Self::Reports | Self::Description => Scope::Read,
+            Self::Deliveries => Scope::Deliveries,
             Self::Decide(..) => Scope::Write,
         }
     }
@@ -38,7 +43,7 @@ impl Route {
     pub fn parameters(&self) -> &'static [&'static str] {
         match self {
             Self::Reports => &["account", "since", "limit", "cursor"],
-            Self::Accounts => &["limit", "cursor"],
+            Self::Accounts | Self::Incidents => &["limit", "cursor"],
             _ => &[],
         }
     }
@@ -52,6 +57,8 @@ pub fn find(path: &str) -> Option<(Route, &'static [Method])> {
         ("check", None, None) => (Route::Check, POST),
         ("accounts", None, None) => (Route::Accounts, GET),
         ("reports", None, None) => (Route::Reports, GET),
+        ("incidents", None, None) => (Route::Incidents, GET),
+        ("deliveries", None, None) => (Route::Deliveries, POST),
         ("openapi.json", None, None) => (Route::Description, GET),
         ("addresses", Some(address), None) if !address.is_empty() => (Route::Address(address), GET),
         ("addresses", Some(address), Some(deed)) if !address.is_empty() => {

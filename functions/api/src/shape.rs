@@ -1,6 +1,7 @@
 //! The shapes of answers: times as RFC 3339 writes them, words as the command line has them.
 
 use jiff::Timestamp;
+use rebond::incident::Incident;
 use rebond::report::{Evidence, Outcome};
 use rebond::standing::{Act, Cause, Standing};
 use rebond::table::{AccountItem, Fact};
@@ -31,6 +32,7 @@ pub fn standing(of: &Standing) -> Value {
         "errors": of.errors,
         "since": of.since.map(time),
         "until": of.ends.map(time),
+        "held": of.held,
         "decided_by": of.by.as_ref().map(act),
     }))
 }
@@ -40,12 +42,12 @@ pub fn act(of: &Act) -> Value {
     known(json!({ "at": time(of.at.div_euclid(1_000)), "deed": of.deed, "who": of.who, "why": of.why }))
 }
 
-/// What an outcome said about an address; `released` is when a person took back what is on record.
-pub fn cause(of: &Cause, released: Option<i64>) -> Value {
+/// What an outcome said about an address, and whether it counts.
+fn cause(of: &Cause, counts: bool) -> Value {
     known(json!({
         "at": time(of.at),
         "effect": of.effect,
-        "counts": of.believed && released.is_none_or(|at| of.at > at),
+        "counts": counts,
         "proof": of.proof,
         "doubt": of.doubt.map(rebond::proof::Doubt::sentence),
         "reason": of.reason,
@@ -115,15 +117,36 @@ pub fn account(of: &AccountItem) -> Value {
     }))
 }
 
+/// A destination that suddenly refused many addresses.
+pub fn incident(of: &Incident) -> Value {
+    let trigger = &of.trigger;
+    let decided = of.decided.as_ref();
+    known(json!({
+        "id": of.id,
+        "list": of.list,
+        "domain": of.domain,
+        "stage": of.stage,
+        "opened": time(of.opened),
+        "from": time(trigger.from),
+        "addresses": trigger.count,
+        "text": trigger.template.as_ref().map(|template| template.text.clone()),
+        "usual_hour": trigger.median,
+        "delivery": trigger.told.as_ref().map(|told| told.id.clone()),
+        "sent": trigger.told.as_ref().map(|told| told.sent),
+        "decided": decided.map(|d| known(json!({ "at": time(d.at), "who": d.who, "why": d.why }))),
+    }))
+}
+
 /// What is on record of an address on one list.
 pub fn record(item: &rebond::table::StandingItem, read: &Standing) -> Value {
-    let released = item.history.released().map(|act| act.at.div_euclid(1_000));
+    let released = item.history.released().map_or(i64::MIN, |act| act.at.div_euclid(1_000));
+    let counts = |cause: &Cause| item.history.counts(cause) && cause.at > released;
     let mut causes: Vec<&standing::Cause> = item.history.causes.iter().collect();
     causes.sort_by_key(|cause| cause.at);
     json!({
         "list": item.list,
         "standing": standing(read),
-        "causes": causes.into_iter().map(|one| cause(one, released)).collect::<Vec<_>>(),
+        "causes": causes.into_iter().map(|one| cause(one, counts(one))).collect::<Vec<_>>(),
         "decisions": item.history.acts.iter().map(act).collect::<Vec<_>>(),
     })
 }

@@ -9,7 +9,7 @@ mod template;
 mod watch;
 
 pub use template::{Template, template};
-pub use watch::{Told, Trigger, Watch};
+pub use watch::{TOLD, Told, Trigger, Watch};
 
 #[cfg(test)]
 mod tests;

@@ -41,7 +41,7 @@ pub fn template(said: &str, address: &str) -> Template {
             break;
         }
     }
-    let text = words.join(" ");
+    let text: String = words.join(" ").chars().take(limits::SAID_CHARS).collect();
     let id = sha256_hex(text.as_bytes())[..16].to_owned();
     Template { id, text }
 }

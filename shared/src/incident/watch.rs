@@ -1,6 +1,7 @@
 //! What a destination has refused lately: counts, which do not know in which order they were made.
 
 use super::Template;
+use crate::limits;
 use serde::{Deserialize, Serialize};
 
 /// Addresses refused within an hour, with one text, that are sudden.
@@ -10,7 +11,7 @@ const TIMES: u32 = 10;
 /// Hours that the median is of: 14 days.
 const MEDIAN_HOURS: i64 = 14 * 24;
 /// Mails to a destination that make a share of them worth looking at.
-const TOLD: u32 = 300;
+pub const TOLD: u32 = 300;
 /// The share of them that is refused, in tenths.
 const TENTHS: u32 = 9;
 
@@ -26,7 +27,8 @@ const DELIVERIES: usize = 8;
 struct Minute {
     /// Minutes since 1970.
     at: i64,
-    template: Template,
+    /// The template's id.
+    text: String,
     count: u32,
 }
 
@@ -82,6 +84,9 @@ pub struct Trigger {
 pub struct Watch {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     minutes: Vec<Minute>,
+    /// The templates that the minutes name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    texts: Vec<Template>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hours: Vec<Hour>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -92,9 +97,12 @@ impl Watch {
     /// Counts an address that was refused at a time (seconds since 1970), in answer to any of the deliveries that were open.
     pub fn add(&mut self, at: i64, template: &Template, told: &[Told]) {
         let (minute, hour) = (at.div_euclid(60), at.div_euclid(3_600));
-        match self.minutes.iter_mut().find(|kept| kept.at == minute && kept.template == *template) {
+        match self.minutes.iter_mut().find(|kept| kept.at == minute && kept.text == template.id) {
             Some(kept) => kept.count = kept.count.saturating_add(1),
-            None => self.minutes.push(Minute { at: minute, template: template.clone(), count: 1 }),
+            None => self.minutes.push(Minute { at: minute, text: template.id.clone(), count: 1 }),
+        }
+        if !self.texts.contains(template) {
+            self.texts.push(template.clone());
         }
         match self.hours.iter_mut().find(|kept| kept.at == hour) {
             Some(kept) => kept.count = kept.count.saturating_add(1),
@@ -114,6 +122,10 @@ impl Watch {
         let newest = self.minutes.iter().map(|minute| minute.at).max().unwrap_or(i64::MIN / 2);
         self.minutes.retain(|minute| minute.at > newest - MINUTES);
         self.minutes.sort();
+        let over = self.minutes.len().saturating_sub(limits::WATCHED);
+        self.minutes.drain(..over);
+        self.texts.retain(|text| self.minutes.iter().any(|minute| minute.text == text.id));
+        self.texts.sort();
         let newest = self.hours.iter().map(|hour| hour.at).max().unwrap_or(i64::MIN / 2);
         self.hours.retain(|hour| hour.at > newest - MEDIAN_HOURS - LATE_HOURS);
         self.hours.sort();
@@ -122,34 +134,40 @@ impl Watch {
         self.deliveries.drain(..over);
     }
 
-    /// What is sudden about it, where something is. Where a sender told of enough mail to this destination, the share that
-    /// came back decides; else the count within an hour beside what its hours usually have.
-    pub fn judge(&self, told: &[Told]) -> Option<Trigger> {
-        let large: Vec<&Told> = told.iter().filter(|told| told.sent >= TOLD).collect();
-        if large.is_empty() {
+    /// What is sudden about it. Where a sender told of enough mail to this destination, the share that came back decides;
+    /// else, for each text, the count within an hour beside what the destination's hours usually have.
+    pub fn judge(&self, told: &[Told]) -> Vec<Trigger> {
+        let mut large = told.iter().filter(|told| told.sent >= TOLD).peekable();
+        if large.peek().is_none() {
             return self.sudden();
         }
-        large.into_iter().find_map(|told| {
+        let most = large.filter_map(|told| {
             let count = self.deliveries.iter().find(|kept| kept.id == told.id)?.count;
             let most = u64::from(count) * 10 >= u64::from(told.sent) * u64::from(TENTHS);
-            most.then(|| Trigger { count, from: told.opened, template: None, median: None, told: Some(told.clone()) })
-        })
+            let trigger =
+                || Trigger { count, from: told.opened, template: None, median: None, told: Some(told.clone()) };
+            most.then(trigger)
+        });
+        most.take(1).collect()
     }
 
-    /// The hour with the most refusals of one text that is sudden.
-    fn sudden(&self) -> Option<Trigger> {
-        let mut best: Option<Trigger> = None;
+    /// Of each text the hour with the most refusals, where that is sudden.
+    fn sudden(&self) -> Vec<Trigger> {
+        let mut best: Vec<Trigger> = Vec::new();
         for first in &self.minutes {
             let hour = first.at..first.at + 60;
-            let of_hour = self.minutes.iter().filter(|m| m.template == first.template && hour.contains(&m.at));
+            let of_hour = self.minutes.iter().filter(|m| m.text == first.text && hour.contains(&m.at));
             let count = of_hour.map(|minute| minute.count).fold(0, u32::saturating_add);
-            if count < SUDDEN || best.as_ref().is_some_and(|best| best.count >= count) {
+            let median = self.median(first.at.div_euclid(60));
+            if count < SUDDEN || count < median.saturating_mul(TIMES) {
                 continue;
             }
-            let median = self.median(first.at.div_euclid(60));
-            if count >= median.saturating_mul(TIMES) {
-                let (from, template) = (first.at * 60, Some(first.template.clone()));
-                best = Some(Trigger { count, from, template, median: Some(median), told: None });
+            let template = self.texts.iter().find(|text| text.id == first.text).cloned();
+            let trigger = Trigger { count, from: first.at * 60, template, median: Some(median), told: None };
+            match best.iter_mut().find(|other| other.template == trigger.template) {
+                Some(other) if other.count < count => *other = trigger,
+                Some(_) => {}
+                None => best.push(trigger),
             }
         }
         best
@@ -157,8 +175,12 @@ impl Watch {
 
     /// The median of the hours of 14 days before one; an hour that nothing is known of had none.
     fn median(&self, hour: i64) -> u32 {
-        let mut counts: Vec<u32> =
-            self.hours.iter().filter(|kept| (hour - MEDIAN_HOURS..hour).contains(&kept.at)).map(|kept| kept.count).collect();
+        let mut counts: Vec<u32> = self
+            .hours
+            .iter()
+            .filter(|kept| (hour - MEDIAN_HOURS..hour).contains(&kept.at))
+            .map(|kept| kept.count)
+            .collect();
         counts.sort_unstable();
         // Of an even number the lower of the two in the middle; the hours without any stand before all others.
         let middle = (MEDIAN_HOURS as usize - 1) / 2;
