@@ -1,6 +1,7 @@
 //! The API: who may ask what, and what is answered; on one machine, and behind the Lambda emulator.
 
 use rebond::account::Account;
+use rebond::incident::{Incident, Trigger, template};
 use rebond::secret::ExposeSecret;
 use rebond::standing::List;
 use rebond::table::{NewKey, Scope, Table};
@@ -308,6 +309,61 @@ async fn pages_hold_everything_once_in_order() {
     let next = format!("/accounts?limit=2&cursor={}", first["next"].as_str().unwrap());
     let last = get(&world, &next, &read).await.good();
     assert_eq!((names(&last), &last["next"]), (vec![json!("extra")], &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_tells_what_it_sends_and_incidents_are_listed() {
+    let world = World::start().await.unwrap();
+    let table = &world.machine.table;
+    let tell = key(table, "sender", &[Scope::Deliveries]).await;
+    let read = key(table, "read", &[Scope::Read]).await;
+    let now = world.now();
+    let closes = now + jiff::SignedDuration::from_hours(24);
+    let delivery = json!({ "id": "march", "sent_per_domain": { "Example.net": 299, "example.NET": 1, "example.org": 299 },
+        "closes_at": closes.to_string() });
+    let told = post(&world, "/deliveries", &tell, &delivery).await.good();
+    assert_eq!(
+        (&told["sent"], &told["domains"], &told["watched_domains"]),
+        (&json!(599), &json!(2), &json!(1)),
+        "{told}"
+    );
+    let list = List::DEFAULT.parse().unwrap();
+    let later = now.as_second() + 60;
+    let known = table.told(&list, "example.net", later).await.unwrap();
+    assert_eq!((known.len(), known[0].sent, known[0].id.as_str()), (1, 300, "march"));
+    assert_eq!(table.told(&list, "example.org", later).await.unwrap(), []);
+    assert_eq!(table.told(&list, "example.net", closes.as_second()).await.unwrap(), [], "it is closed");
+    post(&world, "/deliveries", &read, &delivery).await.refused(403, "insufficient-scope");
+    for (name, value, status, code) in [
+        ("id", json!("a b"), 400, "bad-request"),
+        ("id", json!(""), 400, "bad-request"),
+        ("sent_per_domain", json!({ "nobody": 1 }), 400, "bad-request"),
+        ("sent_per_domain", json!({ "b\u{fc}cher.example": 1 }), 400, "bad-request"),
+        ("sent_per_domain", json!({ "example.net": -1 }), 400, "bad-request"),
+        ("sent_per_domain", json!({ "example.net": 1.5 }), 400, "bad-request"),
+        ("list", json!("nobody"), 404, "no-such-list"),
+        ("closes_at", json!("2020-01-01T00:00:00Z"), 422, "no-such-time"),
+        ("closes_at", json!((closes + jiff::SignedDuration::from_hours(60 * 24)).to_string()), 422, "no-such-time"),
+        ("closes_at", json!("tomorrow"), 400, "bad-request"),
+    ] {
+        let mut wrong = delivery.clone();
+        wrong[name] = value;
+        post(&world, "/deliveries", &tell, &wrong).await.refused(status, code);
+    }
+
+    let trigger = |from| Trigger { count: 60, from, template: Some(template("no", "")), median: Some(1), told: None };
+    for n in 0..5 {
+        let incident = Incident::new(&list, &format!("d{n}.example"), trigger(n), 1, 1_772_366_400 + n);
+        assert!(table.open_incident(&incident).await.unwrap());
+    }
+    let first = get(&world, "/incidents?limit=3", &read).await.good();
+    let names =
+        |page: &Value| page["incidents"].as_array().unwrap().iter().map(|i| i["domain"].clone()).collect::<Vec<_>>();
+    assert_eq!(names(&first), ["d4.example", "d3.example", "d2.example"]);
+    assert_eq!((&first["incidents"][0]["stage"], &first["incidents"][0]["addresses"]), (&json!("open"), &json!(60)));
+    let next = format!("/incidents?limit=3&cursor={}", first["next"].as_str().unwrap());
+    let last = get(&world, &next, &read).await.good();
+    assert_eq!((names(&last), &last["next"]), (vec![json!("d1.example"), json!("d0.example")], &Value::Null));
 }
 
 /// The description, and whether it is true: schemathesis makes requests of it, good ones and bad ones.
