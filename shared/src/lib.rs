@@ -15,12 +15,14 @@ pub mod cursor;
 pub mod deployment;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod doctor;
+pub mod erase;
 #[cfg(feature = "aws")]
 pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]
 pub mod identity;
+pub mod incident;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;

@@ -18,8 +18,8 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
     template["Resources"].as_object().unwrap().clone()
 });
 
-const FUNCTIONS: [&str; 6] =
-    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate"];
+const FUNCTIONS: [&str; 7] =
+    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate", "Asking"];
 
 fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
@@ -176,7 +176,7 @@ fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
 
 #[test]
 fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
-    for function in ["OauthStart", "OauthCallback"] {
+    for function in ["OauthStart", "OauthCallback", "Asking"] {
         let reads = rights(&RESOURCES[&format!("{function}Role")]);
         assert!(!reads.iter().any(|(_, resource)| resource.contains("password")), "{reads:?}");
     }
@@ -191,6 +191,7 @@ fn names_are_those_that_the_commands_look_for() {
         "poll-dispatch",
         "bounce-poll",
         "standing-update",
+        "api",
     ]) {
         assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
         assert_eq!(properties(function)["Environment"]["Variables"]["REBOND_STACK"]["Ref"], "AWS::StackName");
@@ -248,12 +249,15 @@ fn the_api_serves_these_routes_and_logs_no_query() {
         }
     }
     let expected = [
+        ("X-AMAZON-APIGATEWAY-ANY-METHOD /api/v1/{proxy+}", "Asking"),
         ("GET /oauth/start/{account}", "OauthStart"),
         ("GET /oauth/callback", "OauthCallback"),
         ("GET /nl/jsp/oauth.jsp", "OauthCallback"),
         ("GET /oauth/done", "OauthCallback"),
     ];
     assert_eq!(routes, expected.map(|(route, function)| (route.to_owned(), function)).into());
+    let limits = &properties("ApiApiGatewayDefaultStage")["RouteSettings"]["ANY /api/v1/{proxy+}"];
+    assert_eq!(limits["ThrottlingRateLimit"]["Ref"], "ApiRate", "{limits}");
     let format = properties("ApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"].as_str().unwrap();
     serde_json::from_str::<Value>(format).expect("a line of JSON");
     for word in ["path", "query", "rawPath", "header", "protocol", "authorizer"] {

@@ -78,6 +78,17 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("sqs:SendMessage", "StandingDeadLetters"),
         ],
     ),
+    (
+        "Asking",
+        &[
+            ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:Query", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("dynamodb:Query", "Table/index/arrivals"),
+        ],
+    ),
 ];
 
 /// The actions alone, of one function.

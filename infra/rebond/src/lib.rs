@@ -17,7 +17,10 @@ mod csv;
 mod demo;
 mod doctor;
 pub mod embedded;
+mod erase;
 mod forget;
+mod incident;
+mod key;
 pub mod kit;
 mod lint;
 mod list;
@@ -104,7 +107,7 @@ enum Command {
         /// Which account
         account: AccountId,
     },
-    /// Show who connected an account, when its grant was renewed, what failed
+    /// Show who connected an account, when its grant was renewed, what failed; of no account, what was undone and erased
     Audit(audit::AuditArgs),
     /// Say what is wrong with a registration before Entra does
     Lint(lint::LintArgs),
@@ -129,6 +132,16 @@ enum Command {
     Quarantine(address::DecideArgs),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
+    /// Destinations that suddenly refused many addresses, and what you decide about them
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// Take refusals of one destination and time back; first they are counted
+    Undo(incident::UndoArgs),
+    /// Erase a person from everything that was recorded; first it is counted
+    Erase(erase::EraseArgs),
+    /// Keys for other systems that ask and decide over HTTP
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Write standings into a file
     Export(transfer::ExportArgs),
     /// Deny or quarantine the addresses in a file
@@ -161,6 +174,10 @@ pub async fn run() -> ExitCode {
         Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
         Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
+        Command::Incident(command) => incident::run(&cli.at, command).await,
+        Command::Undo(args) => incident::take_back(&cli.at, &args).await,
+        Command::Erase(args) => erase::run(&cli.at, &args).await,
+        Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
         Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
@@ -265,6 +282,7 @@ mod tests {
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
             ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
+            ("docs/api.md", include_str!("../../../docs/api.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");
