@@ -33,6 +33,7 @@ mod oidc_provider;
 mod poll;
 mod pop3_dovecot;
 mod postfix;
+mod qualification;
 mod redaction;
 mod refresh;
 mod sam_local;

@@ -11,6 +11,7 @@ mod incidents;
 mod keys;
 mod lists;
 mod reports;
+mod rules;
 mod schema;
 mod standings;
 
@@ -22,6 +23,7 @@ pub use cursors::Cursor;
 pub use erase::Erased;
 pub use keys::Folder;
 pub use reports::{Fact, FactPage, Recorded, Spot};
+pub use rules::UnknownText;
 pub use standings::{Page, StandingItem};
 
 use aws_sdk_dynamodb::Client;
