@@ -13,12 +13,16 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod doctor;
+pub mod erase;
 #[cfg(feature = "aws")]
 pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]
 pub mod identity;
+pub mod incident;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;
@@ -29,6 +33,7 @@ pub mod page;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod poll;
 pub mod proof;
+pub mod qualify;
 #[cfg(feature = "aws")]
 pub mod queue;
 pub mod report;

@@ -18,8 +18,8 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
     template["Resources"].as_object().unwrap().clone()
 });
 
-const FUNCTIONS: [&str; 6] =
-    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate"];
+const FUNCTIONS: [&str; 7] =
+    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate", "Asking"];
 
 fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
@@ -72,6 +72,42 @@ fn rights(role: &Value) -> BTreeSet<(String, String)> {
     rights
 }
 
+/// Those that speak with mail servers and identity providers: put into a network of the operator's own where one is named.
+const IN_NETWORK: [&str; 3] = ["OauthCallback", "TokenRefresh", "BouncePoll"];
+
+/// What Lambda does with a function's role to put it there (AWS, "Giving Lambda functions access to resources in an Amazon
+/// VPC"); most of it knows no resource.
+const NETWORK: [&str; 6] = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+];
+
+#[test]
+fn a_network_of_the_operators_own_is_for_lambda_alone_and_for_nobody_by_default() {
+    for function in FUNCTIONS {
+        let network = &properties(function)["VpcConfig"];
+        if !IN_NETWORK.contains(&function) {
+            assert!(network.is_null(), "{function}: {network}");
+            continue;
+        }
+        assert_eq!(network["Fn::If"][0], "InNetwork", "{function}");
+        assert_eq!(network["Fn::If"][1]["SubnetIds"]["Ref"], "Subnets");
+        assert_eq!(network["Fn::If"][1]["SecurityGroupIds"]["Ref"], "SecurityGroups");
+        assert_eq!(network["Fn::If"][2]["Ref"], "AWS::NoValue");
+        let policies = RESOURCES[&format!("{function}Role")]["Properties"]["Policies"].as_array().unwrap();
+        let all = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+        let found: Vec<_> = all.filter(|it| it["Fn::If"][1]["Sid"] == "Network").collect();
+        let [statement] = found[..] else { panic!("{function}: {found:?}") };
+        assert_eq!(statement["Fn::If"][0], "InNetwork");
+        // Where the function's own code asks, the key is there, and the right is not.
+        assert_eq!(statement["Fn::If"][1]["Condition"]["Null"]["lambda:SourceFunctionArn"], "true");
+    }
+}
+
 #[test]
 fn each_function_may_do_what_it_does_and_nothing_else() {
     let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
@@ -79,6 +115,9 @@ fn each_function_may_do_what_it_does_and_nothing_else() {
         let mut expected: BTreeSet<_> = calls.iter().map(text).collect();
         let log = format!("{function}Log");
         expected.extend([("logs:CreateLogStream", log.as_str()), ("logs:PutLogEvents", log.as_str())].iter().map(text));
+        if IN_NETWORK.contains(function) {
+            expected.extend(NETWORK.map(|action| (action.to_owned(), "*".to_owned())));
+        }
         assert_eq!(rights(&RESOURCES[&format!("{function}Role")]), expected, "{function}");
         assert_eq!(properties(function)["Role"]["Fn::GetAtt"][0], format!("{function}Role"));
     }
@@ -94,6 +133,10 @@ fn no_role_names_a_managed_policy_or_every_resource() {
             assert!(!action.contains('*'), "{name}: {action}");
             if action == "sts:GetWebIdentityToken" {
                 // It knows no resource; what it is for is in the conditions, which the next test reads.
+                continue;
+            }
+            if NETWORK.contains(&&action[..]) {
+                // Nor does this; a test of its own reads for whom it is.
                 continue;
             }
             let prefix = resource.strip_suffix("/*").unwrap_or(&resource);
@@ -133,7 +176,7 @@ fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
 
 #[test]
 fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
-    for function in ["OauthStart", "OauthCallback"] {
+    for function in ["OauthStart", "OauthCallback", "Asking"] {
         let reads = rights(&RESOURCES[&format!("{function}Role")]);
         assert!(!reads.iter().any(|(_, resource)| resource.contains("password")), "{reads:?}");
     }
@@ -148,6 +191,7 @@ fn names_are_those_that_the_commands_look_for() {
         "poll-dispatch",
         "bounce-poll",
         "standing-update",
+        "api",
     ]) {
         assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
         assert_eq!(properties(function)["Environment"]["Variables"]["REBOND_STACK"]["Ref"], "AWS::StackName");
@@ -205,12 +249,15 @@ fn the_api_serves_these_routes_and_logs_no_query() {
         }
     }
     let expected = [
+        ("X-AMAZON-APIGATEWAY-ANY-METHOD /api/v1/{proxy+}", "Asking"),
         ("GET /oauth/start/{account}", "OauthStart"),
         ("GET /oauth/callback", "OauthCallback"),
         ("GET /nl/jsp/oauth.jsp", "OauthCallback"),
         ("GET /oauth/done", "OauthCallback"),
     ];
     assert_eq!(routes, expected.map(|(route, function)| (route.to_owned(), function)).into());
+    let limits = &properties("ApiApiGatewayDefaultStage")["RouteSettings"]["ANY /api/v1/{proxy+}"];
+    assert_eq!(limits["ThrottlingRateLimit"]["Ref"], "ApiRate", "{limits}");
     let format = properties("ApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"].as_str().unwrap();
     serde_json::from_str::<Value>(format).expect("a line of JSON");
     for word in ["path", "query", "rawPath", "header", "protocol", "authorizer"] {

@@ -70,12 +70,24 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:Query", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
             ("secretsmanager:GetSecretValue", "SigningKey"),
             // By the event source in its name.
             ("dynamodb:DescribeStream", "Table.StreamArn"),
             ("dynamodb:GetRecords", "Table.StreamArn"),
             ("dynamodb:GetShardIterator", "Table.StreamArn"),
             ("sqs:SendMessage", "StandingDeadLetters"),
+        ],
+    ),
+    (
+        "Asking",
+        &[
+            ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:Query", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("dynamodb:Query", "Table/index/arrivals"),
         ],
     ),
 ];

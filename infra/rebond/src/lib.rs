@@ -15,8 +15,12 @@ pub mod connect;
 mod credential;
 mod csv;
 mod demo;
+mod doctor;
 pub mod embedded;
+mod erase;
 mod forget;
+mod incident;
+mod key;
 pub mod kit;
 mod lint;
 mod list;
@@ -28,6 +32,7 @@ mod read;
 mod refresh;
 mod registration;
 mod reports;
+mod rules;
 mod secret_input;
 pub mod serve;
 mod stamp;
@@ -47,13 +52,14 @@ const EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365
   rebond connect bounces           print the link that connects it
   rebond poll bounces              read it now
+  rebond doctor bounces            say why it does not answer, and who must act
   rebond kit bounces               print what an Exchange administrator must run for it
   rebond reports bounces           see what came back, and why
   rebond check jane@example.org    ask whether an address may be written to
   rebond poll bounces --stack NAME the same for a stack on AWS
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it,
-5 an address may not be written to.";
+5 an address may not be written to, 6 it passes by itself and is tried again.";
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
@@ -87,6 +93,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say why a mailbox does not answer, who must act, and the exact step
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
     /// Renew the grant of one account now
     Refresh {
         /// Which account
@@ -99,7 +108,7 @@ enum Command {
         /// Which account
         account: AccountId,
     },
-    /// Show who connected an account, when its grant was renewed, what failed
+    /// Show who connected an account, when its grant was renewed, what failed; of no account, what was undone and erased
     Audit(audit::AuditArgs),
     /// Say what is wrong with a registration before Entra does
     Lint(lint::LintArgs),
@@ -124,6 +133,19 @@ enum Command {
     Quarantine(address::DecideArgs),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
+    /// Destinations that suddenly refused many addresses, and what you decide about them
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// Take refusals of one destination and time back; first they are counted
+    Undo(incident::UndoArgs),
+    /// Texts that no rule knows, and what you say they mean
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
+    /// Erase a person from everything that was recorded; first it is counted
+    Erase(erase::EraseArgs),
+    /// Keys for other systems that ask and decide over HTTP
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Write standings into a file
     Export(transfer::ExportArgs),
     /// Deny or quarantine the addresses in a file
@@ -140,6 +162,7 @@ pub async fn run() -> ExitCode {
         Command::Account(command) => account::run(&cli.at, command).await,
         Command::Connect(args) => connect::run(&cli.at, &args).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
+        Command::Doctor(args) => doctor::run(&cli.at, &args).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
         Command::Token(args) => token::run(&cli.at, &args).await,
         Command::Forget { account } => forget::run(&cli.at, &account).await,
@@ -155,6 +178,11 @@ pub async fn run() -> ExitCode {
         Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
         Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
+        Command::Incident(command) => incident::run(&cli.at, command).await,
+        Command::Undo(args) => incident::take_back(&cli.at, &args).await,
+        Command::Rules(command) => rules::run(&cli.at, command).await,
+        Command::Erase(args) => erase::run(&cli.at, &args).await,
+        Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
         Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
@@ -257,11 +285,18 @@ mod tests {
         for (name, text) in [
             ("README.md", include_str!("../../../README.md")),
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
+            ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
+            ("docs/api.md", include_str!("../../../docs/api.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");
-                let parsed = Cli::try_parse_from(line.split_whitespace());
+                // What stands between quotation marks is one word.
+                let words = line.split('"').enumerate().flat_map(|(number, piece)| match number % 2 {
+                    0 => piece.split_whitespace().collect(),
+                    _ => vec![piece],
+                });
+                let parsed = Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{name}: {line}: {}", parsed.unwrap_err());
                 seen += 1;
             }

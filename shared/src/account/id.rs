@@ -66,6 +66,14 @@ id! {
     /// The name of a list: the stream of mail that standings belong to.
     ListId
 }
+id! {
+    /// The name of an operator's rule.
+    RuleId
+}
+id! {
+    /// The name of a key of the API.
+    KeyId
+}
 
 #[cfg(test)]
 mod tests {
