@@ -16,6 +16,7 @@ mod key;
 mod mime;
 mod notice;
 mod original;
+mod parameter;
 mod prose;
 mod reading;
 pub mod reason;
