@@ -25,6 +25,7 @@ mod status;
 mod text;
 mod texts;
 mod types;
+mod utf7;
 pub mod words;
 
 pub use arrival::arrival;
