@@ -54,6 +54,7 @@ mod tables;
 mod weigh;
 
 #[cfg(test)]
+#[path = "../../../../tests/report/held_out.rs"]
 mod held_out;
 #[cfg(test)]
 mod tests;
