@@ -79,7 +79,7 @@ fn the_corpus_is_understood() {
     }
     // What was learnt by heart shows in the half that nobody looks at: it should trail by three points at most. Where it
     // trails by more, the least is what was last measured, so that it can only rise; docs/bounces.md says so.
-    let trailing = [("status", 94.2), ("hard", 93.6), ("reason", 76.1), ("coarse", 91.0)];
+    let trailing = [("status", 94.2), ("hard", 93.6), ("reason", 77.6), ("coarse", 91.0)];
     for column in ["recall", "fbl", "auto", "rcpt", "class", "status", "perm", "hard", "reason", "coarse"] {
         let Some(open) = percent("open", column) else { continue };
         let measured = trailing.iter().find(|(name, _)| *name == column).map_or(f64::MAX, |(_, least)| *least);

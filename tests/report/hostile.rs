@@ -176,7 +176,9 @@ fn f32_many_recipients_are_linear() {
     };
     let (some, more) = (report(5_000), report(10_000));
     assert_eq!(read(more.as_bytes()).recipients.len(), 10_000);
-    let (one, two) = (least(some.as_bytes()), least(more.as_bytes()));
+    // By turns, so that what else the machine does falls on both.
+    let turn = |_| (least(some.as_bytes()), least(more.as_bytes()));
+    let (one, two) = (0..4).map(turn).reduce(|held, next| (held.0.min(next.0), held.1.min(next.1))).unwrap();
     assert!(
         two < patience(Duration::from_millis(300)) && two.as_secs_f64() <= 2.5 * one.as_secs_f64(),
         "{one:?}, then {two:?}"

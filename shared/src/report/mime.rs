@@ -4,6 +4,7 @@
 //! used, is taken from the body; a missing end is the end of the message.
 
 use super::field::{self, Fields};
+use super::parameter::parameter;
 use super::{html, text};
 use crate::limits;
 use memchr::memmem;
@@ -318,43 +319,6 @@ fn shown_boundary(body: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// A parameter of a `Content-Type` (RFC 2045 §5.1, RFC 2231 §4 without continuations).
-pub(crate) fn parameter<'v>(value: &'v str, name: &str) -> Option<Cow<'v, str>> {
-    let mut rest = value;
-    while let Some(at) = rest.find(';') {
-        rest = rest[at + 1..].trim_start();
-        let (key, after) = rest.split_once('=')?;
-        let key = key.trim();
-        if key.contains(';') {
-            continue;
-        }
-        let (found, after) = parameter_value(after.trim_start());
-        if key.trim_end_matches('*').eq_ignore_ascii_case(name) && !found.is_empty() {
-            return Some(found);
-        }
-        rest = after;
-    }
-    None
-}
-
-fn parameter_value(text: &str) -> (Cow<'_, str>, &str) {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find(';').unwrap_or(text.len());
-        let value = text[..end].trim();
-        return (Cow::Borrowed(value), &text[end..]);
-    };
-    let mut value = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return (Cow::Owned(value), &quoted[at + 1..]),
-            '\\' => value.extend(chars.next().map(|(_, c)| c)),
-            c => value.push(c),
-        }
-    }
-    (Cow::Owned(value.trim_end().to_owned()), "")
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -386,15 +350,5 @@ mod tests {
         check(&format!("Content-Type: multipart/report; boundary=other{rest}"), expected);
         check(&format!("Content-Type: multipart/report{rest}"), expected);
         check(&format!("Subject: no type at all{rest}"), expected);
-    }
-
-    #[test]
-    fn parameters() {
-        let check = |value: &str, name: &str, expected: Option<&str>| {
-            assert_eq!(parameter(value, name).as_deref(), expected, "{value}");
-        };
-        check("a/b; x=1; Boundary=\"q;r\"; c=d", "boundary", Some("q;r"));
-        check("a/b; boundary=abc ;x", "boundary", Some("abc"));
-        check("a/b", "boundary", None);
     }
 }

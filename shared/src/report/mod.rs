@@ -16,6 +16,7 @@ mod key;
 mod mime;
 mod notice;
 mod original;
+mod parameter;
 mod prose;
 mod reading;
 pub mod reason;
@@ -24,6 +25,7 @@ mod status;
 mod text;
 mod texts;
 mod types;
+mod utf7;
 pub mod words;
 
 pub use arrival::arrival;

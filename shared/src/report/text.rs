@@ -1,5 +1,6 @@
 //! Bytes to text: lines, white space, transfer encodings, charsets, encoded words.
 
+use super::utf7;
 use memchr::memchr;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -231,6 +232,9 @@ fn has_jis_escape(bytes: &[u8]) -> bool {
 
 /// Bytes of a named charset. A name that is unknown or that the bytes disprove is not believed.
 pub(crate) fn from_charset<'a>(bytes: &'a [u8], charset: Option<&str>) -> Cow<'a, str> {
+    if charset.is_some_and(utf7::is_label) {
+        return utf7::decode(bytes);
+    }
     let Some(encoding) = charset.and_then(|label| encoding_rs::Encoding::for_label(label.trim().as_bytes())) else {
         return from_unlabelled(bytes);
     };

@@ -8,13 +8,13 @@
 //! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing; neither does a `5.1.1` that the reporting server
 //!    made of a bare "550 denied".
 //! 5. **The reporting server's own words.**
-//! 6. **What the refusing server's sentences mean**, where no phrase reads them: `rules/concepts` names what a sentence may
-//!    speak of and say, `rules/meanings` which of them together give a reason, in whatever order they stand.
-//! 7. **Weak words** (`~`, such as "recipient rejected"), the refusing server's first; then **hints** (`?`): one telling word
+//! 6. **Weak words** (`~`, such as "recipient rejected"), the refusing server's first; then **hints** (`?`): one telling word
 //!    of the refusing server's, such as "relay" or "certificate", in a sentence that no phrase reads; then a bare
 //!    refusal (`=`, "denied"). No hint is hard. What a bare refusal refused, the step of the dialogue tells where it is
 //!    stated: the host at the greeting, the sender after MAIL.
-//! 8. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.
+//! 7. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.
+//! 8. **What the refusing server's sentences mean**, where nothing else reads them: `rules/concepts` names what a sentence
+//!    may speak of and say, `rules/meanings` which of them together give a reason, in whatever order they stand.
 //! 9. What is still being tried is late (`expired`); words that nobody can read are `on-hold`; where no word
 //!    and no code says anything (`5.0.0` does not) the verdict is `undefined`.
 //!

@@ -13,9 +13,8 @@ use std::cell::{Cell, OnceCell};
 use std::ops::Range;
 use std::sync::LazyLock;
 
-/// Ranks of rules: one telling word where no phrase was read, a bare refusal, a concept.
+/// Ranks of rules: one telling word where no phrase was read, and a concept.
 const HINT: u8 = 3;
-const BARE: u8 = 4;
 const CONCEPT: u8 = 5;
 
 /// What one text holds.
@@ -135,12 +134,11 @@ impl<'a> Evidence<'a> {
             .or_else(strong_local)
             .or_else(|| self.exit_status())
             .or_else(|| self.local_code(Weight::Telling, house))
-            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).filter(|_| !self.remote.is_hinted()))
-            .or_else(|| meant(&self.remote, self.clue.remote))
             .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).map(|found| self.at_its_step(found)))
             .or_else(|| weak(self.local(), (self.words)(), Source::Local))
             .or_else(|| self.codes(Weight::Vague, house).map(|found| self.at_its_step(found)))
             .or_else(|| self.local_code(Weight::Vague, house))
+            .or_else(|| meant(&self.remote, self.clue.remote))
     }
 
     /// How a delivery program ended.
@@ -314,11 +312,6 @@ fn is_permanent(clue: &Clue<'_>, status: Option<&str>, reply: Option<u16>) -> bo
 }
 
 impl Reading {
-    /// No weak rule fits, but a hint or a bare refusal may.
-    fn is_hinted(&self) -> bool {
-        self.weak.as_ref().is_none_or(|hit| matches!(RULES[hit.rule as usize].rank, HINT | BARE))
-    }
-
     /// Without hints where a notice speaks: its words around the answer are full of them.
     fn of(text: &str, hints: bool) -> Self {
         let mut reading = Reading::default();

@@ -109,7 +109,10 @@ pub struct Hit {
 struct Place {
     group: u16,
     age: u8,
-    start: usize,
+    /// Words that may stand before the next one: the group's.
+    gap: u8,
+    /// Texts are far below 4 GB.
+    start: u32,
 }
 
 /// A short list that needs no allocation.
@@ -262,10 +265,14 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         for index in 0..self.places.count {
             let place = self.places.list[index];
             let edges = self.table.edges_of(place.group);
-            let from = edges.partition_point(|edge| edge.class() < class);
+            // Most groups have a few edges, where a search costs more than it spares.
+            let from = match edges.len() {
+                0..8 => edges.iter().position(|edge| edge.class() >= class).unwrap_or(edges.len()),
+                _ => edges.partition_point(|edge| edge.class() < class),
+            };
             for edge in edges[from..].iter().take_while(|edge| edge.class() == class) {
                 if place.age <= edge.gap() {
-                    self.arrive(edge.to(), place.start, end);
+                    self.arrive(edge.to(), place.start as usize, end);
                 }
             }
         }
@@ -276,7 +283,8 @@ impl<F: FnMut(Hit)> Run<'_, F> {
             (self.take)(Hit { rule, start, end });
         }
         if !self.table.edges_of(group).is_empty() {
-            self.fresh.push(Place { group, age: 0, start });
+            let gap = self.table.groups[group as usize].gap;
+            self.fresh.push(Place { group, age: 0, gap, start: start as u32 });
         }
     }
 
@@ -304,7 +312,7 @@ impl<F: FnMut(Hit)> Run<'_, F> {
         for index in 0..self.places.count {
             let mut place = self.places.list[index];
             place.age = place.age.saturating_add(1);
-            if place.age <= self.table.groups[place.group as usize].gap {
+            if place.age <= place.gap {
                 self.places.list[kept] = place;
                 kept += 1;
             }
