@@ -13,6 +13,7 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+pub mod events;
 #[cfg(feature = "aws")]
 pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]

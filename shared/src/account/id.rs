@@ -67,6 +67,11 @@ id! {
     ListId
 }
 
+id! {
+    /// The name of an endpoint: one receiver of events.
+    EndpointId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
