@@ -39,5 +39,7 @@ pub mod standing;
 pub mod table;
 #[cfg(feature = "aws")]
 pub mod telemetry;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod tell;
 #[cfg(feature = "aws")]
 pub mod vault;

@@ -31,6 +31,7 @@ mod refresh;
 mod sam_local;
 mod standing;
 mod standing_cli;
+mod tell;
 mod template;
 mod throttling;
 mod vault;

@@ -16,6 +16,9 @@ mod credential;
 mod csv;
 mod demo;
 pub mod embedded;
+mod endpoint;
+mod endpoint_add;
+mod events;
 mod forget;
 pub mod kit;
 mod lint;
@@ -122,6 +125,12 @@ enum Command {
     Deny(address::DecideArgs),
     /// Write to addresses no more: they do not work
     Quarantine(address::DecideArgs),
+    /// Receivers of events: webhooks, queues, topics, buses, suppression lists
+    #[command(subcommand)]
+    Endpoint(Box<endpoint::EndpointCommand>),
+    /// What endpoints are told, and what they could not be told
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
     /// Write standings into a file
@@ -154,6 +163,8 @@ pub async fn run() -> ExitCode {
         Command::Release(args) => address::decide(&cli.at, Deed::Released, &args).await,
         Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
         Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
+        Command::Endpoint(command) => endpoint::run(&cli.at, *command).await,
+        Command::Events(command) => events::run(&cli.at, command).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
         Command::Import(args) => transfer::import(&cli.at, &args).await,
@@ -258,6 +269,7 @@ mod tests {
             ("README.md", include_str!("../../../README.md")),
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
+            ("docs/events.md", include_str!("../../../docs/events.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

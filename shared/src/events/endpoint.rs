@@ -127,6 +127,11 @@ impl Destination {
         matches!(self, Self::Webhook { .. } | Self::Listmonk { .. } | Self::Mautic { .. })
     }
 
+    /// Whether it takes no events as such, but calls of its own.
+    pub fn has_own_way(&self) -> bool {
+        self.kinds().is_some()
+    }
+
     /// The kinds that can be told of by their nature; none where all can.
     fn kinds(&self) -> Option<&'static [EventType]> {
         use EventType::{AddressBounced, AddressComplained, AddressDenied, AddressQuarantined, AddressReleased};

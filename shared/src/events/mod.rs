@@ -14,7 +14,7 @@ pub use adapter::{Call, listmonk, mautic_find, mautic_mark, suppression};
 pub use endpoint::{Arn, Destination, Endpoint, Shape};
 pub use retry::{LIFE_SECONDS, pause, retry_after};
 pub use ses::notification;
-pub use translate::{Judged, Moved, Received, of_health, of_report, of_standing};
+pub use translate::{Judged, Moved, Received, of_health, of_report, of_standing, of_test};
 pub use webhook::{WebhookKey, WebhookKeys};
 
 use crate::oauth::sha256_hex;
@@ -46,6 +46,9 @@ pub enum EventType {
     /// What an account can do moved.
     #[serde(rename = "rebond.account.health_changed.v1")]
     HealthChanged,
+    /// Nothing: an operator tries an endpoint.
+    #[serde(rename = "rebond.endpoint.tested.v1")]
+    EndpointTested,
 }
 
 impl EventType {
@@ -58,6 +61,7 @@ impl EventType {
         Self::AddressDenied,
         Self::AddressReleased,
         Self::HealthChanged,
+        Self::EndpointTested,
     ];
 
     /// The word on the wire.
@@ -70,6 +74,7 @@ impl EventType {
             Self::AddressDenied => "rebond.address.denied.v1",
             Self::AddressReleased => "rebond.address.released.v1",
             Self::HealthChanged => "rebond.account.health_changed.v1",
+            Self::EndpointTested => "rebond.endpoint.tested.v1",
         }
     }
 

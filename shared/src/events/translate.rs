@@ -1,7 +1,7 @@
 //! What happened → events.
 
 use super::{Event, EventType, Made};
-use crate::account::{AccountId, HealthState, ListId};
+use crate::account::{AccountId, EndpointId, HealthState, ListId};
 use crate::limits;
 use crate::proof::{Doubt, Level};
 use crate::report::{Action, Kind, Original, Outcome, Reason, Report};
@@ -147,9 +147,12 @@ struct HealthData<'a> {
 }
 
 /// What a report that is new tells: that it came, and of each recipient that mail was not delivered to, or who complained,
-/// what it says. `judged` has one entry for each outcome.
+/// what it says; of mail that is no report nothing. `judged` has one entry for each outcome.
 pub fn of_report(of: Received<'_>, judged: &[Option<Judged>]) -> Vec<Event> {
     let report = of.report;
+    if report.kind == Kind::Other {
+        return vec![];
+    }
     let head = Head {
         account: of.account,
         report: of.key,
@@ -269,4 +272,18 @@ pub fn of_health(
 /// What has derived its own shape cannot fail to become JSON: names are texts, and there are no numbers but finite ones.
 fn json(data: &impl Serialize) -> Value {
     serde_json::to_value(data).unwrap_or_default()
+}
+
+/// What an operator tries an endpoint with; `at` is in milliseconds since 1970.
+pub fn of_test(source: &str, endpoint: &EndpointId, at: i64) -> Event {
+    let made = Made {
+        kind: EventType::EndpointTested,
+        source,
+        subject: endpoint.to_string(),
+        time: at.div_euclid(1_000),
+        order: (at.rem_euclid(1_000).unsigned_abs(), 0),
+        cause: &format!("{endpoint}/{at}"),
+        data: serde_json::json!({ "endpoint": endpoint }),
+    };
+    made.event()
 }

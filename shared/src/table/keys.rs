@@ -1,7 +1,7 @@
 //! Every key of the table, and nothing else that knows them.
 
 use super::Item;
-use crate::account::{AccountId, AppId, ListId};
+use crate::account::{AccountId, AppId, EndpointId, ListId};
 use crate::standing::AddressKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -97,6 +97,24 @@ pub(super) fn address(address: &AddressKey) -> String {
 
 pub(super) fn standing(of: &AddressKey, list: &ListId) -> Key {
     Key { pk: address(of), sk: format!("{STANDING}{list}") }
+}
+
+/// All endpoints stand under one key: they are few, and each event asks for all.
+pub(super) const ENDPOINTS: &str = "ENDPOINTS";
+/// The shard of [`DUE_INDEX`] of endpoints that something is kept for.
+pub(super) const ENDPOINTS_SHARD: &str = "ENDPOINTS";
+/// Events that an endpoint was not told yet: what their sort keys begin with.
+pub(super) const PENDING: &str = "PENDING#";
+/// Events that it could not be told in three days.
+pub(super) const DEAD: &str = "DEAD#";
+
+pub(super) fn endpoint(id: &EndpointId) -> Key {
+    Key { pk: ENDPOINTS.into(), sk: format!("ENDPOINT#{id}") }
+}
+
+/// `name` keeps the events of one subject together, in their order.
+pub(super) fn kept_event(of: &EndpointId, kind: &str, name: &str) -> Key {
+    Key { pk: format!("ENDPOINT#{of}"), sk: format!("{kind}{name}") }
 }
 
 /// The shard of an account: the same on every machine and in every version.
