@@ -32,6 +32,8 @@ mod sam_local;
 mod standing;
 mod standing_cli;
 mod tell;
+mod tell_aws;
+mod tell_cli;
 mod template;
 mod throttling;
 mod vault;

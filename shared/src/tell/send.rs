@@ -101,7 +101,7 @@ impl<'a> Attempts<'a> {
     /// Tells the events of one subject until one is not taken; what is left of them.
     pub async fn tell_in_order<'e>(&self, events: &'e [&'e Event]) -> &'e [&'e Event] {
         for (number, event) in events.iter().enumerate() {
-            if !self.attempt(event).await.is_some_and(|said| said.is_ok()) {
+            if self.attempt(event).await.is_none_or(|said| said.is_err()) {
                 return &events[number..];
             }
         }
