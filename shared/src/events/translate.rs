@@ -269,9 +269,19 @@ pub fn of_health(
     made.event()
 }
 
-/// What has derived its own shape cannot fail to become JSON: names are texts, and there are no numbers but finite ones.
+/// What is not known is left out. What has derived its own shape cannot fail to become JSON: names are texts, and there
+/// are no numbers but finite ones.
 fn json(data: &impl Serialize) -> Value {
-    serde_json::to_value(data).unwrap_or_default()
+    let mut value = serde_json::to_value(data).unwrap_or_default();
+    leave_out_nulls(&mut value);
+    value
+}
+
+fn leave_out_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, field| !field.is_null());
+        fields.values_mut().for_each(leave_out_nulls);
+    }
 }
 
 /// What an operator tries an endpoint with; `at` is in milliseconds since 1970.
