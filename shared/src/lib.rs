@@ -13,6 +13,7 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+pub mod erase;
 pub mod events;
 #[cfg(feature = "aws")]
 pub mod follow;
@@ -20,6 +21,7 @@ pub mod follow;
 pub mod grant;
 #[cfg(feature = "aws")]
 pub mod identity;
+pub mod incident;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;

@@ -100,3 +100,27 @@ pub const ENDPOINT_NAMES: usize = 200;
 pub const ENDPOINTS: usize = 50;
 /// Bytes of a receiver's answer that are read: of a webhook nothing is done with them.
 pub const RECEIVER_ANSWER_BYTES: usize = 4 << 10;
+/// Body of a request to the API: 1,000 addresses, or some thousand messages that were sent.
+pub const API_BODY_BYTES: usize = 1 << 20;
+/// Addresses that one request may ask about.
+pub const API_ADDRESSES: usize = 1_000;
+/// Things on one page of an answer of the API.
+pub const API_PAGE: usize = 100;
+/// Outcomes of one report in an answer of the API.
+pub const API_OUTCOMES: usize = 100;
+/// Bytes of one page of reports: Lambda answers 6 MB at most.
+pub const API_PAGE_BYTES: usize = 4 << 20;
+/// Requests of one key at once, and how many a second come back to it, in each process that answers.
+pub const API_BURST: u32 = 200;
+/// See [`API_BURST`].
+pub const API_RATE: u32 = 50;
+/// Keys of the API of one deployment.
+pub const API_KEYS: usize = 100;
+/// Refusals of one address that were taken back, the marks of which are kept.
+pub const UNDONE: usize = 64;
+/// Minutes and texts of refusals by one destination that are watched: a server that says something new each time.
+pub const WATCHED: usize = 600;
+/// Domains that one delivery may name.
+pub const DELIVERY_DOMAINS: usize = 10_000;
+/// Characters of the name that a sender gives a delivery.
+pub const DELIVERY_ID_CHARS: usize = 100;

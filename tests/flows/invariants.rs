@@ -100,7 +100,7 @@ const IMPURE: &[&str] = &[
     "thread_local",
 ];
 
-const PURE_ROOMS: &[&str] = &["report", "standing", "oauth", "account", "advice", "proof", "events"];
+const PURE_ROOMS: &[&str] = &["report", "standing", "incident", "oauth", "account", "advice", "proof", "events"];
 
 #[test]
 fn invariant_1_pure_rooms_name_no_service_socket_file_clock_or_random_source() {

@@ -3,6 +3,7 @@
 
 mod advice_pages;
 mod advice_refusals;
+mod api;
 mod aws_emulators;
 mod browser;
 mod cli;
@@ -11,11 +12,13 @@ mod connect;
 mod dispatch;
 mod document;
 mod dovecot;
+mod erase;
 mod faults;
 mod flight;
 mod graph;
 mod imap_dovecot;
 mod imap_tls;
+mod incident;
 mod invariants;
 mod kill;
 mod kill_steps;

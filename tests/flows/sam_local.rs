@@ -87,7 +87,17 @@ async fn invoke_bounce_poll() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "tests/sam-local runs it"]
-async fn all_seven_with_start_and_callback_behind_the_api() {
+async fn invoke_api() {
+    let sam = Sam::start().await;
+    // The key of the sample is nobody's.
+    let answer = sam.invoke("Asking", &event("api"));
+    assert_eq!(answer["statusCode"], 401, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains("no-valid-key"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tests/sam-local runs it"]
+async fn all_with_start_and_callback_behind_the_api() {
     let sam = Sam::start().await;
     let port = sam.public_port.to_string();
     let command = sam.command(&["start-api", "--port", &port, "--warm-containers", "EAGER"]);

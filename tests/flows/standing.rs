@@ -281,13 +281,14 @@ async fn write_units_from_poll_to_standing_are_counted_by_the_table() {
     assert_eq!(summary.recorded as f64, count);
     let units = world.faults.units();
     let of = |kind: &str| units.get(kind).copied().unwrap_or_default();
-    let each = (of("REPORT") + of("REPORT index") + of("STANDING") + of("STANDING index")) / count;
+    let each = (of("REPORT") + of("REPORT index") + of("STANDING") + of("STANDING index") + of("WATCH")) / count;
     println!(
         "{count} single-recipient hard bounces: {each:.2} write units each ({:.2} the fact, {:.2} its index, {:.2} the \
-         standing), ${:.2} per million; the poll around them {:.1}, an idle poll {:.1}",
+         standing, {:.2} the watch over its destination), ${:.2} per million; the poll around them {:.1}, an idle poll {:.1}",
         of("REPORT") / count,
         of("REPORT index") / count,
         of("STANDING") / count,
+        of("WATCH") / count,
         each * 0.625,
         of("ACCOUNT") + of("ACCOUNT index") + of("CURSOR"),
         idle.values().sum::<f64>(),

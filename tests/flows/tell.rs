@@ -4,7 +4,8 @@
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, EndpointId, HealthState};
-use rebond::events::{Destination, Endpoint, Event, Shape, WebhookKey, of_health};
+use rebond::events::{Destination, Endpoint, Event, EventType, Shape, WebhookKey, of_health};
+use rebond::incident::{self, Decision, Incident, Stage, Trigger};
 use rebond::secret::ExposeSecret;
 use rebond::table::{Change, EndpointItem, EndpointState, Kept};
 use rebond::tell::Drained;
@@ -94,6 +95,15 @@ fn healths(subjects: usize, each: usize) -> Vec<Event> {
     events
 }
 
+/// An incident of the refusals of [`bounce`].
+fn sudden(world: &World, domain: &str) -> Incident {
+    let said = "550 5.1.1 <user1@example.net>: Recipient address rejected: User unknown";
+    let template = Some(incident::template(said, "user1@example.net"));
+    let from = world.now().as_second() - 3_600;
+    let trigger = Trigger { count: 60, from, template, median: Some(0), told: None };
+    Incident::new(&"default".parse().unwrap(), domain, trigger, 1, world.now().as_second())
+}
+
 /// Each event once, and those of one subject in their order.
 fn all_in_order(got: &[Got], events: &[Event]) {
     let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -172,6 +182,14 @@ async fn what_a_poll_finds_is_told_signed_and_as_its_schema_says() {
     password("another", 7).await;
     world.end_leases(&account).await.unwrap();
     world.poll(&account).await.unwrap();
+    drain(&world).await;
+    // A destination that suddenly refuses many.
+    let table = &world.machine.table;
+    let incident = sudden(&world, "example.com");
+    assert!(table.open_incident(&incident).await.unwrap());
+    let decided = Decision { at: world.now().as_second(), who: "ann".into(), why: None };
+    let released = Incident { stage: Stage::Released, decided: Some(decided), ..incident };
+    assert!(table.move_incident(Stage::Open, &released).await.unwrap());
     drain(&world).await;
     let item = item(&world, &id).await;
     let test = world.machine.teller.test(&item).await.unwrap().unwrap();
@@ -456,4 +474,79 @@ async fn what_is_told_at_once_costs_no_write_and_what_is_kept_a_put_and_a_remova
     );
     assert_eq!(kept(&world, &id, Kept::Pending).await, 0);
     assert!(kept_units / 40.0 <= 4.0, "{units:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_incident_holds_back_is_told_when_a_person_confirms_it() {
+    let world = World::start().await.unwrap();
+    let receiver = Receiver::start().await.unwrap();
+    let only = |endpoint: &mut Endpoint| {
+        endpoint.types = vec![EventType::AddressQuarantined, EventType::AddressReleased, EventType::IncidentClosed];
+    };
+    webhook(&world, "crm", receiver.url(), only).await;
+    let account = world.add_basic("bounces", ours).await.unwrap();
+    let incident = sudden(&world, "example.net");
+    assert!(world.machine.table.open_incident(&incident).await.unwrap());
+    for number in 0..5 {
+        world.imap.deliver(BASIC, "INBOX", bounce(number), world.now());
+    }
+    world.poll(&account).await.unwrap();
+    drain(&world).await;
+    assert_eq!(types(&receiver.got()), [""; 0], "held back");
+    let decided = Decision { at: world.now().as_second(), who: "ann".into(), why: None };
+    let confirmed = Incident { stage: Stage::Confirmed, decided: Some(decided), ..incident };
+    assert!(world.machine.table.move_incident(Stage::Open, &confirmed).await.unwrap());
+    drain(&world).await;
+    let mut told = types(&receiver.taken());
+    told.sort();
+    assert_eq!(told, [["address.quarantined"; 5].as_slice(), &["incident.closed"]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_killed_between_any_two_steps_tells_every_event_in_order() {
+    let mut steps = 0;
+    loop {
+        let world = World::start().await.unwrap();
+        let receiver = Receiver::start().await.unwrap();
+        let id = webhook(&world, "crm", receiver.url(), |_| {}).await;
+        let account = world.add_basic("bounces", ours).await.unwrap();
+        for number in 0..2 {
+            world.imap.deliver(BASIC, "INBOX", bounce(number), world.now());
+        }
+        let life = Life::of(steps);
+        let mortal = mortal(&world, &life).await;
+        let poller = mortal.poller();
+        let ended = tokio::select! {
+            polled = poller.poll(&account, "test", in_seconds(60), &()) => polled.is_ok(),
+            () = life.over.notified() => false,
+        };
+        // The killed one's leases end; another process comes.
+        world.end_leases(&account).await.unwrap();
+        for _ in 0..2 {
+            world.poll(&account).await.unwrap();
+            world.end_leases(&account).await.unwrap();
+        }
+        drain(&world).await;
+        let mut seen = BTreeSet::new();
+        let fresh: Vec<Got> =
+            receiver.taken().into_iter().filter(|got| seen.insert(got.headers["webhook-id"].clone())).collect();
+        let mut all = types(&fresh);
+        all.sort();
+        let expected =
+            ["address.bounced", "address.bounced", "address.quarantined", "address.quarantined"].map(str::to_owned);
+        assert_eq!(all[..4], expected, "after {steps} steps");
+        assert_eq!(all[4..], ["report.received", "report.received"], "after {steps} steps");
+        for number in 0..2 {
+            let subject = format!("user{number}@example.net");
+            let of: Vec<Got> = fresh.iter().filter(|got| got.json()["subject"] == subject.as_str()).cloned().collect();
+            assert_eq!(types(&of), ["address.bounced", "address.quarantined"], "after {steps} steps");
+        }
+        assert_eq!(kept(&world, &id, Kept::Pending).await, 0);
+        if ended {
+            break;
+        }
+        steps += 1;
+    }
+    println!("a poll killed at each of {steps} steps");
+    assert!(steps > 15, "{steps}");
 }

@@ -18,8 +18,16 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
     template["Resources"].as_object().unwrap().clone()
 });
 
-const FUNCTIONS: [&str; 7] =
-    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate", "EventDelivery"];
+const FUNCTIONS: [&str; 8] = [
+    "OauthStart",
+    "OauthCallback",
+    "TokenRefresh",
+    "PollDispatch",
+    "BouncePoll",
+    "StandingUpdate",
+    "EventDelivery",
+    "Asking",
+];
 
 fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
@@ -137,7 +145,7 @@ fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
 
 #[test]
 fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
-    for function in ["OauthStart", "OauthCallback"] {
+    for function in ["OauthStart", "OauthCallback", "Asking"] {
         let reads = rights(&RESOURCES[&format!("{function}Role")]);
         assert!(!reads.iter().any(|(_, resource)| resource.contains("password")), "{reads:?}");
     }
@@ -153,6 +161,7 @@ fn names_are_those_that_the_commands_look_for() {
         "bounce-poll",
         "standing-update",
         "event-delivery",
+        "api",
     ]) {
         assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
         assert_eq!(properties(function)["Environment"]["Variables"]["REBOND_STACK"]["Ref"], "AWS::StackName");
@@ -210,14 +219,17 @@ fn the_stream_brings_what_is_told_and_tells_what_failed() {
     let patterns: Vec<Value> =
         filters.map(|filter| serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap()).collect();
     let of = |pattern: &Value| pattern["dynamodb"]["Keys"]["sk"]["S"][0]["prefix"].as_str().unwrap().to_owned();
-    assert_eq!(patterns.iter().map(of).collect::<Vec<_>>(), ["REPORT#", "STANDING#", "STANDING#", "AUDIT#"]);
+    assert_eq!(
+        patterns.iter().map(of).collect::<Vec<_>>(),
+        ["REPORT#", "STANDING#", "STANDING#", "INCIDENT#", "AUDIT#"]
+    );
     assert_eq!(patterns[1]["eventName"], serde_json::json!(["INSERT", "MODIFY"]));
     // What time cleans up, and not what an operator removes.
     assert_eq!(patterns[2]["userIdentity"]["principalId"], serde_json::json!(["dynamodb.amazonaws.com"]));
     let word = |event: rebond::table::AuditEvent| serde_json::to_value(event).unwrap();
     use rebond::table::AuditEvent::{Connected, Disconnected, HealthChanged};
     let named = [word(HealthChanged), word(Connected), word(Disconnected)];
-    assert_eq!(patterns[3]["dynamodb"]["NewImage"]["entry"]["M"]["event"]["S"], serde_json::json!(named));
+    assert_eq!(patterns[4]["dynamodb"]["NewImage"]["entry"]["M"]["event"]["S"], serde_json::json!(named));
 }
 
 #[test]
@@ -231,12 +243,15 @@ fn the_api_serves_these_routes_and_logs_no_query() {
         }
     }
     let expected = [
+        ("X-AMAZON-APIGATEWAY-ANY-METHOD /api/v1/{proxy+}", "Asking"),
         ("GET /oauth/start/{account}", "OauthStart"),
         ("GET /oauth/callback", "OauthCallback"),
         ("GET /nl/jsp/oauth.jsp", "OauthCallback"),
         ("GET /oauth/done", "OauthCallback"),
     ];
     assert_eq!(routes, expected.map(|(route, function)| (route.to_owned(), function)).into());
+    let limits = &properties("ApiApiGatewayDefaultStage")["RouteSettings"]["ANY /api/v1/{proxy+}"];
+    assert_eq!(limits["ThrottlingRateLimit"]["Ref"], "ApiRate", "{limits}");
     let format = properties("ApiApiGatewayDefaultStage")["AccessLogSettings"]["Format"].as_str().unwrap();
     serde_json::from_str::<Value>(format).expect("a line of JSON");
     for word in ["path", "query", "rawPath", "header", "protocol", "authorizer"] {

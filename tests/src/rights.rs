@@ -81,12 +81,14 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
     (
         "EventDelivery",
         &[
+            ("dynamodb:BatchGetItem", "Table"),
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:UpdateItem", "Table"),
             ("dynamodb:DeleteItem", "Table"),
             ("dynamodb:Query", "Table"),
             ("dynamodb:Query", "Table/index/due"),
+            ("dynamodb:Query", "Table/index/arrivals"),
             ("secretsmanager:GetSecretValue", "SigningKey"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/endpoint/*"),
             ("sqs:SendMessage", "EventQueues"),
@@ -99,6 +101,17 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("dynamodb:GetRecords", "Table.StreamArn"),
             ("dynamodb:GetShardIterator", "Table.StreamArn"),
             ("sqs:SendMessage", "EventDeadLetters"),
+        ],
+    ),
+    (
+        "Asking",
+        &[
+            ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:Query", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("dynamodb:Query", "Table/index/arrivals"),
         ],
     ),
 ];

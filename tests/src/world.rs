@@ -146,6 +146,12 @@ impl World {
         self.app.redirect_uri.trim_end_matches("/oauth/callback")
     }
 
+    /// A client that follows no redirect.
+    #[must_use]
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// Ends the pages, so that another process can listen at their port.
     pub async fn stop_pages(&mut self) {
         self.pages.abort();

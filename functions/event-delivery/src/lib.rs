@@ -3,6 +3,7 @@
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use rebond::account::{AccountId, EndpointId};
+use rebond::incident::Incident;
 use rebond::table::{AuditEntry, Change, Fact, StandingItem};
 use rebond::tell::{Drained, TellError, Teller, Told};
 use serde::Deserialize;
@@ -44,7 +45,14 @@ pub struct Counts {
 enum Record {
     Fact(Box<Fact>),
     Standing(Option<Box<StandingItem>>, Option<Box<StandingItem>>),
+    Incident(Box<Incident>),
     Audit(AccountId, Box<AuditEntry>),
+}
+
+/// The item of an incident.
+#[derive(Deserialize)]
+struct IncidentItem {
+    incident: Incident,
 }
 
 /// The item of an entry of the audit.
@@ -125,6 +133,7 @@ impl Record {
         match self {
             Self::Fact(fact) => Change::Fact(fact),
             Self::Standing(before, after) => Change::Standing { before: before.as_deref(), after: after.as_deref() },
+            Self::Incident(incident) => Change::Incident(incident),
             Self::Audit(account, entry) => Change::Audit(account, entry),
         }
     }
@@ -170,6 +179,10 @@ fn read_one(record: EventRecord) -> Result<Option<Record>, serde_dynamo::Error> 
             _ => Some(serde_dynamo::from_item(new)?),
         };
         return Ok(Some(Record::Standing(before, after)));
+    }
+    if sk.starts_with("INCIDENT#") && event != "REMOVE" {
+        let item: IncidentItem = serde_dynamo::from_item(new)?;
+        return Ok(Some(Record::Incident(Box::new(item.incident))));
     }
     if sk.starts_with("AUDIT#") && event == "INSERT" {
         let Some(Ok(account)) = pk.strip_prefix("ACCOUNT#").map(str::parse) else { return Ok(None) };

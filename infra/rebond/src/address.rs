@@ -86,9 +86,10 @@ pub async fn check(at: &Where, args: &CheckArgs) -> anyhow::Result<ExitCode> {
         asked.dedup();
         let items = place.table().standings(&asked, &list.id).await?;
         let items: HashMap<AddressKey, StandingItem> = items.into_iter().map(|i| (i.address.clone(), i)).collect();
+        let holds = place.table().holds().await?;
         let now = jiff::Timestamp::now().as_second();
         for (text, key) in some.iter().zip(&keys) {
-            let standing = items.get(key).map(|item| standing::read(&item.history, &list.thresholds, now));
+            let standing = items.get(key).map(|item| item.read(&list.thresholds, &holds, now));
             let standing = standing.unwrap_or_default();
             let may_send = standing.state.may_send();
             all &= may_send;
@@ -129,6 +130,9 @@ fn read(addresses: &[String]) -> anyhow::Result<Vec<String>> {
 
 /// The reason of a standing in few words.
 pub fn why(standing: &Standing) -> String {
+    if let Some(incident) = &standing.held {
+        return format!("held back: incident {incident}");
+    }
     match (&standing.by, standing.reason) {
         (Some(act), _) => {
             let because = act.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -149,10 +153,11 @@ pub async fn show(at: &Where, args: &AddressArgs) -> anyhow::Result<ExitCode> {
     let items = place.table().standings_of(&key).await?;
     let now = jiff::Timestamp::now().as_second();
     let lists: HashMap<ListId, List> = place.table().lists().await?.into_iter().map(|l| (l.id.clone(), l)).collect();
+    let holds = place.table().holds().await?;
     // A list that was removed decides nothing any longer.
     let read = items.iter().filter_map(|item| {
         let list = lists.get(&item.list)?;
-        Some((item, standing::read(&item.history, &list.thresholds, now)))
+        Some((item, item.read(&list.thresholds, &holds, now)))
     });
     let read: Vec<(&StandingItem, Standing)> = read.collect();
     if args.json {
@@ -184,6 +189,7 @@ fn tell(item: &StandingItem, standing: &Standing) {
         ("why", why(standing)),
         ("since", standing.since.map(terminal::time).unwrap_or_default()),
         ("until", standing.ends.map(terminal::time).unwrap_or_default()),
+        ("held back by", standing.held.as_ref().map(|id| format!("incident {id}")).unwrap_or_default()),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         println!("  {name:12}  {value}");
@@ -194,6 +200,7 @@ fn tell(item: &StandingItem, standing: &Standing) {
     causes.sort_by_key(|cause| cause.at);
     for cause in causes {
         let counts = match cause.doubt {
+            _ if cause.believed && !item.history.counts(cause) => "no: taken back".to_owned(),
             _ if cause.believed && cause.at <= released => "no: released".to_owned(),
             _ if cause.believed => "yes".to_owned(),
             Some(doubt) => format!("no, unproven: {}", doubt.sentence()),

@@ -10,8 +10,8 @@ use std::process::ExitCode;
 /// Which entries.
 #[derive(Debug, Args)]
 pub struct AuditArgs {
-    /// Which account
-    account: AccountId,
+    /// Which account; none shows what was decided, undone and erased
+    account: Option<AccountId>,
     /// At most so many entries, the newest first
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
@@ -22,14 +22,29 @@ pub struct AuditArgs {
 
 pub async fn run(at: &Where, args: &AuditArgs) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
-    account::find(&place, &args.account).await?;
-    let entries = place.table().audited(&args.account, args.limit as usize).await?;
+    let limit = args.limit as usize;
+    let entries = match &args.account {
+        Some(account) => {
+            account::find(&place, account).await?;
+            place.table().audited(account, limit).await?
+        }
+        None => place.table().audited_whole(limit).await?,
+    };
     if args.json {
         for entry in entries {
             println!("{}", serde_json::to_string(&entry)?);
         }
     } else if entries.is_empty() {
-        println!("Nothing has happened to {} yet.", args.account);
+        let of = args.account.as_ref().map(|account| format!(" to {account}")).unwrap_or_default();
+        println!("Nothing has happened{of} yet.");
+    } else if args.account.is_none() {
+        let mut table = terminal::table(&["when", "what", "who", "by", "of", "what was done"]);
+        for entry in entries {
+            let AuditEntry { at, event, who, function, run, said, .. } = entry;
+            let (when, what) = (terminal::time(at / 1_000), event.as_str().to_owned());
+            table.add_row([when, what, who.unwrap_or_default(), function, run, said.unwrap_or_default()]);
+        }
+        println!("{table}");
     } else {
         let mut table = terminal::table(&["when", "what", "who", "by", "run", "health", "advice"]);
         for entry in entries {

@@ -18,8 +18,11 @@ mod demo;
 pub mod embedded;
 mod endpoint;
 mod endpoint_add;
+mod erase;
 mod events;
 mod forget;
+mod incident;
+mod key;
 pub mod kit;
 mod lint;
 mod list;
@@ -102,7 +105,7 @@ enum Command {
         /// Which account
         account: AccountId,
     },
-    /// Show who connected an account, when its grant was renewed, what failed
+    /// Show who connected an account, when its grant was renewed, what failed; of no account, what was undone and erased
     Audit(audit::AuditArgs),
     /// Say what is wrong with a registration before Entra does
     Lint(lint::LintArgs),
@@ -133,6 +136,16 @@ enum Command {
     Events(events::EventsCommand),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
+    /// Destinations that suddenly refused many addresses, and what you decide about them
+    #[command(subcommand)]
+    Incident(incident::IncidentCommand),
+    /// Take refusals of one destination and time back; first they are counted
+    Undo(incident::UndoArgs),
+    /// Erase a person from everything that was recorded; first it is counted
+    Erase(erase::EraseArgs),
+    /// Keys for other systems that ask and decide over HTTP
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Write standings into a file
     Export(transfer::ExportArgs),
     /// Deny or quarantine the addresses in a file
@@ -166,6 +179,10 @@ pub async fn run() -> ExitCode {
         Command::Endpoint(command) => endpoint::run(&cli.at, *command).await,
         Command::Events(command) => events::run(&cli.at, command).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
+        Command::Incident(command) => incident::run(&cli.at, command).await,
+        Command::Undo(args) => incident::take_back(&cli.at, &args).await,
+        Command::Erase(args) => erase::run(&cli.at, &args).await,
+        Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
         Command::Import(args) => transfer::import(&cli.at, &args).await,
     };
@@ -270,6 +287,7 @@ mod tests {
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
             ("docs/events.md", include_str!("../../../docs/events.md")),
+            ("docs/api.md", include_str!("../../../docs/api.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

@@ -13,6 +13,7 @@ use rebond::secret::Secret;
 use rebond::table::Table;
 use rebond::tell::Teller;
 use rebond::vault::{MasterKey, Name, SealedFile, Vault, Version};
+use rebond_api::Api;
 use rebond_oauth_callback::OauthCallback;
 use rebond_oauth_start::OauthStart;
 use rebond_token_refresh::TokenRefresh;
@@ -151,6 +152,11 @@ impl Machine {
     /// The flow of `standing-update`; here the poll that recorded a fact hands it over.
     pub fn follower(&self) -> Follower {
         self.follower.clone()
+    }
+
+    /// The flow of `api`.
+    pub fn api(&self) -> Api {
+        Api::new(self.table.clone())
     }
 
     /// The flow of `oauth-start`.

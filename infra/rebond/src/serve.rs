@@ -1,4 +1,4 @@
-//! `rebond serve`: the functions in one process: the pages of the connection, and the schedules.
+//! `rebond serve`: the functions in one process: the pages of the connection, the API, and the schedules.
 
 use crate::machine::{Machine, Settings};
 use crate::place::Where;
@@ -6,8 +6,11 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
+use rebond::grant::Clock;
+use rebond::limits;
 use rebond::queue::{Channel, PollRequest, Queue};
+use rebond_api::Api;
 use rebond_bounce_poll::Event;
 use rebond_poll_dispatch::PollDispatch;
 use std::process::ExitCode;
@@ -64,7 +67,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// The HTTP API of the template.
+/// All that the HTTP API of the template serves.
 pub fn pages(machine: &Machine) -> Router {
     Router::new()
         .route("/oauth/start/{account}", get(start))
@@ -72,6 +75,7 @@ pub fn pages(machine: &Machine) -> Router {
         .route("/nl/jsp/oauth.jsp", get(callback))
         .route("/oauth/done", get(callback))
         .with_state(machine.clone())
+        .merge(Router::new().route("/api/v1/{*path}", any(api)).with_state((machine.api(), Arc::clone(&machine.clock))))
 }
 
 async fn start(State(machine): State<Machine>, request: Request) -> Response<String> {
@@ -83,6 +87,15 @@ async fn start(State(machine): State<Machine>, request: Request) -> Response<Str
 
 async fn callback(State(machine): State<Machine>, request: Request) -> Response<String> {
     machine.oauth_callback().handle(&request.into_parts().0).await
+}
+
+async fn api(State((api, clock)): State<(Api, Clock)>, request: Request) -> Response<String> {
+    let (parts, body) = request.into_parts();
+    // What is longer is refused before it is in memory.
+    match axum::body::to_bytes(body, limits::API_BODY_BYTES).await {
+        Ok(body) => api.handle(&parts, &body, clock()).await,
+        Err(_) => rebond_api::too_long().answer(),
+    }
 }
 
 async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {

@@ -109,6 +109,7 @@ pub async fn export(at: &Where, args: &ExportArgs) -> anyhow::Result<ExitCode> {
     let format = format(&args.file, args.format)?;
     let place = at.open().await?;
     let lists: HashMap<ListId, List> = place.table().lists().await?.into_iter().map(|l| (l.id.clone(), l)).collect();
+    let holds = place.table().holds().await?;
     let (part, marked) = (beside(&args.file, ".part"), beside(&args.file, ".part.mark"));
     let mark: Option<Mark> = match std::fs::read(&marked) {
         Ok(bytes) => Some(serde_json::from_slice(&bytes).with_context(|| format!("{}", marked.display()))?),
@@ -136,7 +137,7 @@ pub async fn export(at: &Where, args: &ExportArgs) -> anyhow::Result<ExitCode> {
         let mut text = String::new();
         for item in page.items.iter().filter(|item| args.list.as_ref().is_none_or(|only| *only == item.list)) {
             let Some(list) = lists.get(&item.list) else { continue };
-            let standing = standing::read(&item.history, &list.thresholds, now);
+            let standing = item.read(&list.thresholds, &holds, now);
             if !args.all && standing.state.may_send() {
                 continue;
             }

@@ -66,6 +66,10 @@ id! {
     /// The name of a list: the stream of mail that standings belong to.
     ListId
 }
+id! {
+    /// The name of a key of the API.
+    KeyId
+}
 
 id! {
     /// The name of an endpoint: one receiver of events.

@@ -14,7 +14,7 @@ pub use adapter::{Call, listmonk, mautic_find, mautic_mark, suppression};
 pub use endpoint::{Arn, Destination, Endpoint, Shape};
 pub use retry::{LIFE_SECONDS, pause, retry_after};
 pub use ses::notification;
-pub use translate::{Judged, Moved, Received, of_health, of_report, of_standing, of_test};
+pub use translate::{Judged, Moved, Received, of_health, of_incident, of_report, of_standing, of_test};
 pub use webhook::{WebhookKey, WebhookKeys};
 
 use crate::oauth::sha256_hex;
@@ -46,6 +46,12 @@ pub enum EventType {
     /// What an account can do moved.
     #[serde(rename = "rebond.account.health_changed.v1")]
     HealthChanged,
+    /// A destination suddenly refuses many addresses: its refusals are held back until a person decides.
+    #[serde(rename = "rebond.incident.opened.v1")]
+    IncidentOpened,
+    /// A person has decided.
+    #[serde(rename = "rebond.incident.closed.v1")]
+    IncidentClosed,
     /// Nothing: an operator tries an endpoint.
     #[serde(rename = "rebond.endpoint.tested.v1")]
     EndpointTested,
@@ -61,6 +67,8 @@ impl EventType {
         Self::AddressDenied,
         Self::AddressReleased,
         Self::HealthChanged,
+        Self::IncidentOpened,
+        Self::IncidentClosed,
         Self::EndpointTested,
     ];
 
@@ -74,6 +82,8 @@ impl EventType {
             Self::AddressDenied => "rebond.address.denied.v1",
             Self::AddressReleased => "rebond.address.released.v1",
             Self::HealthChanged => "rebond.account.health_changed.v1",
+            Self::IncidentOpened => "rebond.incident.opened.v1",
+            Self::IncidentClosed => "rebond.incident.closed.v1",
             Self::EndpointTested => "rebond.endpoint.tested.v1",
         }
     }
@@ -109,7 +119,7 @@ pub struct Event {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// To what: an address, a report's key, an account. Events of one subject are told in their order.
+    /// To what: an address, a report's key, an account, an incident. Events of one subject are told in their order.
     pub subject: String,
     /// When what it tells of happened.
     pub time: Timestamp,

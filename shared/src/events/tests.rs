@@ -53,6 +53,7 @@ fn cause(at: i64, effect: Effect, reason: report::Reason) -> Cause {
         status: None,
         said: None,
         account: "bounces".parse().unwrap(),
+        template: None,
         report: format!("r{at}"),
         number: 0,
     }
@@ -61,7 +62,8 @@ fn cause(at: i64, effect: Effect, reason: report::Reason) -> Cause {
 fn moved(old: &History, new: &History, version: u64, now: i64) -> Option<Event> {
     let (address, list) = ("jane@example.net".parse().unwrap(), "default".parse().unwrap());
     let moved = Moved { source: "/test", address: &address, written: None, list: &list, old, new, version };
-    of_standing(moved, |history, at| standing::read(history, &Thresholds::default(), at), now)
+    let read = |history: &History, at| standing::read(history, &Thresholds::default(), at);
+    of_standing(moved, read, read, now)
 }
 
 #[test]

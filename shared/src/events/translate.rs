@@ -2,6 +2,7 @@
 
 use super::{Event, EventType, Made};
 use crate::account::{AccountId, EndpointId, HealthState, ListId};
+use crate::incident::{Decision, Incident, Stage};
 use crate::limits;
 use crate::proof::{Doubt, Level};
 use crate::report::{Action, Kind, Original, Outcome, Reason, Report};
@@ -146,6 +147,21 @@ struct HealthData<'a> {
     at: i64,
 }
 
+#[derive(Serialize)]
+struct IncidentData<'a> {
+    incident: &'a str,
+    list: &'a ListId,
+    domain: &'a str,
+    stage: Stage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    addresses: u32,
+    from: i64,
+    opened: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decided: Option<&'a Decision>,
+}
+
 /// What a report that is new tells: that it came, and of each recipient that mail was not delivered to, or who complained,
 /// what it says; of mail that is no report nothing. `judged` has one entry for each outcome.
 pub fn of_report(of: Received<'_>, judged: &[Option<Judged>]) -> Vec<Event> {
@@ -207,12 +223,19 @@ fn told(report: &Report, outcome: &Outcome) -> Option<EventType> {
     }
 }
 
-/// What a standing that was written tells: that its address may no longer be written to, or may again. `standing` reads
-/// what is on record by the numbers of its list, at a time (seconds since 1970); `now` is the time of the writing.
-pub fn of_standing(of: Moved<'_>, standing: impl Fn(&History, i64) -> Standing, now: i64) -> Option<Event> {
-    // As it was told when it was last written: what has ended by the clock since is told now at the latest.
-    let before = standing(of.old, newest(of.old).unwrap_or(now)).state;
-    let after = standing(of.new, now);
+/// What a standing that was written tells: that its address may no longer be written to, or may again. `before` reads what
+/// was on record by the numbers of its list, at a time (seconds since 1970); `after` what is now, with what is held back;
+/// `now` is the time of the writing.
+pub fn of_standing(
+    of: Moved<'_>,
+    before: impl Fn(&History, i64) -> Standing,
+    after: impl Fn(&History, i64) -> Standing,
+    now: i64,
+) -> Option<Event> {
+    // As it was told when it was last written: what has ended by the clock since is told now at the latest, and so is
+    // what was told before it was held back.
+    let before = before(of.old, newest(of.old).unwrap_or(now)).state;
+    let after = after(of.new, now);
     let kind = match after.state {
         state if state == before => return None,
         State::Quarantined => EventType::AddressQuarantined,
@@ -282,6 +305,39 @@ fn leave_out_nulls(value: &mut Value) {
         fields.retain(|_, field| !field.is_null());
         fields.values_mut().for_each(leave_out_nulls);
     }
+}
+
+/// What an incident tells: that it was opened, or what a person has decided; while that is being done, nothing.
+pub fn of_incident(source: &str, incident: &Incident) -> Option<Event> {
+    let (kind, at) = match (incident.stage, &incident.decided) {
+        (Stage::Open, _) => (EventType::IncidentOpened, incident.opened),
+        (Stage::Releasing, _) => return None,
+        (Stage::Released | Stage::Confirmed, decided) => {
+            (EventType::IncidentClosed, decided.as_ref().map_or(incident.opened, |decision| decision.at))
+        }
+    };
+    let template = incident.trigger.template.as_ref();
+    let data = IncidentData {
+        incident: &incident.id,
+        list: &incident.list,
+        domain: &incident.domain,
+        stage: incident.stage,
+        text: template.map(|template| template.text.as_str()),
+        addresses: incident.trigger.count,
+        from: incident.trigger.from,
+        opened: incident.opened,
+        decided: incident.decided.as_ref(),
+    };
+    let made = Made {
+        kind,
+        source,
+        subject: incident.id.clone(),
+        time: at,
+        order: (u64::from(kind == EventType::IncidentClosed), 0),
+        cause: &format!("{}/{}", incident.id, incident.stage.as_str()),
+        data: json(&data),
+    };
+    Some(made.event())
 }
 
 /// What an operator tries an endpoint with; `at` is in milliseconds since 1970.

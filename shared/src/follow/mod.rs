@@ -3,13 +3,17 @@
 //! On AWS the table's stream brings the facts, on one machine the poll that recorded them, before its cursor moves. Either
 //! may bring a fact again, or late: a standing is a set of causes, so that changes nothing.
 
+mod sudden;
+pub mod undo;
+
 use crate::account::{AccountId, ListId};
 use crate::events::Judged;
+use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
 use crate::proof::{Judge, Proof};
 use crate::report::{Kind, Outcome};
-use crate::standing::{self, AddressKey, Cause, Effect, List, State};
+use crate::standing::{self, AddressKey, Cause, Effect, Hold, List, State};
 use crate::table::{Fact, Table, TableError};
 use crate::vault::{Vault, VaultError, signing_key};
 use futures::{StreamExt, stream};
@@ -59,6 +63,8 @@ pub struct Followed {
     pub causes: u64,
     /// Of these, those that proved less than their list asks for.
     pub unproven: u64,
+    /// Incidents that they opened.
+    pub incidents: Vec<Incident>,
 }
 
 /// A fault of our own; what it left undone is done when the facts come again.
@@ -84,6 +90,11 @@ struct Settings {
     ids: Vec<ListId>,
     sends_as: HashMap<AccountId, Vec<String>>,
     key: Arc<SigningKey>,
+    incidents: Vec<Incident>,
+    /// Refusals that are held back.
+    holds: Vec<Hold>,
+    /// Refusals that are taken back as they come: late ones of an incident that a person has released.
+    late: Vec<Hold>,
 }
 
 impl Follower {
@@ -133,12 +144,22 @@ impl Follower {
         let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
         let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
         // All are tried, so that one address's trouble holds up no other.
-        let mut failed = None;
+        let (mut failed, mut refused) = (None, Vec::new());
         while let Some(result) = written.next().await {
             match result {
-                Ok(change) => done.changes.extend(change),
+                Ok(Some((change, refusal))) => {
+                    refused.extend(refusal);
+                    done.changes.push(change);
+                }
+                Ok(None) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
+        }
+        drop(written);
+        // What was written counts, whatever became of the others: it moves its standing only once.
+        match self.watch(refused, &settings, now.as_second()).await {
+            Ok(incidents) => done.incidents = incidents,
+            Err(error) => failed = failed.or(Some(error)),
         }
         failed.map_or(Ok(done), Err)
     }
@@ -161,23 +182,36 @@ impl Follower {
         group: Group,
         settings: &Settings,
         now: i64,
-    ) -> Result<Option<Change>, FollowError> {
+    ) -> Result<Option<(Change, Option<sudden::Refusal>)>, FollowError> {
+        let of = |holds: &'_ [Hold]| -> Vec<Hold> {
+            holds.iter().filter(|hold| hold.concerns(&address, &list)).cloned().collect()
+        };
+        let (holds, late) = (of(&settings.holds), of(&settings.late));
         let add = |history: &mut standing::History| {
-            // Each is added, also behind one that changed something.
-            let changed = group.causes.iter().filter(|cause| history.add((*cause).clone())).count();
+            let mut changed = 0;
+            for cause in &group.causes {
+                // Each is added, also behind one that changed something.
+                changed += usize::from(history.add(cause.clone()));
+                if late.iter().any(|hold| hold.holds(cause)) && history.causes.contains(cause) {
+                    changed += usize::from(history.take_back(cause));
+                }
+            }
             changed > 0
         };
         let sum = address.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let _turn = self.turns[sum % TURNS].lock().await;
         let (before, after) = self.table.change_standing(&address, &list, Some(&group.written), add).await?;
         let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
-        let state = |history| standing::read(history, &thresholds, now).state;
+        let holds: Vec<&Hold> = holds.iter().collect();
+        let state = |history| standing::read_held(history, &thresholds, &holds, now).state;
         let (before, after) = (state(&before), state(&after));
         if before == after {
             return Ok(None);
         }
         tracing::info!(list = %list, before = before.as_str(), after = after.as_str(), "a standing moved");
-        Ok(Some(Change { address, list, before, after }))
+        let died = before.may_send() && after == State::Quarantined;
+        let refusal = if died { sudden::Refusal::of(&address, &list, &group.causes) } else { None };
+        Ok(Some((Change { address, list, before, after }, refusal)))
     }
 
     async fn settings(&self, facts: &[&Fact], now: Timestamp) -> Result<Settings, FollowError> {
@@ -191,7 +225,10 @@ impl Follower {
                 sends_as.insert(fact.account.clone(), domains);
             }
         }
-        Ok(Settings { lists, ids, sends_as, key: self.key(now.as_second()).await? })
+        let incidents = self.table.incidents().await?;
+        let holds = incidents.iter().filter_map(Incident::hold).collect();
+        let late = incidents.iter().filter_map(|incident| incident.takes_back(now.as_second())).collect();
+        Ok(Settings { lists, ids, sends_as, key: self.key(now.as_second()).await?, incidents, holds, late })
     }
 
     async fn key(&self, now: i64) -> Result<Arc<SigningKey>, FollowError> {
@@ -231,10 +268,15 @@ impl Settings {
     }
 }
 
+/// What was said, as far as anything was.
+fn words(outcome: &Outcome) -> &String {
+    outcome.diagnostic.as_ref().filter(|words| !words.is_empty()).unwrap_or(&outcome.evidence.text)
+}
+
 fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: Proof, list: &List) -> Cause {
     let believed = proof.satisfies(list.proof);
     let (token, at) = proof.signed.map_or((None, fact.arrived), |(token, at)| (Some(token), at));
-    let words = outcome.diagnostic.as_ref().filter(|words| !words.is_empty()).unwrap_or(&outcome.evidence.text);
+    let words = words(outcome);
     Cause {
         at,
         token,
@@ -245,6 +287,7 @@ fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: P
         reason: outcome.reason,
         status: outcome.status.clone(),
         said: (!words.is_empty()).then(|| words.chars().take(limits::SAID_CHARS).collect()),
+        template: (effect == Effect::Hard).then(|| incident::template(words, &outcome.address).id),
         account: fact.account.clone(),
         report: fact.key.clone(),
         number,

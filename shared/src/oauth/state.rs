@@ -34,6 +34,11 @@ impl SigningKey {
         hmac::sign(&self.0, &Self::message(label, fields))
     }
 
+    /// A name for something that must not be told, which nobody without the key can guess from it.
+    pub fn pseudonym(&self, label: &str, of: &str) -> String {
+        self.sign(label, &[of]).as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Compares in constant time.
     pub(super) fn verify(&self, label: &str, fields: &[&str], tag: &[u8]) -> bool {
         hmac::verify(&self.0, &Self::message(label, fields), tag).is_ok()

@@ -1,6 +1,6 @@
 //! History and clock → standing.
 
-use super::{Act, Cause, Deed, Effect, History, Thresholds};
+use super::{Act, Cause, Deed, Effect, History, Hold, Thresholds};
 use crate::report::Reason;
 use serde::{Deserialize, Serialize};
 
@@ -56,16 +56,33 @@ pub struct Standing {
     /// The person who decided it; none where outcomes did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Act>,
+    /// The incident that holds refusals of it back: were it not for that, it might not be written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
     /// The outcomes that led there, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<Cause>,
 }
 
-/// The standing that follows from what is on record, at `now` (seconds since 1970).
+/// The standing that follows from what is on record, at `now` (seconds since 1970), where nothing is held back.
 pub fn read(history: &History, thresholds: &Thresholds, now: i64) -> Standing {
+    read_held(history, thresholds, &[], now)
+}
+
+/// The same, where some refusals are held back: `holds` are those that concern this address on this list.
+pub fn read_held(history: &History, thresholds: &Thresholds, holds: &[&Hold], now: i64) -> Standing {
     let released = history.released();
     let after = released.map_or(i64::MIN, |act| act.at.div_euclid(1_000));
-    let counts = |cause: &&Cause| cause.believed && cause.at > after;
+    let hold = |cause: &Cause| holds.iter().find(|hold| hold.holds(cause));
+    let held = history.causes.iter().filter(|cause| history.counts(cause) && cause.at > after).find_map(hold);
+    let held = held.map(|hold| hold.incident.clone());
+    let standing = fold(history, thresholds, now, |cause| cause.at > after && hold(cause).is_none());
+    Standing { held, ..standing }
+}
+
+fn fold(history: &History, thresholds: &Thresholds, now: i64, fresh: impl Fn(&Cause) -> bool) -> Standing {
+    let released = history.released();
+    let counts = |cause: &&Cause| history.counts(cause) && fresh(cause);
     let of = |effect: Effect| -> Vec<Cause> {
         let mut all: Vec<Cause> =
             history.causes.iter().filter(counts).filter(|c| c.effect == effect).cloned().collect();

@@ -32,12 +32,27 @@ pub struct Cause {
     /// What the server said, bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// What a hard refusal has in common with others of its kind: the id of its words' template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// The mailbox that the report is in.
     pub account: AccountId,
     /// The report's key.
     pub report: String,
     /// Which of its outcomes, from 0.
     pub number: usize,
+}
+
+impl Cause {
+    /// Its name within an address: enough of the report's key, and which of its outcomes.
+    pub fn mark(&self) -> String {
+        mark(&self.report, self.number)
+    }
+}
+
+/// The name of an outcome within an address, by its report's key and its number in the report.
+pub fn mark(report: &str, number: usize) -> String {
+    format!("{}/{number}", report.get(report.len().saturating_sub(16)..).unwrap_or(report))
 }
 
 /// What a person decided.
@@ -50,6 +65,8 @@ pub enum Deed {
     Quarantined,
     /// What is on record until now counts no longer.
     Released,
+    /// Some refusals were the destination's mistake, and count no longer.
+    Undone,
 }
 
 impl Deed {
@@ -59,6 +76,7 @@ impl Deed {
             Self::Denied => "denied",
             Self::Quarantined => "quarantined",
             Self::Released => "released",
+            Self::Undone => "undone",
         }
     }
 }
@@ -90,6 +108,9 @@ pub struct History {
     /// What persons decided, the oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acts: Vec<Act>,
+    /// Marks of refusals that were taken back, sorted. They stay when the refusal comes again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<String>,
 }
 
 impl History {
@@ -116,6 +137,23 @@ impl History {
         let over = self.acts.len().saturating_sub(limits::ACTS);
         self.acts.drain(..over);
         self.acts.contains(&act)
+    }
+
+    /// Takes a refusal back; `false` where it was taken back already.
+    pub fn take_back(&mut self, cause: &Cause) -> bool {
+        let mark = cause.mark();
+        match self.undone.binary_search(&mark) {
+            Ok(_) => return false,
+            Err(at) => self.undone.insert(at, mark.clone()),
+        }
+        let over = self.undone.len().saturating_sub(limits::UNDONE);
+        self.undone.drain(..over);
+        self.undone.contains(&mark)
+    }
+
+    /// Whether an outcome counts, as far as it goes by itself: believed, and not taken back.
+    pub fn counts(&self, cause: &Cause) -> bool {
+        cause.believed && (self.undone.is_empty() || !self.undone.contains(&cause.mark()))
     }
 
     /// Whether nothing but time will tell: neither dead, nor denied, nor decided upon. Then it may be cleaned up.

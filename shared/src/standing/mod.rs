@@ -8,12 +8,14 @@ mod address;
 mod effect;
 mod fold;
 mod history;
+mod hold;
 mod list;
 
 pub use address::{AddressKey, NoAddress};
 pub use effect::{Effect, effect};
-pub use fold::{Standing, State, read};
-pub use history::{Act, Cause, Deed, History};
+pub use fold::{Standing, State, read, read_held};
+pub use history::{Act, Cause, Deed, History, mark};
+pub use hold::Hold;
 pub use list::{List, Thresholds};
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ fn cause(at: i64, effect: Effect, reason: Reason) -> Cause {
         reason,
         status: None,
         said: None,
+        template: None,
         account: "bounces".parse().unwrap(),
         report: format!("{at:064}"),
         number: 0,

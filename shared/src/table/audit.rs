@@ -27,6 +27,14 @@ pub enum AuditEvent {
     HealthChanged,
     /// The grant was forgotten.
     Disconnected,
+    /// A person was erased: `said` is a hash of the address, keyed.
+    Erased,
+    /// Refusals were taken back.
+    Undone,
+    /// A person decided that an incident was the destination's mistake.
+    IncidentReleased,
+    /// A person decided that the addresses of an incident are dead.
+    IncidentConfirmed,
 }
 
 impl AuditEvent {
@@ -38,6 +46,10 @@ impl AuditEvent {
             Self::Renewed => "renewed",
             Self::HealthChanged => "health changed",
             Self::Disconnected => "disconnected",
+            Self::Erased => "erased",
+            Self::Undone => "undone",
+            Self::IncidentReleased => "incident released",
+            Self::IncidentConfirmed => "incident confirmed",
         }
     }
 }
@@ -108,14 +120,21 @@ struct Stored {
 impl Table {
     /// Writes an entry down. One that cannot be written is in the log, and stops nothing: the audit tells of the work.
     pub async fn audit(&self, id: &AccountId, entry: &AuditEntry) {
-        if let Err(error) = self.put_audit(id, entry).await {
+        if let Err(error) = self.put_audit(Some(id), entry).await {
             tracing::warn!(account = %id, run = entry.run, entry = ?entry.event, error = %error, "not audited");
         }
     }
 
+    /// Writes down what happened to the whole, by a person: that must not be left out.
+    pub async fn audit_whole(&self, entry: &AuditEntry) -> Result<(), TableError> {
+        self.put_audit(None, entry).await
+    }
+
     /// An update, not a put, since every function that changes an account may update items and not all may put them.
-    async fn put_audit(&self, id: &AccountId, entry: &AuditEntry) -> Result<(), TableError> {
-        self.will(Change::Audit(id, entry)).await?;
+    async fn put_audit(&self, id: Option<&AccountId>, entry: &AuditEntry) -> Result<(), TableError> {
+        if let Some(id) = id {
+            self.will(Change::Audit(id, entry)).await?;
+        }
         let expires = entry.at / 1_000 + KEPT_SECONDS;
         for number in 0..AT_ONCE {
             let update = self
@@ -160,6 +179,15 @@ impl Table {
 
     /// The last entries of an account, the newest first.
     pub async fn audited(&self, id: &AccountId, limit: usize) -> Result<Vec<AuditEntry>, TableError> {
+        self.entries(Some(id), limit).await
+    }
+
+    /// The last entries of the whole, the newest first.
+    pub async fn audited_whole(&self, limit: usize) -> Result<Vec<AuditEntry>, TableError> {
+        self.entries(None, limit).await
+    }
+
+    async fn entries(&self, id: Option<&AccountId>, limit: usize) -> Result<Vec<AuditEntry>, TableError> {
         let mut entries = Vec::new();
         let mut from: Option<Item> = None;
         loop {
@@ -169,7 +197,7 @@ impl Table {
                 .query()
                 .table_name(&self.name)
                 .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", AttributeValue::S(keys::account(id).pk))
+                .expression_attribute_values(":pk", AttributeValue::S(keys::audited(id)))
                 .expression_attribute_values(":prefix", AttributeValue::S(keys::AUDIT.into()))
                 .scan_index_forward(false)
                 .limit(left)

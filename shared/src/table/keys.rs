@@ -72,9 +72,14 @@ pub(super) fn report_part(id: &AccountId, key: &str, part: usize) -> Key {
 /// Entries of the audit: what their sort keys begin with.
 pub(super) const AUDIT: &str = "AUDIT#";
 
+/// The partition of an account's audit; none is the whole's.
+pub(super) fn audited(id: Option<&AccountId>) -> String {
+    id.map_or(WHOLE.into(), |id| format!("ACCOUNT#{id}"))
+}
+
 /// `at` in milliseconds since 1970, as wide as it will be until the year 5138: entries sort by time.
-pub(super) fn audit(id: &AccountId, at: i64, number: usize) -> Key {
-    Key { pk: format!("ACCOUNT#{id}"), sk: format!("{AUDIT}{at:014}#{number}") }
+pub(super) fn audit(id: Option<&AccountId>, at: i64, number: usize) -> Key {
+    Key { pk: audited(id), sk: format!("{AUDIT}{at:014}#{number}") }
 }
 
 pub(super) fn authorization(id: &str) -> Key {
@@ -86,6 +91,44 @@ pub(super) const LISTS: &str = "LISTS";
 
 pub(super) fn list(id: &ListId) -> Key {
     Key { pk: LISTS.into(), sk: format!("LIST#{id}") }
+}
+
+/// All keys of the API stand under one key: they are few, and an operator lists them.
+pub(super) const API_KEYS: &str = "KEYS";
+
+/// `hash` is SHA-256 of the key, in hexadecimal: the key itself is nowhere.
+pub(super) fn api_key(hash: &str) -> Key {
+    Key { pk: API_KEYS.into(), sk: format!("KEY#{hash}") }
+}
+
+/// All incidents stand under one key: they are few, and whoever reads a standing wants those that hold something back.
+pub(super) const INCIDENTS: &str = "INCIDENTS";
+
+pub(super) fn incident(id: &str) -> Key {
+    Key { pk: INCIDENTS.into(), sk: format!("INCIDENT#{id}") }
+}
+
+/// What one destination of a list refused lately.
+pub(super) fn watch(list: &ListId, domain: &str) -> Key {
+    Key { pk: format!("DOMAIN#{list}#{domain}"), sk: "WATCH".into() }
+}
+
+/// What senders told that they send there.
+pub(super) fn told_of(list: &ListId, domain: &str) -> String {
+    format!("TOLD#{list}#{domain}")
+}
+
+pub(super) fn told(list: &ListId, domain: &str, delivery: &str) -> Key {
+    Key { pk: told_of(list, domain), sk: format!("DELIVERY#{delivery}") }
+}
+
+/// What happened to no account, but to the whole: what was erased, undone, decided.
+pub(super) const WHOLE: &str = "WHOLE";
+
+/// Whether an item is settings, or the audit: nothing that facts led to.
+pub(super) fn is_setting(sk: &str) -> bool {
+    let begins = ["CURSOR#", "LIST#", "KEY#", "ENDPOINT#", AUDIT];
+    matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 
 /// Standings of an address: what their sort keys begin with.
@@ -115,6 +158,11 @@ pub(super) fn endpoint(id: &EndpointId) -> Key {
 /// `name` keeps the events of one subject together, in their order.
 pub(super) fn kept_event(of: &EndpointId, kind: &str, name: &str) -> Key {
     Key { pk: format!("ENDPOINT#{of}"), sk: format!("{kind}{name}") }
+}
+
+/// Whether a sort key is that of an event that is kept for an endpoint.
+pub(super) fn is_kept_event(sk: &str) -> bool {
+    sk.starts_with(PENDING) || sk.starts_with(DEAD)
 }
 
 /// The shard of an account: the same on every machine and in every version.

@@ -1,11 +1,14 @@
 //! The one table: DynamoDB, on AWS or embedded on one machine. All keys in [`keys`], one file for each kind of item.
 
 mod accounts;
+mod api_keys;
 mod apps;
 mod audit;
 mod authorizations;
 mod cursors;
 mod endpoints;
+mod erase;
+mod incidents;
 mod keys;
 mod lists;
 mod outbox;
@@ -15,13 +18,15 @@ mod standings;
 mod witness;
 
 pub use accounts::{AccountItem, Busy, LastPoll, Lease, Warned};
+pub use api_keys::{ApiKey, NewKey, Scope};
 pub use audit::{AuditEntry, AuditEvent, By, log_health};
 pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, Sought};
 pub use cursors::Cursor;
 pub use endpoints::{EndpointHealth, EndpointItem, EndpointState};
+pub use erase::Erased;
 pub use keys::Folder;
 pub use outbox::{Kept, KeptEvent};
-pub use reports::{Fact, Recorded};
+pub use reports::{Fact, FactPage, Recorded, Spot};
 pub use standings::{Page, StandingItem};
 pub use witness::{Change, Witness};
 

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 
 /// A report as it was recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -62,6 +63,24 @@ struct Part {
 struct Found {
     pk: String,
     sk: String,
+}
+
+/// Where a fact stands among those of its account: its arrival, in seconds since 1970, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// When it arrived.
+    pub arrived: i64,
+    /// Its key.
+    pub key: String,
+}
+
+/// Some facts of an account, the newest first, and the last of them, where more may follow.
+#[derive(Debug, Clone, Default)]
+pub struct FactPage {
+    /// As many of its outcomes as its head holds: `parts` says whether there are more.
+    pub facts: Vec<Fact>,
+    /// Where the next page begins.
+    pub next: Option<Spot>,
 }
 
 /// Bytes of outcomes in one item: DynamoDB refuses items over 400 KB, and large ones are dear to update.
@@ -125,6 +144,51 @@ impl Table {
         }
         facts.sort_by(|a, b| (b.arrived, &b.reference).cmp(&(a.arrived, &a.reference)));
         Ok(facts)
+    }
+
+    /// A page of an account's facts since a time, the newest first, behind `from`.
+    pub async fn fact_page(
+        &self,
+        account: &AccountId,
+        since: i64,
+        limit: usize,
+        from: Option<&Spot>,
+    ) -> Result<FactPage, TableError> {
+        let start = from.map(|spot| {
+            let mut item = keys::report(account, &spot.key).into_item();
+            item.insert(keys::ACCOUNT.into(), AttributeValue::S(account.to_string()));
+            item.insert(keys::ARRIVED.into(), AttributeValue::N(spot.arrived.to_string()));
+            item
+        });
+        let page = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(keys::ARRIVALS_INDEX)
+            .key_condition_expression("account = :account AND arrived >= :since")
+            .expression_attribute_values(":account", AttributeValue::S(account.to_string()))
+            .expression_attribute_values(":since", AttributeValue::N(since.to_string()))
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|error| failed("read", error))?;
+        let found: Vec<Found> = page.items.unwrap_or_default().into_iter().map(read_item).collect::<Result<_, _>>()?;
+        let place: HashMap<String, usize> = found.iter().enumerate().map(|(at, one)| (one.sk.clone(), at)).collect();
+        let wanted: Vec<Item> = found.into_iter().map(|Found { pk, sk }| keys::Key { pk, sk }.into_item()).collect();
+        let mut facts = Vec::new();
+        for some in wanted.chunks(100) {
+            facts.extend(self.batch_get(some.to_vec()).await?);
+        }
+        // In the order of the index.
+        facts.sort_by_key(|fact| place.get(&keys::report(account, &fact.key).sk).copied());
+        let next = page.last_evaluated_key.and_then(|last| {
+            let arrived = last.get(keys::ARRIVED)?.as_n().ok()?.parse().ok()?;
+            let key = last.get(keys::SK)?.as_s().ok()?.strip_prefix("REPORT#")?.to_owned();
+            Some(Spot { arrived, key })
+        });
+        Ok(FactPage { facts, next })
     }
 
     async fn batch_get(&self, mut keys: Vec<Item>) -> Result<Vec<Fact>, TableError> {

@@ -2,7 +2,7 @@
 
 use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::ListId;
-use crate::standing::{AddressKey, History};
+use crate::standing::{self, AddressKey, History, Hold, Standing, Thresholds};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -51,6 +51,14 @@ impl StandingItem {
             version: 0,
             expires: None,
         }
+    }
+}
+
+impl StandingItem {
+    /// The standing at `now` (seconds since 1970), with what is held back.
+    pub fn read(&self, thresholds: &Thresholds, holds: &[Hold], now: i64) -> Standing {
+        let holds: Vec<&Hold> = holds.iter().filter(|hold| hold.concerns(&self.address, &self.list)).collect();
+        standing::read_held(&self.history, thresholds, &holds, now)
     }
 }
 

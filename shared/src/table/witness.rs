@@ -3,6 +3,7 @@
 
 use super::{AuditEntry, Fact, StandingItem, Table, TableError};
 use crate::account::AccountId;
+use crate::incident::Incident;
 use futures::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +20,9 @@ pub enum Change<'a> {
         /// As it is; none where it was cleaned up.
         after: Option<&'a StandingItem>,
     },
-    /// An entry of the audit.
+    /// An incident, opened or moved on.
+    Incident(&'a Incident),
+    /// An entry of the audit of an account.
     Audit(&'a AccountId, &'a AuditEntry),
 }
 

@@ -14,12 +14,13 @@ pub use replay::Replayed;
 use crate::account::{EndpointId, HealthState};
 use crate::deployment::signed::Signed;
 use crate::events::{self, Event, Moved, Received};
-use crate::follow::{FollowError, Follower};
+use crate::follow::{FollowError, Follower, undo};
 use crate::grant::Clock;
+use crate::incident::{Incident, Stage};
 use crate::limits;
 use crate::net::Http;
 use crate::secret::Secret;
-use crate::standing::{self, History, List, Thresholds};
+use crate::standing::{self, History, Hold, List};
 use crate::table::{
     AuditEvent, Change, EndpointHealth, EndpointItem, EndpointState, KeptEvent, Table, TableError, Witness,
 };
@@ -113,7 +114,7 @@ impl Teller {
     /// What changed, as events, in its order.
     pub async fn events_of(&self, changes: &[Change<'_>]) -> Result<Vec<Event>, TellError> {
         let mut found = Vec::new();
-        let mut lists: Option<Vec<List>> = None;
+        let mut settings: Option<Settings> = None;
         for change in changes {
             match change {
                 Change::Fact(fact) => {
@@ -137,11 +138,10 @@ impl Teller {
                 }
                 Change::Standing { before, after } => {
                     let Some(item) = after.or(*before) else { continue };
-                    if lists.is_none() {
-                        lists = Some(self.table.lists().await?);
-                    }
-                    let list = lists.iter().flatten().find(|list| list.id == item.list);
-                    let thresholds = list.map(|list| list.thresholds).unwrap_or_default();
+                    let settings = match &settings {
+                        Some(settings) => settings,
+                        None => settings.insert(self.settings().await?),
+                    };
                     let none = History::default();
                     let moved = Moved {
                         source: &self.source,
@@ -152,14 +152,25 @@ impl Teller {
                         new: after.map_or(&none, |item| &item.history),
                         version: after.map_or(item.version + 1, |item| item.version),
                     };
-                    found.extend(moved_event(moved, &thresholds, (self.clock)().as_second()));
+                    found.extend(settings.event(moved, (self.clock)().as_second()));
+                }
+                Change::Incident(incident) => {
+                    found.extend(events::of_incident(&self.source, incident));
+                    if incident.stage == Stage::Confirmed {
+                        found.extend(self.confirmed(incident).await?);
+                    }
                 }
                 Change::Audit(account, entry) => {
                     let to = match entry.event {
                         AuditEvent::HealthChanged => entry.health_to,
                         AuditEvent::Connected => Some(HealthState::Active),
                         AuditEvent::Disconnected => Some(HealthState::NotConnected),
-                        AuditEvent::ConnectionRefused | AuditEvent::Renewed => None,
+                        AuditEvent::ConnectionRefused
+                        | AuditEvent::Renewed
+                        | AuditEvent::Erased
+                        | AuditEvent::Undone
+                        | AuditEvent::IncidentReleased
+                        | AuditEvent::IncidentConfirmed => None,
                     };
                     let (advice, said) = (entry.advice.as_deref(), entry.said.as_deref());
                     let event =
@@ -169,6 +180,35 @@ impl Teller {
             }
         }
         Ok(found)
+    }
+
+    async fn settings(&self) -> Result<Settings, TellError> {
+        Ok(Settings { lists: self.table.lists().await?, holds: self.table.holds().await? })
+    }
+
+    /// What an incident held back counts now, and no standing is written for it: each is told as it is.
+    async fn confirmed(&self, incident: &Incident) -> Result<Vec<Event>, TellError> {
+        let now = (self.clock)().as_second();
+        let mut settings = self.settings().await?;
+        // The word of whoever tells of it goes before what the table may still say.
+        settings.holds.retain(|hold| hold.incident != incident.id);
+        let mut events = Vec::new();
+        let refused = undo::find(&self.table, &undo::Sought::of(incident, now), now).await?;
+        for (address, list) in refused.whose() {
+            let Some(item) = self.table.standing(address, list).await? else { continue };
+            let none = History::default();
+            let moved = Moved {
+                source: &self.source,
+                address,
+                written: item.written.as_deref(),
+                list,
+                old: &none,
+                new: &item.history,
+                version: item.version,
+            };
+            events.extend(settings.event(moved, now));
+        }
+        Ok(events)
     }
 
     /// Tells each endpoint what it wants to know, and keeps for it what it does not take. Each is given a few seconds,
@@ -303,8 +343,21 @@ impl Teller {
     }
 }
 
-fn moved_event(moved: Moved<'_>, thresholds: &Thresholds, now: i64) -> Option<Event> {
-    events::of_standing(moved, |history, at| standing::read(history, thresholds, at), now)
+/// What standings are read with.
+struct Settings {
+    lists: Vec<List>,
+    holds: Vec<Hold>,
+}
+
+impl Settings {
+    fn event(&self, moved: Moved<'_>, now: i64) -> Option<Event> {
+        let list = self.lists.iter().find(|list| list.id == *moved.list);
+        let thresholds = list.map(|list| list.thresholds).unwrap_or_default();
+        let holds: Vec<&Hold> = self.holds.iter().filter(|hold| hold.concerns(moved.address, moved.list)).collect();
+        let before = |history: &History, at| standing::read(history, &thresholds, at);
+        let after = |history: &History, at| standing::read_held(history, &thresholds, &holds, at);
+        events::of_standing(moved, before, after, now)
+    }
 }
 
 /// From 0 to 999: what keeps tries apart.

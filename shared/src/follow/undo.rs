@@ -1,0 +1,172 @@
+//! Refusals taken back: those of one destination, one time and, if need be, one text. Counted first, with samples.
+
+use super::words;
+use crate::account::ListId;
+use crate::incident::{Incident, template};
+use crate::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, State, Thresholds};
+use crate::table::{Fact, Table, TableError};
+use futures::{StreamExt, stream};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Facts read at once.
+const FACTS: usize = 500;
+/// Samples shown.
+const SAMPLES: usize = 10;
+/// Addresses written at once.
+const AT_ONCE: usize = 16;
+
+/// Which refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    /// The destination: what stands behind the `@`.
+    pub domain: String,
+    /// On which list; none for all.
+    pub list: Option<ListId>,
+    /// That arrived since then, in seconds since 1970.
+    pub since: i64,
+    /// And no later than then.
+    pub until: i64,
+    /// Whose words hold this, in lower case.
+    pub text: Option<String>,
+    /// Whose words have this template.
+    pub template: Option<String>,
+}
+
+impl Sought {
+    /// Those that an incident holds back. A bounce proved by a signed address is of the time of its mail, so that its report may
+    /// have arrived later, never earlier.
+    pub fn of(incident: &Incident, now: i64) -> Self {
+        Self {
+            domain: incident.domain.clone(),
+            list: Some(incident.list.clone()),
+            since: incident.trigger.from,
+            until: now,
+            text: None,
+            template: incident.trigger.template.as_ref().map(|template| template.id.clone()),
+        }
+    }
+}
+
+/// What there is to be taken back.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Refusals that count or are held back, by address and list.
+    refusals: BTreeMap<(AddressKey, ListId), Vec<Cause>>,
+    /// Some of them: address and words.
+    pub samples: Vec<(AddressKey, String)>,
+    /// Addresses that would be written to again.
+    pub restored: u64,
+}
+
+impl Found {
+    /// Whose, and on which lists.
+    pub fn whose(&self) -> impl Iterator<Item = (&AddressKey, &ListId)> {
+        self.refusals.keys().map(|(address, list)| (address, list))
+    }
+
+    /// How many addresses.
+    pub fn addresses(&self) -> usize {
+        self.refusals.keys().map(|(address, _)| address).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// Finds refusals, and what would become of their addresses.
+pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, TableError> {
+    let mut marks: BTreeMap<AddressKey, BTreeSet<String>> = BTreeMap::new();
+    let mut found = Found::default();
+    for account in table.accounts().await? {
+        let mut from = None;
+        loop {
+            let page = table.fact_page(&account.account.id, sought.since, FACTS, from.as_ref()).await?;
+            for head in page.facts.into_iter().filter(|fact| fact.arrived <= sought.until) {
+                let fact =
+                    if head.parts == 0 { head } else { table.fact(&head.account, &head.key).await?.unwrap_or(head) };
+                note(&fact, sought, &mut marks, &mut found.samples);
+            }
+            from = page.next;
+            if from.is_none() {
+                break;
+            }
+        }
+    }
+    let addresses: Vec<AddressKey> = marks.keys().cloned().collect();
+    for list in table.lists().await?.iter().filter(|list| sought.list.as_ref().is_none_or(|only| *only == list.id)) {
+        for item in table.standings(&addresses, &list.id).await? {
+            let Some(marks) = marks.get(&item.address) else { continue };
+            let causes = item.history.causes.iter();
+            let theirs: Vec<Cause> =
+                causes.filter(|cause| cause.effect == Effect::Hard && item.history.counts(cause)).cloned().collect();
+            let theirs: Vec<Cause> = theirs.into_iter().filter(|cause| marks.contains(&cause.mark())).collect();
+            if theirs.is_empty() {
+                continue;
+            }
+            let (before, after) = (state(&item.history, &list.thresholds, now), {
+                let mut after = item.history.clone();
+                take(&mut after, &theirs);
+                state(&after, &list.thresholds, now)
+            });
+            found.restored += u64::from(!before.may_send() && after.may_send());
+            found.refusals.insert((item.address, list.id.clone()), theirs);
+        }
+    }
+    Ok(found)
+}
+
+fn state(history: &History, thresholds: &Thresholds, now: i64) -> State {
+    standing::read(history, thresholds, now).state
+}
+
+fn take(history: &mut History, causes: &[Cause]) -> bool {
+    causes.iter().filter(|cause| history.take_back(cause)).count() > 0
+}
+
+/// Notes the refusals of one report that are sought.
+fn note(
+    fact: &Fact,
+    sought: &Sought,
+    marks: &mut BTreeMap<AddressKey, BTreeSet<String>>,
+    samples: &mut Vec<(AddressKey, String)>,
+) {
+    for (number, outcome) in fact.report.recipients.iter().enumerate() {
+        let Ok(address) = outcome.address.parse::<AddressKey>() else { continue };
+        if address.domain() != sought.domain || standing::effect(&fact.report, outcome) != Some(Effect::Hard) {
+            continue;
+        }
+        let said = words(outcome);
+        let fits = |text: &String| said.to_lowercase().contains(text.as_str());
+        let of_kind = |wanted: &String| template(said, &outcome.address).id == *wanted;
+        if !sought.text.as_ref().is_none_or(fits) || !sought.template.as_ref().is_none_or(of_kind) {
+            continue;
+        }
+        let mark = standing::mark(&fact.key, number);
+        if marks.entry(address.clone()).or_default().insert(mark) && samples.len() < SAMPLES {
+            samples.push((address, said.chars().take(crate::limits::SAID_CHARS).collect()));
+        }
+    }
+}
+
+/// Takes back what was found, each address once; may be done again after it was broken off. Answers how many addresses
+/// changed.
+pub async fn take_back(
+    table: &Table,
+    found: &Found,
+    who: &str,
+    why: Option<&str>,
+    now: i64,
+) -> Result<u64, TableError> {
+    let act = Act { at: now * 1_000, deed: Deed::Undone, who: who.to_owned(), why: why.map(str::to_owned) };
+    let act = &act;
+    let writes = found.refusals.iter().map(|((address, list), causes)| async move {
+        let change = |history: &mut History| take(history, causes) && history.decide(act.clone());
+        table.change_standing(address, list, None, change).await.map(|(before, after)| before != after)
+    });
+    let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
+    let (mut changed, mut failed) = (0, None);
+    while let Some(result) = written.next().await {
+        match result {
+            Ok(moved) => changed += u64::from(moved),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(changed), Err)
+}
