@@ -259,4 +259,25 @@ fn write_rules(text: &mut String, tables: &Tables) {
     write_array(text, "SHOWN", "Shown", &tables.rules, |rule| {
         format!("Shown {{ language: {:?}, source: {:?}, examples: &{:?} }}", rule.language, rule.source, rule.examples)
     });
+    if !tables.meanings.is_empty() {
+        write_meanings(text, tables);
+    }
+}
+
+fn write_meanings(text: &mut String, tables: &Tables) {
+    let place = |name: &str| tables.order.iter().position(|table| table == name).unwrap_or(0);
+    let _ = writeln!(text, "pub(super) static CONCEPTS_FROM: u16 = {};", tables.concepts_from);
+    text.push_str("pub(super) ");
+    write_array(text, "MEANINGS", "Sense", &tables.meanings, |meaning| {
+        let id = format!("meaning/{}", meaning.id);
+        format!(
+            "Sense {{ id: {id:?}, table: {}, all: {:#x}, none: {:#x} }}",
+            place(&meaning.table),
+            meaning.all,
+            meaning.none
+        )
+    });
+    text.push_str("#[cfg(test)]\n");
+    text.push_str("pub(super) ");
+    write_array(text, "MEANT", "&[&str]", &tables.meanings, |meaning| format!("&{:?}", meaning.examples));
 }

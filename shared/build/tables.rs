@@ -10,7 +10,7 @@ pub struct Rule {
     pub id: String,
     /// Name of the table it stands in.
     pub table: String,
-    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal.
+    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal, 5 a concept.
     pub rank: u8,
     pub language: String,
     pub source: String,
@@ -25,6 +25,20 @@ pub struct Tables {
     pub rules: Vec<Rule>,
     /// Alternatives by the name of their set.
     pub sets: BTreeMap<String, Vec<String>>,
+    /// How many rules there are before those that are concepts.
+    pub concepts_from: usize,
+    pub meanings: Vec<Meaning>,
+}
+
+/// A row of `meanings`: concepts that together give a reason.
+pub struct Meaning {
+    pub id: String,
+    /// Name of the table of that reason.
+    pub table: String,
+    /// Bits of the concepts that must be there, and of those that must not.
+    pub all: u64,
+    pub none: u64,
+    pub examples: Vec<String>,
 }
 
 pub fn read(directory: &Path) -> Result<Tables, Box<dyn Error>> {
@@ -35,7 +49,63 @@ pub fn read(directory: &Path) -> Result<Tables, Box<dyn Error>> {
         read_rules(name, &text(&format!("{name}.rules"))?, &mut rules)
             .map_err(|error| format!("{name}.rules: {error}"))?;
     }
-    Ok(Tables { rules, sets: read_sets(&text("sets")?)?, order })
+    let concepts_from = rules.len();
+    let mut meanings = Vec::new();
+    if directory.join("concepts").exists() {
+        let concepts = add_concepts(&text("concepts")?, &mut rules)?;
+        meanings = read_meanings(&text("meanings")?, &concepts, &order)?;
+    }
+    Ok(Tables { rules, sets: read_sets(&text("sets")?)?, order, concepts_from, meanings })
+}
+
+/// Each concept is a rule of one phrase; its number among them is its bit. Returns their names.
+fn add_concepts(text: &str, rules: &mut Vec<Rule>) -> Result<Vec<String>, String> {
+    let sets = read_sets(text)?;
+    if sets.len() > 64 {
+        return Err(format!("{} concepts are too many", sets.len()));
+    }
+    for (name, words) in &sets {
+        rules.push(Rule {
+            id: name.clone(),
+            table: "concept".to_owned(),
+            rank: 5,
+            language: "en".to_owned(),
+            source: String::new(),
+            patterns: vec![format!("({})", words.join("|"))],
+            examples: Vec::new(),
+        });
+    }
+    Ok(sets.into_keys().collect())
+}
+
+/// `ID REASON = CONCEPT… - CONCEPT…`; below it, indented, examples after `>`.
+fn read_meanings(text: &str, concepts: &[String], order: &[String]) -> Result<Vec<Meaning>, String> {
+    let mut meanings: Vec<Meaning> = Vec::new();
+    for line in lines(text) {
+        if let Some(example) = line.trim_start().strip_prefix('>') {
+            let last = meanings.last_mut().ok_or("an example before the first meaning")?;
+            last.examples.push(example.trim().to_owned());
+            continue;
+        }
+        let (left, right) = line.split_once('=').ok_or(format!("meanings: no '=' in {line}"))?;
+        let mut words = left.split_whitespace();
+        let (id, table) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
+        let (all, none) = right.split_once(" - ").unwrap_or((right, ""));
+        let bits = |names: &str| {
+            names.split_whitespace().try_fold(0u64, |bits, name| {
+                let bit = concepts.iter().position(|concept| concept == name);
+                Ok::<_, String>(bits | 1 << bit.ok_or(format!("meanings: no concept {name}"))?)
+            })
+        };
+        if !order.contains(&table) {
+            return Err(format!("meanings: no reason {table}"));
+        }
+        meanings.push(Meaning { id, table, all: bits(all)?, none: bits(none)?, examples: Vec::new() });
+    }
+    match meanings.iter().find(|meaning| meaning.all == 0 || meaning.examples.is_empty()) {
+        Some(meaning) => Err(format!("{}: a meaning needs a concept and an example", meaning.id)),
+        None => Ok(meanings),
+    }
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

@@ -13,6 +13,8 @@ pub mod connection;
 pub mod cursor;
 #[cfg(feature = "aws")]
 pub mod deployment;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod doctor;
 pub mod erase;
 pub mod events;
 #[cfg(feature = "aws")]

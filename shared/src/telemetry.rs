@@ -11,6 +11,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Starts logging in JSON to standard output, `info` and above unless `RUST_LOG` says otherwise. Crates that print
 /// what they send or receive (mail protocols, HTTP) stay at `warn` whatever is asked: they would print credentials.
+/// A release build has no line below `info` in it (feature `release_max_level_info` of `tracing`), so there `RUST_LOG`
+/// can only ask for less.
 pub fn init_json() {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false);
     let _ = tracing_subscriber::registry().with(lines).with(wanted()).try_init();

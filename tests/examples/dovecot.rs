@@ -1,5 +1,5 @@
 //! A Dovecot with as many messages of 4.4 KB as the first argument says, as many milliseconds of round trip away as the
-//! second says, until standard input ends.
+//! second says, and one message of as many MB as the third says among them, until standard input ends. Prints where it is.
 #![allow(clippy::print_stdout)]
 
 use anyhow::Result;
@@ -10,23 +10,31 @@ use std::time::Duration;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let count: usize = std::env::args().nth(1).map_or(Ok(10_000), |count| count.parse())?;
+    let number = |at: usize, otherwise: u64| std::env::args().nth(at).map_or(Ok(otherwise), |text| text.parse());
+    let (count, round_trip, large) = (number(1, 10_000)?, number(2, 0)?, number(3, 0)?);
     let dovecot = Dovecot::start().await?;
-    dovecot.deliver(USER, (0..count).map(message))?;
+    let half = count / 2;
+    dovecot.deliver(USER, (0..half).map(message))?;
+    dovecot
+        .deliver(USER, (0..u64::from(large > 0)).map(|n| message(n) + &line(n).repeat((large << 20) as usize / 74)))?;
+    dovecot.deliver(USER, (half..count).map(message))?;
     dovecot.doveadm(&["index", "-u", USER, "INBOX"])?;
     let mut ca = tempfile::NamedTempFile::new()?;
     ca.write_all(dovecot.ca_pem.as_bytes())?;
-    let round_trip = std::env::args().nth(2).map_or(Ok(0), |milliseconds| milliseconds.parse())?;
-    let port = match round_trip {
-        0 => dovecot.imaps,
-        milliseconds => relay(dovecot.imaps, Duration::from_millis(milliseconds)).await?,
-    };
-    println!("REBOND_BENCH_PORT={port} REBOND_BENCH_CA={}", ca.path().display());
+    let mut ports = [dovecot.imaps, dovecot.imap, dovecot.pop3s, dovecot.pop3];
+    for port in ports.iter_mut().filter(|_| round_trip > 0) {
+        *port = relay(*port, Duration::from_millis(round_trip)).await?;
+    }
+    let [imaps, imap, pop3s, pop3] = ports;
+    println!("REBOND_BENCH_PORT={imaps} REBOND_BENCH_CA={} IMAP={imap} POP3S={pop3s} POP3={pop3}", ca.path().display());
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
     Ok(())
 }
 
-fn message(n: usize) -> String {
-    let line = format!("{n:010} {}\r\n", "x".repeat(61));
-    format!("From: <>\r\nTo: bounce@example.com\r\nSubject: Returned mail {n}\r\n\r\n{}", line.repeat(59))
+fn line(n: u64) -> String {
+    format!("{n:010} {}\r\n", "x".repeat(61))
+}
+
+fn message(n: u64) -> String {
+    format!("From: <>\r\nTo: bounce@example.com\r\nSubject: Returned mail {n}\r\n\r\n{}", line(n).repeat(59))
 }

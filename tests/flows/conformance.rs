@@ -1,6 +1,8 @@
-//! One behaviour, whichever engine reads: the same 500 messages, through IMAP and POP3 at a real Dovecot and through a front
-//! that makes it speak as Exchange does, in several orders, with arrivals and expunges in between, give the same facts.
+//! One behaviour, whichever engine reads: the same 500 messages, through IMAP and POP3 at a real Dovecot, through a front
+//! that makes it speak as Exchange does, and by Graph at the stand-in, in several orders, with arrivals and expunges in
+//! between, give the same facts.
 
+use crate::graph::with_crlf;
 use rebond::account::{Account, AccountId, AfterReading, Authentication, HealthState, Protocol, Since};
 use rebond::cursor::{Pop3Position, Position};
 use rebond::poll::Progress;
@@ -11,8 +13,9 @@ use rebond_standin::{ExchangeFront, FrontSettings};
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USERS};
 use rebond_tests::mail::{bounce, bounce_of, letter};
 use rebond_tests::process::workspace;
-use rebond_tests::world::World;
+use rebond_tests::world::{MAILBOX, World};
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,6 +26,8 @@ struct Stage {
     dovecot: Dovecot,
     front: ExchangeFront,
     world: World,
+    /// What Graph called each message, in the order of arrival: as UIDs count them, from one.
+    ids: Mutex<Vec<String>>,
 }
 
 /// A way to a mailbox.
@@ -33,11 +38,12 @@ struct Way {
     front: bool,
 }
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 5] = [
     Way { name: "imap", protocol: Protocol::Imap, front: false },
     Way { name: "pop3", protocol: Protocol::Pop3, front: false },
     Way { name: "exchange-imap", protocol: Protocol::Imap, front: true },
     Way { name: "exchange-pop3", protocol: Protocol::Pop3, front: true },
+    Way { name: "graph", protocol: Protocol::Graph, front: false },
 ];
 
 impl Stage {
@@ -45,7 +51,7 @@ impl Stage {
         let dovecot = Dovecot::start().await.unwrap();
         let front = ExchangeFront::start(FrontSettings::new(dovecot.imap, dovecot.pop3)).await.unwrap();
         let world = World::start_trusting(&format!("{}{}", dovecot.ca_pem, front.ca_pem())).await.unwrap();
-        Self { dovecot, front, world }
+        Self { dovecot, front, world, ids: Mutex::default() }
     }
 
     async fn add(&self, way: Way, user: &str, change: impl FnOnce(&mut Account)) -> AccountId {
@@ -54,17 +60,22 @@ impl Stage {
             (Protocol::Imap, true) => self.front.imap_port(),
             (Protocol::Pop3, false) => self.dovecot.pop3s,
             (Protocol::Pop3, true) => self.front.pop3_port(),
-            (Protocol::Graph, _) => unreachable!("no Dovecot stands behind Graph: see graph.rs"),
+            (Protocol::Graph, _) => self.world.graph.port(),
         };
         let all = |account: &mut Account| {
-            account.mailbox = user.into();
-            account.authentication = Authentication::Password { user: user.into() };
+            if way.protocol != Protocol::Graph {
+                account.mailbox = user.into();
+                account.authentication = Authentication::Password { user: user.into() };
+            }
             account.protocol = way.protocol;
             account.server.port = port;
             account.since = Since::All;
             change(account);
             account.check().unwrap();
         };
+        if way.protocol == Protocol::Graph {
+            return self.world.add_connected(way.name, all).await.unwrap();
+        }
         let id = self.world.add(way.name, all).await.unwrap();
         let name = Name::Password(id.clone());
         self.world.machine.vault.put(&name, uuid::Uuid::nil(), &PASSWORD.to_owned().into()).await.unwrap();
@@ -86,7 +97,45 @@ impl Stage {
         }
     }
 
-    fn count(&self, user: &str, folder: &str, what: &str) -> usize {
+    fn deliver(&self, way: Way, user: &str, mail: &[Vec<u8>]) {
+        match way.protocol {
+            Protocol::Graph => {
+                let graph = self.world.graph.mail();
+                let deliver = |bytes: &Vec<u8>| graph.deliver(MAILBOX, "Inbox", with_crlf(bytes), self.world.now());
+                self.ids.lock().unwrap().extend(mail.iter().map(deliver));
+            }
+            _ => drop(self.dovecot.deliver(user, mail).unwrap()),
+        }
+    }
+
+    /// Another client of the mailbox removes messages, by the order of their arrival.
+    fn expunge(&self, way: Way, user: &str, first: usize, last: usize) {
+        match way.protocol {
+            Protocol::Graph => {
+                for id in &self.ids.lock().unwrap()[first - 1..last] {
+                    assert!(self.world.graph.mail().remove(MAILBOX, id));
+                }
+            }
+            _ => {
+                let uids = format!("{first}:{last}");
+                self.dovecot.doveadm(&["expunge", "-u", user, "mailbox", "INBOX", "uid", &uids]).unwrap();
+            }
+        }
+    }
+
+    fn make_folder(&self, way: Way, user: &str, name: &str) {
+        match way.protocol {
+            Protocol::Graph => self.world.graph.mail().make_folder(MAILBOX, name),
+            _ => drop(self.dovecot.doveadm(&["mailbox", "create", "-u", user, name]).unwrap()),
+        }
+    }
+
+    fn count(&self, way: Way, user: &str, folder: &str, what: &str) -> usize {
+        if way.protocol == Protocol::Graph {
+            let folder = if folder == "INBOX" { "Inbox" } else { folder };
+            let messages = self.world.graph.mail().messages(MAILBOX, folder);
+            return messages.iter().filter(|(_, seen)| what == "ALL" || *seen).count();
+        }
         self.dovecot.doveadm(&["search", "-u", user, "mailbox", folder, what]).unwrap().lines().count()
     }
 
@@ -135,11 +184,11 @@ fn shuffled(messages: &[Vec<u8>], turn: usize) -> Vec<Vec<u8>> {
 }
 
 /// Another client removes what was read already, while a session stands open.
-struct Expunge<'a>(&'a Dovecot, &'static str, &'static str);
+struct Expunge<'a>(&'a Stage, Way, &'static str, usize, usize);
 
 impl Progress for Expunge<'_> {
     fn folder(&self, _: &str, _: u64) {
-        self.0.doveadm(&["expunge", "-u", self.1, "mailbox", "INBOX", "uid", self.2]).unwrap();
+        self.0.expunge(self.1, self.2, self.3, self.4);
     }
 }
 
@@ -154,17 +203,17 @@ async fn conformance_the_same_messages_give_the_same_facts_by_every_way() {
     let mut by_way = vec![];
     for (turn, (way, user)) in WAYS.into_iter().zip(&USERS[1..]).enumerate() {
         let mail = shuffled(&messages, turn);
-        stage.dovecot.deliver(user, &mail[..200]).unwrap();
+        stage.deliver(way, user, &mail[..200]);
         let limit = (turn % 2 == 1).then_some(60);
         let id = stage.add(way, user, |account| account.limits.session_messages = limit).await;
         let (read, runs) = stage.poll(&id, &()).await;
         assert_eq!((read, runs), (200, if limit.is_some() { 4 } else { 1 }), "{}", way.name);
         // Some of what was read goes, some of it while the next session is under way; more arrives.
-        stage.dovecot.doveadm(&["expunge", "-u", user, "mailbox", "INBOX", "uid", "3:40"]).unwrap();
-        stage.dovecot.deliver(user, &mail[200..350]).unwrap();
-        assert_eq!(stage.poll(&id, &Expunge(&stage.dovecot, user, "90:130")).await.0, 150, "{}", way.name);
+        stage.expunge(way, user, 3, 40);
+        stage.deliver(way, user, &mail[200..350]);
+        assert_eq!(stage.poll(&id, &Expunge(&stage, way, user, 90, 130)).await.0, 150, "{}", way.name);
         assert_eq!(stage.poll(&id, &()).await.0, 0, "{}: nothing is read twice", way.name);
-        stage.dovecot.deliver(user, &mail[350..]).unwrap();
+        stage.deliver(way, user, &mail[350..]);
         assert_eq!(stage.poll(&id, &()).await.0, 150, "{}", way.name);
         by_way.push((way, stage.facts(&id).await));
     }
@@ -189,8 +238,9 @@ async fn conformance_mail_is_left_marked_moved_deleted_as_each_protocol_can() {
     for (reports, others) in cases {
         let stage = Stage::start().await;
         for (way, user) in WAYS.into_iter().zip(&USERS[1..]) {
-            stage.dovecot.deliver(user, (0..8).map(bounce).chain((0..4).map(letter))).unwrap();
-            stage.dovecot.doveadm(&["mailbox", "create", "-u", user, "Done"]).unwrap();
+            let mail: Vec<Vec<u8>> = (0..8).map(bounce).chain((0..4).map(letter)).collect();
+            stage.deliver(way, user, &mail);
+            stage.make_folder(way, user, "Done");
             let pop3 = way.protocol == Protocol::Pop3;
             let unable = pop3 && [&reports, &others].iter().any(|after| matches!(after, Seen | Move(_)));
             if unable {
@@ -206,13 +256,13 @@ async fn conformance_mail_is_left_marked_moved_deleted_as_each_protocol_can() {
             assert_eq!(stage.poll(&id, &()).await.0, 12);
             let stays = |after: &AfterReading, all| if matches!(after, Leave | Seen) { all } else { 0 };
             let said = format!("{} after {reports:?}, {others:?}", way.name);
-            assert_eq!(stage.count(user, "INBOX", "ALL"), stays(&reports, 8) + stays(&others, 4), "{said}");
+            assert_eq!(stage.count(way, user, "INBOX", "ALL"), stays(&reports, 8) + stays(&others, 4), "{said}");
             let moved = usize::from(reports == done()) * 8 + usize::from(others == done()) * 4;
-            assert_eq!(stage.count(user, "Done", "ALL"), moved, "{said}");
+            assert_eq!(stage.count(way, user, "Done", "ALL"), moved, "{said}");
             let seen = usize::from(reports == Seen) * 8 + usize::from(others == Seen) * 4;
             if !pop3 {
                 // Over POP3 Dovecot marks what is retrieved by itself.
-                assert_eq!(stage.count(user, "INBOX", "SEEN"), seen, "{said}");
+                assert_eq!(stage.count(way, user, "INBOX", "SEEN"), seen, "{said}");
             }
             assert_eq!(stage.poll(&id, &()).await.0, 0, "{said}");
             assert_eq!(stage.facts(&id).await.len(), 12, "{said}");

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// How many processes, and the milliseconds that the provider takes, so that all have started when it answers (it is given
 /// ten seconds).
 fn processes() -> (usize, u64) {
-    if std::env::var_os("REBOND_LONG").is_some() { (200, 9_000) } else { (50, 4_000) }
+    if std::env::var_os("REBOND_LONG").is_some() { (200, 7_000) } else { (50, 4_000) }
 }
 
 /// `rebond token bounces`: needs a token, and has to renew for it when the one at hand is near its end.

@@ -144,7 +144,7 @@ fn without_places(mut report: Report) -> Report {
     report
 }
 
-fn with_crlf(message: &[u8]) -> Vec<u8> {
+pub fn with_crlf(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for byte in message {
         if *byte == b'\n' && out.last() != Some(&b'\r') {
@@ -381,7 +381,7 @@ async fn what_graph_refuses_has_its_advice() {
     script(&world, GraphCall::Folder, 0, 1, refuse(401, "InvalidAuthenticationToken", None));
     poll_well(&world, &id).await;
     script(&world, GraphCall::Folder, 0, 2, refuse(401, "InvalidAuthenticationToken", None));
-    assert_eq!(poll_badly(&world, &id).await, (NeedsAdmin, "login-refused".into()));
+    assert_eq!(poll_badly(&world, &id).await, (NeedsAdmin, "graph-token-refused".into()));
     poll_well(&world, &id).await;
     // One whose life ends while it is used is no refusal.
     deliver(&world, (0..10).map(bounce));

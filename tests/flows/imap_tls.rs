@@ -14,18 +14,18 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufRea
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-struct Ca {
-    pem: String,
-    der: CertificateDer<'static>,
-    key: Vec<u8>,
+pub struct Ca {
+    pub pem: String,
+    pub der: CertificateDer<'static>,
+    pub key: Vec<u8>,
     issuer: Issuer<'static, KeyPair>,
 }
 
-fn ca() -> Ca {
+pub fn ca() -> Ca {
     ca_called("Test CA")
 }
 
-fn ca_called(name: &str) -> Ca {
+pub fn ca_called(name: &str) -> Ca {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -36,7 +36,7 @@ fn ca_called(name: &str) -> Ca {
 }
 
 /// A certificate for `names`, valid between two years, and its key.
-fn leaf(ca: &Ca, names: &[&str], years: (i32, i32)) -> (CertificateDer<'static>, Vec<u8>) {
+pub fn leaf(ca: &Ca, names: &[&str], years: (i32, i32)) -> (CertificateDer<'static>, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
     params.not_before = date_time_ymd(years.0, 1, 1);
@@ -44,7 +44,7 @@ fn leaf(ca: &Ca, names: &[&str], years: (i32, i32)) -> (CertificateDer<'static>,
     (params.signed_by(&key, &ca.issuer).unwrap().der().clone(), key.serialize_der())
 }
 
-fn acceptor((certificate, key): (CertificateDer<'static>, Vec<u8>)) -> TlsAcceptor {
+pub fn acceptor((certificate, key): (CertificateDer<'static>, Vec<u8>)) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

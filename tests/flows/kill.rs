@@ -1,26 +1,64 @@
-//! kill -9 of the real binary at random moments, against a real Dovecot whose mail it moves, marks or deletes: afterwards
-//! every message is recorded exactly once and settled. `REBOND_KILLS` says how often.
+//! kill -9 of the real binary at random moments, against a real Dovecot (and the stand-in for Graph) whose mail it moves,
+//! marks or deletes: afterwards every message is recorded exactly once and settled. `REBOND_KILLS` says how often.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+use jiff::Timestamp;
 use rebond::account::{AccountId, AfterReading, Authentication, HealthState, Protocol};
 use rebond::standing::{self, AddressKey, State, Thresholds};
 use rebond::vault::Name;
+use rebond_standin::GraphMail;
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
 use rebond_tests::mail::bounce;
 use rebond_tests::process::built;
-use rebond_tests::world::World;
+use rebond_tests::world::{MAILBOX, World};
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const AT_ONCE: usize = 2_000;
 
-fn count(dovecot: &Dovecot, folder: &str) -> usize {
-    count_with(dovecot, folder, "ALL")
+/// What holds the mail.
+enum Server {
+    Dovecot(Dovecot),
+    Graph(GraphMail),
 }
 
-fn count_with(dovecot: &Dovecot, folder: &str, what: &str) -> usize {
-    dovecot.doveadm(&["search", "-u", USER, "mailbox", folder, what]).unwrap().lines().count()
+impl Server {
+    fn deliver(&self, bounces: Range<usize>) {
+        match self {
+            Self::Dovecot(dovecot) => drop(dovecot.deliver(USER, bounces.map(bounce)).unwrap()),
+            Self::Graph(graph) => {
+                bounces.for_each(|n| drop(graph.deliver(MAILBOX, "Inbox", bounce(n), Timestamp::now())))
+            }
+        }
+    }
+
+    fn make_folder(&self, name: &str) {
+        match self {
+            Self::Dovecot(dovecot) => drop(dovecot.doveadm(&["mailbox", "create", "-u", USER, name]).unwrap()),
+            Self::Graph(graph) => graph.make_folder(MAILBOX, name),
+        }
+    }
+
+    fn count(&self, folder: &str) -> usize {
+        match self {
+            Self::Dovecot(_) => self.search(folder, "ALL"),
+            Self::Graph(graph) => graph.messages(MAILBOX, if folder == "INBOX" { "Inbox" } else { folder }).len(),
+        }
+    }
+
+    fn count_seen(&self) -> usize {
+        match self {
+            Self::Dovecot(_) => self.search("INBOX", "SEEN"),
+            Self::Graph(graph) => graph.messages(MAILBOX, "Inbox").iter().filter(|(_, seen)| *seen).count(),
+        }
+    }
+
+    fn search(&self, folder: &str, what: &str) -> usize {
+        let Self::Dovecot(dovecot) = self else { return 0 };
+        dovecot.doveadm(&["search", "-u", USER, "mailbox", folder, what]).unwrap().lines().count()
+    }
 }
 
 fn poll(world: &World) -> Command {
@@ -40,7 +78,7 @@ fn draw(seed: &mut u64, end: u64) -> u64 {
 
 /// Kills in CI; `REBOND_LONG` makes it a thousand over the engines, `REBOND_KILLS` what it says.
 fn kills() -> usize {
-    let scaled = if std::env::var_os("REBOND_LONG").is_some() { 334 } else { 20 };
+    let scaled = if std::env::var_os("REBOND_LONG").is_some() { 250 } else { 20 };
     std::env::var("REBOND_KILLS").ok().map_or(scaled, |text| text.parse().unwrap())
 }
 
@@ -59,36 +97,52 @@ async fn f01_f02_f03_killed_at_any_moment_a_poll_over_pop3_loses_nothing_and_dou
     kill_polls(Protocol::Pop3, AfterReading::Delete).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn f01_f02_killed_at_any_moment_a_poll_by_graph_loses_nothing_and_doubles_nothing() {
+    kill_polls(Protocol::Graph, AfterReading::Move("Done".into())).await;
+}
+
 async fn kill_polls(protocol: Protocol, after: AfterReading) {
     let kills = kills();
     let dovecot = Dovecot::start().await.unwrap();
     let world = World::start_trusting(&dovecot.ca_pem).await.unwrap();
     let change = |account: &mut rebond::account::Account| {
-        account.mailbox = USER.into();
-        account.authentication = Authentication::Password { user: USER.into() };
         account.protocol = protocol;
-        account.server.port = if protocol == Protocol::Imap { dovecot.imaps } else { dovecot.pop3s };
+        account.server.port = match protocol {
+            Protocol::Imap => dovecot.imaps,
+            Protocol::Pop3 => dovecot.pop3s,
+            Protocol::Graph => world.graph.port(),
+        };
+        if protocol != Protocol::Graph {
+            account.mailbox = USER.into();
+            account.authentication = Authentication::Password { user: USER.into() };
+        }
         account.reports = after.clone();
         // POP3 deletes when a session ends: sessions end often, so that some are killed just there.
         account.limits.session_messages = (protocol == Protocol::Pop3).then_some(100);
         account.sends_as = vec!["example.org".into()];
     };
-    let id = world.add("bounces", change).await.unwrap();
+    let (id, server) = match protocol {
+        Protocol::Graph => {
+            (world.add_connected("bounces", change).await.unwrap(), Server::Graph(world.graph.mail().clone()))
+        }
+        _ => (world.add("bounces", change).await.unwrap(), Server::Dovecot(dovecot)),
+    };
     let name = Name::Password(id.clone());
     world.machine.vault.put(&name, uuid::Uuid::nil(), &PASSWORD.to_owned().into()).await.unwrap();
-    dovecot.deliver(USER, (0..AT_ONCE).map(bounce)).unwrap();
-    dovecot.doveadm(&["mailbox", "create", "-u", USER, "Done"]).unwrap();
+    server.deliver(0..AT_ONCE);
+    server.make_folder("Done");
     // What was settled: not there any more, or flagged.
     let settled = |delivered: usize| match &after {
-        AfterReading::Seen => count_with(&dovecot, "INBOX", "SEEN"),
-        _ => delivered - count(&dovecot, "INBOX"),
+        AfterReading::Seen => server.count_seen(),
+        _ => delivered - server.count("INBOX"),
     };
 
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let (mut state, mut delivered, mut while_at_work) = (seed, AT_ONCE, 0);
     for _ in 0..kills {
         if delivered - settled(delivered) < AT_ONCE / 4 {
-            dovecot.deliver(USER, (delivered..delivered + AT_ONCE / 2).map(bounce)).unwrap();
+            server.deliver(delivered..delivered + AT_ONCE / 2);
             delivered += AT_ONCE / 2;
         }
         let mut child = poll(&world).spawn().unwrap();
@@ -105,7 +159,7 @@ async fn kill_polls(protocol: Protocol, after: AfterReading) {
     finish(&world, &id).await;
     assert_eq!(settled(delivered), delivered, "seed {seed}");
     if let AfterReading::Move(_) = after {
-        assert_eq!(count(&dovecot, "Done"), delivered, "seed {seed}");
+        assert_eq!(server.count("Done"), delivered, "seed {seed}");
     }
     let facts = world.facts(&id).await.unwrap();
     let addresses: BTreeSet<&str> = facts.iter().map(|fact| fact.report.recipients[0].address.as_str()).collect();

@@ -1,6 +1,6 @@
 //! The scripts of `rebond kit`, whole: compared with what was read and found right, and with what a shell makes of them.
 
-use rebond::account::{App, Cloud};
+use rebond::account::{App, Cloud, Protocol};
 use rebond_cli::kit::{Kit, Way};
 use rebond_tests::process::workspace;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn kit(way: Way) -> Kit {
     Kit {
         account: "bounces".parse().unwrap(),
         app: app(),
-        protocol: rebond::account::Protocol::Imap,
+        protocol: Protocol::Imap,
         way,
         mailboxes: vec!["bounces@example.com".into()],
         person: None,
@@ -52,6 +52,12 @@ fn the_scripts_are_those_that_were_read() {
     golden("app.ps1", &app.exchange().unwrap());
     let us = Kit { app: App { cloud: Cloud::GccHigh, ..self::app() }, ..kit(Way::App) };
     golden("app-gcc-high.ps1", &us.exchange().unwrap());
+    let graph = Kit {
+        protocol: Protocol::Graph,
+        mailboxes: vec!["bounces@example.com".into(), "o'neil@example.com".into()],
+        ..kit(Way::App)
+    };
+    golden("graph.ps1", &graph.exchange().unwrap());
     golden("person.sh", &kit(Way::Person).registration());
     let federated = Kit {
         issuer: Some("https://abc123.tokens.sts.global.api.aws".into()),
@@ -68,14 +74,15 @@ fn the_scripts_are_those_that_were_read() {
 #[test]
 fn a_hostile_name_stays_a_name() {
     let hostile = "x'; Remove-Mailbox *; '\u{2019}; $(id)\n#>\nRemove-Mailbox *";
-    for way in [Way::Person, Way::App] {
-        let kit = Kit { mailboxes: vec![hostile.into()], person: Some(hostile.into()), ..kit(way) };
+    for (way, protocol) in [(Way::Person, Protocol::Imap), (Way::App, Protocol::Imap), (Way::App, Protocol::Graph)] {
+        let plain = Kit { protocol, ..kit(way) };
+        let kit = Kit { mailboxes: vec![hostile.into()], person: Some(hostile.into()), ..plain.clone() };
         let script = kit.exchange().unwrap();
         // Outside of quotation and comments the command stands nowhere.
         for line in script.lines() {
             assert!(!outside_quotes(line).contains("Remove-Mailbox *"), "{line}");
         }
-        assert_eq!(script.lines().count(), self::kit(way).exchange().unwrap().lines().count());
+        assert_eq!(script.lines().count(), plain.exchange().unwrap().lines().count());
     }
     let app = App { redirect_uri: "https://x/'; touch /tmp/owned; '".into(), ..app() };
     let script = Kit { app, ..kit(Way::Person) }.registration();

@@ -10,6 +10,8 @@ mod cli;
 mod conformance;
 mod connect;
 mod dispatch;
+mod doctor;
+mod doctor_cli;
 mod document;
 mod dovecot;
 mod erase;

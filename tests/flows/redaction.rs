@@ -95,7 +95,7 @@ async fn f47_no_secret_comes_out_anywhere() {
     let id = world.add("bounces", |_| {}).await.unwrap();
     let key = signing_key(&*world.machine.vault).await.unwrap();
     let scripts = [
-        Some(Script::error("invalid_client", 7000215, "Invalid client secret provided.")),
+        Some(Script::error("invalid_client", 7000215, &format!("Invalid client secret provided: {CLIENT_SECRET}"))),
         Some(Script::html(500)),
         Some(Script::html(200)),
         Some(Script::huge(1_000_000)),
@@ -144,7 +144,9 @@ async fn f47_no_secret_comes_out_anywhere() {
         search.show("poll refused", format!("{:?}", world.poll(&basic).await));
     }
     while world.poll(&basic).await.unwrap().health.unwrap().advice.is_some() {}
-    for script in [None, Some(Script::error("invalid_grant", 700082, "expired")), Some(Script::Lost), None] {
+    let repeated = format!("the secret {CLIENT_SECRET} gives no token");
+    let refused = [Script::error("invalid_client", 0, &repeated), Script::error("invalid_grant", 700082, "expired")];
+    for script in [None].into_iter().chain(refused.map(Some)).chain([Some(Script::Lost), None]) {
         world.advance(SignedDuration::from_hours(2));
         if let Some(script) = script {
             world.entra.script(Refusal::token(script));

@@ -80,6 +80,42 @@ fn rights(role: &Value) -> BTreeSet<(String, String)> {
     rights
 }
 
+/// Those that speak with mail servers, identity providers and webhooks: put into a network of the operator's own where one is named.
+const IN_NETWORK: [&str; 4] = ["OauthCallback", "TokenRefresh", "BouncePoll", "EventDelivery"];
+
+/// What Lambda does with a function's role to put it there (AWS, "Giving Lambda functions access to resources in an Amazon
+/// VPC"); most of it knows no resource.
+const NETWORK: [&str; 6] = [
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+];
+
+#[test]
+fn a_network_of_the_operators_own_is_for_lambda_alone_and_for_nobody_by_default() {
+    for function in FUNCTIONS {
+        let network = &properties(function)["VpcConfig"];
+        if !IN_NETWORK.contains(&function) {
+            assert!(network.is_null(), "{function}: {network}");
+            continue;
+        }
+        assert_eq!(network["Fn::If"][0], "InNetwork", "{function}");
+        assert_eq!(network["Fn::If"][1]["SubnetIds"]["Ref"], "Subnets");
+        assert_eq!(network["Fn::If"][1]["SecurityGroupIds"]["Ref"], "SecurityGroups");
+        assert_eq!(network["Fn::If"][2]["Ref"], "AWS::NoValue");
+        let policies = RESOURCES[&format!("{function}Role")]["Properties"]["Policies"].as_array().unwrap();
+        let all = policies.iter().flat_map(|policy| policy["PolicyDocument"]["Statement"].as_array().unwrap());
+        let found: Vec<_> = all.filter(|it| it["Fn::If"][1]["Sid"] == "Network").collect();
+        let [statement] = found[..] else { panic!("{function}: {found:?}") };
+        assert_eq!(statement["Fn::If"][0], "InNetwork");
+        // Where the function's own code asks, the key is there, and the right is not.
+        assert_eq!(statement["Fn::If"][1]["Condition"]["Null"]["lambda:SourceFunctionArn"], "true");
+    }
+}
+
 #[test]
 fn each_function_may_do_what_it_does_and_nothing_else() {
     let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
@@ -87,6 +123,9 @@ fn each_function_may_do_what_it_does_and_nothing_else() {
         let mut expected: BTreeSet<_> = calls.iter().map(text).collect();
         let log = format!("{function}Log");
         expected.extend([("logs:CreateLogStream", log.as_str()), ("logs:PutLogEvents", log.as_str())].iter().map(text));
+        if IN_NETWORK.contains(function) {
+            expected.extend(NETWORK.map(|action| (action.to_owned(), "*".to_owned())));
+        }
         assert_eq!(rights(&RESOURCES[&format!("{function}Role")]), expected, "{function}");
         assert_eq!(properties(function)["Role"]["Fn::GetAtt"][0], format!("{function}Role"));
     }
@@ -106,6 +145,10 @@ fn no_role_names_a_managed_policy_or_every_resource() {
             }
             if action.starts_with("ses:") && action.ends_with("SuppressedDestination") {
                 // Neither do these; the statement is there only where the operator asked for it.
+                continue;
+            }
+            if NETWORK.contains(&&action[..]) {
+                // Nor does this; a test of its own reads for whom it is.
                 continue;
             }
             let prefix = resource.strip_suffix("/*").unwrap_or(&resource);

@@ -13,6 +13,7 @@ use rebond_tests::world::{CLIENT_SECRET, MAILBOX, World};
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/rebond-bounce-poll";
 const ISSUER: &str = "https://0f1e2d3c.tokens.sts.global.api.aws";
@@ -27,10 +28,11 @@ fn key() -> RsaKeyPair {
     rebond::grant::private_key(&KEY_PEM.to_owned().into()).unwrap()
 }
 
-/// A token as an outside issuer signs it.
+/// A token as an outside issuer signs it: each with a `jti` of its own.
 fn outside_token(subject: &str, audience: &str) -> String {
-    let now = Timestamp::now().as_second();
-    let claims = json!({"iss": ISSUER, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": now + 300});
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let (now, jti) = (Timestamp::now().as_second(), COUNT.fetch_add(1, Ordering::Relaxed).to_string());
+    let claims = json!({"iss": ISSUER, "sub": subject, "aud": audience, "jti": jti, "iat": now, "nbf": now, "exp": now + 86_400});
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
     let key = key();
@@ -232,6 +234,35 @@ async fn a_federated_app_needs_no_secret_anywhere() {
     for (path, bytes) in world.files().unwrap() {
         let token = &token.expose_secret().as_bytes()[..60];
         assert!(!bytes.windows(60).any(|window| window == token), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_that_was_used_before_is_refused_and_explained() {
+    let world = World::start().await.unwrap();
+    world.entra.change(|settings| {
+        federate(settings);
+        settings.refuse_replayed_assertions = true;
+    });
+    change_app(&world, |app| app.credential = Credential::Federated).await;
+    let id = world.add("app", app_only).await.unwrap();
+    // A token file that nobody keeps fresh is sent a second time when the first access token has ended.
+    let file = world.dir().join("token");
+    let grants = world.machine.grants.clone().with_identity(Arc::new(TokenFile::new(&file)));
+    let machine = Machine { grants, ..world.machine.clone() };
+    for (fresh, expected) in [
+        (true, (HealthState::Active, "")),
+        (false, (HealthState::Misconfigured, "client-unproven")),
+        (true, (HealthState::Active, "")),
+    ] {
+        if fresh {
+            std::fs::write(&file, outside_token(ROLE, entra::EXCHANGE_AUDIENCE)).unwrap();
+        }
+        world.advance(SignedDuration::from_hours(2));
+        let (state, advice) = poll_as(&world, &machine, &id).await;
+        let said = world.item(&id).await.unwrap().health.said.unwrap_or_default();
+        assert_eq!((state, advice.as_str()), expected, "{said}");
+        assert_eq!(said.contains("jti was used before"), !fresh, "{said}");
     }
 }
 

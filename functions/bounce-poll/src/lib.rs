@@ -1,9 +1,13 @@
-//! One mailbox → facts: from the queue, up to ten accounts at once, or invoked with `{"account": "…"}`.
+//! One mailbox → facts: from the queue, up to ten accounts at once, or invoked with `{"account": "…"}`. Invoked with
+//! `{"doctor": "…"}` it says why a mailbox does not answer: what is shown is what *it* can reach.
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use rebond::account::AccountId;
+use rebond::doctor::Examination;
 use rebond::poll::{PollError, Poller, Summary};
 use rebond::queue::PollRequest;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the function is invoked with.
@@ -14,6 +18,13 @@ pub enum Event {
     Batch(SqsEvent),
     /// One account, by hand.
     One(PollRequest),
+    /// Why one account does not answer.
+    Examine {
+        /// Which.
+        doctor: AccountId,
+        /// The longest time for it.
+        seconds: u16,
+    },
 }
 
 /// What it answers.
@@ -24,6 +35,8 @@ pub enum Answer {
     Batch(SqsBatchResponse),
     /// For one account: what was done.
     One(Box<Summary>),
+    /// What was found.
+    Examined(Box<Examination>),
 }
 
 /// Who hears what each poll did.
@@ -43,6 +56,13 @@ pub async fn handle(
             let summary = poll(poller, &request, run, deadline).await?;
             told(&summary);
             Ok(Answer::One(Box::new(summary)))
+        }
+        Event::Examine { doctor, seconds } => {
+            let deadline = deadline.min(Instant::now() + Duration::from_secs(seconds.into()));
+            let found = poller.examine(&doctor, deadline).await?;
+            let advice = found.diagnosis.as_ref().map(|diagnosis| diagnosis.advice.as_str());
+            tracing::info!(account = %doctor, run, advice, "mailbox examined");
+            Ok(Answer::Examined(Box::new(found)))
         }
         Event::Batch(batch) => {
             let polls = batch.records.into_iter().map(|message| poll_message(poller, message, run, deadline, told));

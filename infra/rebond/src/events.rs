@@ -170,11 +170,11 @@ async fn replay(place: &Place, args: ReplayArgs) -> anyhow::Result<()> {
         }
         teller.replay(id, &events).await?
     };
-    println!("{} events are kept for {id}, and told now.", done.kept);
+    println!("{} events are put to what is kept for {id}, and told now.", done.kept);
     if let Place::Machine(machine) = place {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         let drained = machine.teller.drain_all(deadline).await?;
-        println!("{} told, {} left for `rebond serve`.", drained.told, drained.left);
+        println!("To all endpoints: {} told, {} left for `rebond serve`.", drained.told, drained.left);
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 const PERSON: &str = include_str!("../../entra/person.ps1");
 const APP: &str = include_str!("../../entra/app.ps1");
+const GRAPH: &str = include_str!("../../entra/graph.ps1");
 const REGISTRATION: &str = include_str!("../../entra/registration.sh");
 
 /// Mailboxes that one management scope names; a longer filter is refused by Exchange.
@@ -112,7 +113,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
 }
 
 impl Kit {
-    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes, or Graph.
+    /// The script for Exchange Online PowerShell. Errors: more mailboxes than one scope takes, or a person by Graph.
     pub fn exchange(&self) -> anyhow::Result<String> {
         if self.mailboxes.len() > MAILBOXES {
             bail!(
@@ -128,7 +129,11 @@ impl Kit {
             more => format!("{} mailboxes", more.len()),
         };
         Ok(fill(
-            if self.way == Way::App { APP } else { PERSON },
+            match (self.way, self.protocol) {
+                (Way::App, Protocol::Graph) => GRAPH,
+                (Way::App, _) => APP,
+                (Way::Person, _) => PERSON,
+            },
             &[
                 ("account", account),
                 ("protocol", self.protocol.as_str().to_owned()),
@@ -174,11 +179,11 @@ impl Kit {
         Ok(match self.protocol {
             Protocol::Imap => "ImapEnabled",
             Protocol::Pop3 => "PopEnabled",
+            // Nothing to switch on: the script of an app asks for no such thing.
+            Protocol::Graph if self.way == Way::App => "",
             Protocol::Graph => bail!(
-                "{} is read by Graph, for which there is no Exchange script: --az prints what its registration needs. \
-                 A shared mailbox also wants full access for who signs in (Add-MailboxPermission); an app of its own \
-                 is kept to its mailboxes by New-ManagementScope and New-ManagementRoleAssignment -App … -Role \
-                 \"Application Mail.ReadWrite\" (RBAC for Applications)",
+                "{} is read by Graph as a person, for which there is no Exchange script: --az prints what its \
+                 registration needs. A shared mailbox also wants full access for who signs in (Add-MailboxPermission)",
                 self.account
             ),
         })

@@ -15,6 +15,7 @@ pub mod connect;
 mod credential;
 mod csv;
 mod demo;
+mod doctor;
 pub mod embedded;
 mod endpoint;
 mod endpoint_add;
@@ -53,13 +54,14 @@ const EXAMPLES: &str = "Examples:
   rebond account add bounces --mailbox bounces@example.com --app m365
   rebond connect bounces           print the link that connects it
   rebond poll bounces              read it now
+  rebond doctor bounces            say why it does not answer, and who must act
   rebond kit bounces               print what an Exchange administrator must run for it
   rebond reports bounces           see what came back, and why
   rebond check jane@example.org    ask whether an address may be written to
   rebond poll bounces --stack NAME the same for a stack on AWS
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it,
-5 an address may not be written to.";
+5 an address may not be written to, 6 it passes by itself and is tried again.";
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]
@@ -93,6 +95,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say why a mailbox does not answer, who must act, and the exact step
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
     /// Renew the grant of one account now
     Refresh {
         /// Which account
@@ -162,6 +167,7 @@ pub async fn run() -> ExitCode {
         Command::Account(command) => account::run(&cli.at, command).await,
         Command::Connect(args) => connect::run(&cli.at, &args).await,
         Command::Poll { account, json } => poll::run(&cli.at, &account, json).await,
+        Command::Doctor(args) => doctor::run(&cli.at, &args).await,
         Command::Refresh { account } => refresh::run(&cli.at, &account).await,
         Command::Token(args) => token::run(&cli.at, &args).await,
         Command::Forget { account } => forget::run(&cli.at, &account).await,
@@ -285,6 +291,7 @@ mod tests {
         for (name, text) in [
             ("README.md", include_str!("../../../README.md")),
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
+            ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
             ("docs/events.md", include_str!("../../../docs/events.md")),
             ("docs/api.md", include_str!("../../../docs/api.md")),

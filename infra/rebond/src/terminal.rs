@@ -7,12 +7,15 @@ use rebond::report::Outcome;
 use rebond::table::Fact;
 use std::io::IsTerminal;
 
-/// An empty table with a heading.
+/// An empty table with a heading, or with none.
 pub fn table(heading: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(160).force_no_tty();
+    }
+    if heading.is_empty() {
+        return table;
     }
     table.set_header(heading.iter().map(|name| Cell::new(name).add_attribute(Attribute::Underlined)));
     table

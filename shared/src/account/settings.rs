@@ -423,7 +423,8 @@ impl Account {
         })
     }
 
-    fn moves_to(&self) -> impl Iterator<Item = &String> {
+    /// Folders that read mail is moved to.
+    pub fn moves_to(&self) -> impl Iterator<Item = &String> {
         [&self.reports, &self.others].into_iter().filter_map(|after| match after {
             AfterReading::Move(folder) => Some(folder),
             _ => None,

@@ -3,6 +3,7 @@
 //!
 //! A refusal's `error` and `suberror` decide what follows; Entra's number only picks the advice, here.
 
+mod doctor;
 mod mailbox;
 mod oauth;
 mod registration;
@@ -127,8 +128,17 @@ pub struct Advice {
 impl Advice {
     /// Meaning and step as one text, with the account's own values in place.
     pub fn sentence(&self, language: Language, account: &str, redirect_uri: &str) -> String {
-        let text = format!("{} {}", self.means.get(language), self.step.get(language));
-        language.typeset(&text).replace("{account}", account).replace("{redirect_uri}", redirect_uri)
+        let (means, step) = self.parts(language, account, redirect_uri);
+        format!("{means} {step}")
+    }
+
+    /// Meaning and step, each with the account's own values in place.
+    pub fn parts(&self, language: Language, account: &str, redirect_uri: &str) -> (String, String) {
+        let part = |words: Words| {
+            let text = language.typeset(words.get(language));
+            text.replace("{account}", account).replace("{redirect_uri}", redirect_uri)
+        };
+        (part(self.means), part(self.step))
     }
 }
 
@@ -139,7 +149,7 @@ fn of_provider() -> impl Iterator<Item = &'static Advice> {
 
 /// Every row.
 pub fn all() -> impl Iterator<Item = &'static Advice> {
-    of_provider().chain(mailbox::ROWS)
+    of_provider().chain(mailbox::ROWS).chain(doctor::ROWS)
 }
 
 /// A row by its id.

@@ -201,8 +201,8 @@ pub(super) const ROWS: &[Advice] = &[
         &[],
         w("The app could not prove who it is.", "L’application n’a pas pu prouver son identité."),
         w(
-            "Compare its client ID with the registration, then store a new secret with `rebond app secret APP`.",
-            "Comparez son ID client avec l’inscription, puis enregistrez un nouveau secret avec `rebond app secret APP`.",
+            "Compare its client ID with the registration. By a secret: store a new one with `rebond app secret APP`. By a certificate or a federated token: check that it is ours, and that whatever writes the token file renews it.",
+            "Comparez son ID client avec l’inscription. Avec un secret : enregistrez-en un nouveau avec `rebond app secret APP`. Avec un certificat ou un jeton fédéré : vérifiez que c’est le nôtre, et que le fichier du jeton est bien renouvelé.",
         ),
     ),
     row(

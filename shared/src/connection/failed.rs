@@ -3,9 +3,9 @@
 use crate::account::AccountId;
 use crate::advice;
 use crate::grant::GrantFault;
-use crate::mailbox::{FaultKind, MailboxFault};
+use crate::mailbox::MailboxFault;
 use crate::oauth::{IdTokenError, Principal, Refusal};
-use crate::poll::state_and_advice;
+use crate::poll::state_and_advice_for;
 use crate::table::{AccountItem, AuthorizationOutcome, TableError};
 use crate::vault::VaultError;
 
@@ -61,12 +61,9 @@ impl From<VaultError> for Failed {
 }
 
 impl Failed {
-    /// Exchange does not say why it opens no mailbox; who signed in narrows it down.
+    /// A server does not say why it opens no mailbox; who signed in narrows it down.
     pub(super) fn unopened(fault: MailboxFault, item: &AccountItem, principal: &Principal) -> Self {
-        let advice = match fault.kind {
-            FaultKind::NotConnected => advice::of_unopened_mailbox(Some(&principal.name), &item.account.mailbox),
-            _ => state_and_advice(&fault.kind, false).1,
-        };
+        let advice = state_and_advice_for(item, &fault.kind, Some(&principal.name)).1;
         Self::Mailbox { fault: Box::new(fault), advice, signed_in: principal.name.clone() }
     }
 

@@ -43,7 +43,7 @@ impl Grants {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&exchange).await;
-        answer.map(DeviceCode).map_err(|error| self.explain(error, exchange.status()))
+        answer.map(DeviceCode).map_err(|error| exchange.explain(error))
     }
 
     /// Asks again and again until the person has decided or the code has ended (RFC 8628 §3.4, §3.5). `sleep` waits.
@@ -61,7 +61,7 @@ impl Grants {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&exchange, sleep, None).await;
-        self.take(answer.map_err(in_our_words), exchange.status())
+        self.take(answer.map_err(in_our_words), &exchange)
     }
 }
 

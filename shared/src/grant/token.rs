@@ -5,12 +5,15 @@ use crate::account::{App, Protocol};
 use crate::net::{Http, NetError};
 use crate::oauth::{Refusal, TokenResponse, Tokens, accept, endpoint, entra, provider};
 use crate::secret::{ExposeSecret, Secret};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures::future::BoxFuture;
-use http::header::RETRY_AFTER;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
 use oauth2::{
     AsyncHttpClient, AuthorizationCode, HttpRequest, HttpResponse, PkceCodeVerifier, RefreshToken, RequestTokenError,
     Scope,
 };
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// What the HTTP function says instead of an answer.
@@ -22,23 +25,28 @@ pub(super) enum Unanswered {
     Busy { status: u16, retry_after: Option<u32> },
 }
 
-/// Our HTTP function as `oauth2` calls it. 429 and 5xx are the server's trouble whatever their body says.
+/// The parameters of a token request that are secrets (RFC 6749 §2.3.1, §4.1.3, §6; RFC 7523 §2.2; RFC 7636 §4.5;
+/// RFC 8628 §3.4).
+const SECRET_PARAMETERS: [&str; 6] =
+    ["client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "device_code"];
+
+/// Our HTTP function as `oauth2` calls it. 429 and 5xx are the server's trouble whatever their body says. It keeps what
+/// must not come back in a refusal's words.
 pub(super) struct Exchange<'a> {
     http: &'a Http,
     status: AtomicU16,
+    secrets: Mutex<Vec<Secret>>,
 }
 
 impl<'a> Exchange<'a> {
     pub(super) fn new(http: &'a Http) -> Self {
-        Self { http, status: AtomicU16::new(0) }
-    }
-
-    /// HTTP status of the last answer.
-    pub(super) fn status(&self) -> u16 {
-        self.status.load(Ordering::Relaxed)
+        Self { http, status: AtomicU16::new(0), secrets: Mutex::default() }
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
+        if let Ok(mut secrets) = self.secrets.lock() {
+            *secrets = secrets_of(&request);
+        }
         let answer = self.http.send(request).await?;
         let status = answer.status();
         self.status.store(status.as_u16(), Ordering::Relaxed);
@@ -48,6 +56,24 @@ impl<'a> Exchange<'a> {
         }
         Ok(answer)
     }
+}
+
+fn secrets_of(request: &HttpRequest) -> Vec<Secret> {
+    let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name);
+    let parameters = url::form_urlencoded::parse(request.body()).filter(|(name, _)| is_secret(name));
+    let mut secrets: Vec<Secret> = parameters.map(|(_, value)| Secret::from(value.into_owned())).collect();
+    // HTTP Basic (RFC 6749 §2.3.1): the secret is form-encoded inside it, so both forms may come back.
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Basic "));
+    if let Some(encoded) = header {
+        secrets.push(Secret::from(encoded.to_owned()));
+        let pair = BASE64_STANDARD.decode(encoded).ok().and_then(|pair| String::from_utf8(pair).ok());
+        if let Some((_, secret)) = pair.as_deref().and_then(|pair| pair.split_once(':')) {
+            let plain = url::form_urlencoded::parse(secret.as_bytes()).map(|(plain, _)| plain.into_owned());
+            secrets.extend(plain.map(Secret::from));
+            secrets.push(Secret::from(secret.to_owned()));
+        }
+    }
+    secrets
 }
 
 impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
@@ -72,7 +98,7 @@ impl Grants {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&exchange).await;
-        self.take(answer, exchange.status())
+        self.take(answer, &exchange)
     }
 
     /// Renews with a refresh token (RFC 6749 §6). The scopes name the resource: one refresh token opens several.
@@ -93,7 +119,7 @@ impl Grants {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&exchange).await;
-        self.take(answer, exchange.status())
+        self.take(answer, &exchange)
     }
 
     /// A token of the app itself (RFC 6749 §4.4).
@@ -107,33 +133,77 @@ impl Grants {
             request = request.add_extra_param(name, value);
         }
         let answer = request.request_async(&exchange).await;
-        self.take(answer, exchange.status())
+        self.take(answer, &exchange)
     }
 
     pub(super) fn take(
         &self,
         answer: Result<TokenResponse, RequestTokenError<Unanswered, Refusal>>,
-        status: u16,
+        exchange: &Exchange<'_>,
     ) -> Result<Tokens, GrantFault> {
-        match answer {
-            Ok(answer) => Ok(accept(&answer, (self.clock)())),
-            Err(error) => Err(self.explain(error, status)),
-        }
+        answer.map(|answer| accept(&answer, (self.clock)())).map_err(|error| exchange.explain(error))
     }
+}
 
-    pub(super) fn explain(&self, error: RequestTokenError<Unanswered, Refusal>, status: u16) -> GrantFault {
+impl Exchange<'_> {
+    /// Why there is no token, in words that hold none of the request's secrets: a provider may repeat what it was sent.
+    pub(super) fn explain(&self, error: RequestTokenError<Unanswered, Refusal>) -> GrantFault {
+        let nonsense = GrantFault::Nonsense { status: self.status.load(Ordering::Relaxed) };
         match error {
-            RequestTokenError::ServerResponse(refusal) => GrantFault::Refused(refusal.bounded()),
+            RequestTokenError::ServerResponse(refusal) => self.refused(refusal),
             RequestTokenError::Request(Unanswered::Net(error)) => GrantFault::Unreachable(error),
             RequestTokenError::Request(Unanswered::Busy { status, retry_after }) => {
                 GrantFault::Busy { status, retry_after }
             }
             // A 200 that carries a refusal all the same; the body itself is never kept: it may hold tokens.
             RequestTokenError::Parse(_, body) => match serde_json::from_slice::<Refusal>(&body) {
-                Ok(refusal) if !refusal.error.is_empty() => GrantFault::Refused(refusal.bounded()),
-                _ => GrantFault::Nonsense { status },
+                Ok(refusal) if !refusal.error.is_empty() => self.refused(refusal),
+                _ => nonsense,
             },
-            RequestTokenError::Other(_) => GrantFault::Nonsense { status },
+            RequestTokenError::Other(_) => nonsense,
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> GrantFault {
+        // A poisoned lock is of a request that never came to an answer.
+        let secrets = self.secrets.lock().map(|secrets| secrets.clone()).unwrap_or_default();
+        GrantFault::Refused(refusal.without(&secrets).bounded())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::net::{Reach, Tls};
+
+    fn asked(headers: &[(&str, &str)], body: &str) -> HttpRequest {
+        let request =
+            headers.iter().fold(http::Request::builder(), |request, (name, value)| request.header(*name, *value));
+        request.body(body.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_a_request_holds_in_secret_does_not_come_back_in_a_refusal() {
+        let body = "grant_type=authorization_code&client_id=app&client_secret=s%2Bcret&code=c0de&code_verifier=ver1fier\
+                    &refresh_token=r3fresh&client_assertion=a.b.c&device_code=d3vice&scope=openid";
+        // `id:s+c ret`, its secret form-encoded as RFC 6749 §2.3.1 wants it.
+        let basic = BASE64_STANDARD.encode("id:b%2Bsic+one");
+        let secrets = secrets_of(&asked(&[("authorization", &format!("Basic {basic}"))], body));
+        let http = Http::new(&Reach::public(), &Tls::new(None).unwrap()).unwrap();
+        let exchange = Exchange { http: &http, status: AtomicU16::new(400), secrets: Mutex::new(secrets) };
+        for secret in ["s+cret", "c0de", "ver1fier", "r3fresh", "a.b.c", "d3vice", "b+sic one", "b%2Bsic+one", &basic] {
+            let refusal = Refusal {
+                error: "invalid_client".into(),
+                error_description: format!("scope openid of app: ({secret}) is wrong"),
+                suberror: Some(format!("bad {secret}")),
+                ..Refusal::default()
+            };
+            let said = exchange.explain(RequestTokenError::ServerResponse(refusal));
+            let GrantFault::Refused(said) = said else { panic!("{said}") };
+            assert_eq!(said.error_description, "scope openid of app: ([redacted]) is wrong");
+            assert_eq!(said.suberror.as_deref(), Some("bad [redacted]"));
         }
     }
 }

@@ -7,6 +7,7 @@ mod fault;
 pub mod graph;
 mod guard;
 pub mod imap;
+mod opening;
 pub mod pop3;
 mod sasl;
 #[cfg(test)]
@@ -14,7 +15,9 @@ mod script;
 mod wire;
 
 pub use self::fault::{FaultKind, MailboxFault};
-use crate::account::{Account, AfterReading, Encryption, Protocol, Since};
+use self::opening::Line as _;
+pub use self::opening::{Rung, Step, Trail};
+use crate::account::{Account, AfterReading, Protocol, Server, Since};
 use crate::cursor::{Position, Reference};
 use crate::net::{Reach, Tls};
 use crate::secret::Secret;
@@ -134,27 +137,71 @@ pub async fn open(
     tls: &Tls,
     deadline: Instant,
 ) -> Result<Box<dyn Mailbox>, MailboxFault> {
-    match account.protocol {
-        Protocol::Imap => {
-            let imap = imap::Imap::open(&account.server, login, reach, tls, deadline).await?;
-            Ok(Box::new(imap) as Box<dyn Mailbox>)
-        }
-        Protocol::Graph => Ok(Box::new(graph::Graph::open(&account.server, login, reach, tls, deadline).await?)),
-        Protocol::Pop3 => Ok(Box::new(pop3::Pop3::open(&account.server, login, reach, tls, deadline).await?)),
-    }
+    let server = &account.server;
+    Ok(match account.protocol {
+        Protocol::Imap => Box::new(imap::Imap::open(server, login, reach, tls, deadline).await?),
+        Protocol::Graph => Box::new(graph::Graph::open(server, login, reach, tls, deadline).await?),
+        Protocol::Pop3 => Box::new(pop3::Pop3::open(server, login, reach, tls, deadline).await?),
+    })
 }
 
-/// No token on a connection that is not encrypted; no password but to this machine, or to a private address that the
-/// reach policy names.
-fn check_clear_text(encryption: Encryption, near: bool, login: &Login) -> Result<(), FaultKind> {
-    match (encryption, login) {
-        (Encryption::Tls | Encryption::Starttls, _) => Ok(()),
-        (Encryption::None, Login::XOAuth2 { .. }) => {
-            Err(FaultKind::ClearText("an access token never travels in clear"))
-        }
-        (Encryption::None, Login::Password { .. }) if near => Ok(()),
-        (Encryption::None, Login::Password { .. }) => {
-            Err(FaultKind::ClearText("a password travels in clear to this machine or a private address alone"))
-        }
+/// A server that was connected to, and has said what it says before a login: the same way as [`open`], step by step, for
+/// who looks at each.
+pub struct Approached {
+    near: bool,
+    line: Lines,
+}
+
+enum Lines {
+    Imap(Box<imap::Opening>),
+    Pop3(Box<pop3::Line>),
+    /// Graph says nothing before it is asked something; the request makes a connection of its own.
+    Graph,
+}
+
+/// Goes as far as one can without a login. Each step that ends well is on the trail, and the one that did not.
+pub async fn approach(
+    server: &Server,
+    protocol: Protocol,
+    reach: &Reach,
+    tls: &Tls,
+    deadline: Instant,
+    trail: &mut Trail,
+) -> Result<Approached, MailboxFault> {
+    opening::within(deadline, async {
+        let (io, near) = opening::connect(server, reach, trail).await?;
+        let line = match protocol {
+            Protocol::Imap => Lines::Imap(Box::new(opening::approach(io, vec![], server, tls, deadline, trail).await?)),
+            Protocol::Pop3 => Lines::Pop3(Box::new(opening::approach(io, vec![], server, tls, deadline, trail).await?)),
+            Protocol::Graph => {
+                opening::encrypt(io, server, tls, trail).await?;
+                Lines::Graph
+            }
+        };
+        Ok(Approached { near, line })
+    })
+    .await
+}
+
+impl Approached {
+    /// Logs in.
+    pub async fn log_in(
+        self,
+        server: &Server,
+        login: &Login,
+        reach: &Reach,
+        tls: &Tls,
+        deadline: Instant,
+    ) -> Result<Box<dyn Mailbox>, MailboxFault> {
+        opening::check_clear_text(server.encryption, self.near, login)?;
+        let credential = sasl::Credential::of(login)?;
+        opening::within(deadline, async {
+            Ok(match self.line {
+                Lines::Imap(line) => Box::new(line.log_in(&credential).await?) as Box<dyn Mailbox>,
+                Lines::Pop3(line) => Box::new(line.log_in(&credential).await?),
+                Lines::Graph => Box::new(graph::Graph::open(server, login, reach, tls, deadline).await?),
+            })
+        })
+        .await
     }
 }

@@ -33,18 +33,31 @@ pub(super) fn message(login: &Login) -> Result<Secret, FaultKind> {
 }
 
 /// The same in base64, as it stands in a command line.
-pub(super) fn first_message(login: &Login) -> Result<Secret, FaultKind> {
+fn first_message(login: &Login) -> Result<Secret, FaultKind> {
     Ok(Secret::from(STANDARD.encode(message(login)?.expose_secret())))
 }
 
-/// What must not be shown of a login: the credential as it was given, quoted, and as `first_message` has it.
-pub(super) fn secrets(login: &Login, first_message: &Secret) -> Vec<Secret> {
-    let credential = match login {
-        Login::XOAuth2 { token, .. } => token.clone(),
-        Login::Password { password, .. } => password.clone(),
-    };
-    let quoted = credential.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
-    vec![Secret::from(quoted), credential, first_message.clone()]
+/// A login, with what is sent for it and what of it must never be shown.
+pub(super) struct Credential<'a> {
+    /// The login.
+    pub login: &'a Login,
+    /// As [`first_message`] has it.
+    pub first_message: Secret,
+    /// The credential as it was given, quoted, and as the first message.
+    pub secrets: Vec<Secret>,
+}
+
+impl<'a> Credential<'a> {
+    pub fn of(login: &'a Login) -> Result<Self, FaultKind> {
+        let first_message = first_message(login)?;
+        let credential = match login {
+            Login::XOAuth2 { token, .. } => token.clone(),
+            Login::Password { password, .. } => password.clone(),
+        };
+        let quoted = credential.expose_secret().replace('\\', "\\\\").replace('"', "\\\"");
+        let secrets = vec![Secret::from(quoted), credential, first_message.clone()];
+        Ok(Self { login, first_message, secrets })
+    }
 }
 
 /// The `status` of the JSON with which a server explains a refused token, by name alone: the rest is not needed.

@@ -144,9 +144,9 @@ impl Wire {
         self.buffer.capacity()
     }
 
-    /// The naked connection, for a TLS handshake on it.
-    pub fn into_io(self) -> Box<dyn Io> {
-        self.io
+    /// The naked connection, for a TLS handshake on it. Nothing can be said or heard here any more.
+    pub fn take_io(&mut self) -> Box<dyn Io> {
+        std::mem::replace(&mut self.io, Box::new(tokio::io::empty()))
     }
 
     /// What an attempt came to: while it is pending the timer runs, from the start of the wait.

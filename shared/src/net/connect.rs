@@ -13,11 +13,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Addresses of one host that are tried.
 const ADDRESSES: usize = 6;
 
-/// Connects to `host` (a name, or an address without brackets). The name is resolved once, and only addresses that
-/// `reach` allows are connected to, each in turn: what a second answer of the resolver says cannot matter.
-pub async fn connect(host: &str, port: u16, reach: &Reach) -> Result<TcpStream, NetError> {
+/// Connects to the first of the addresses that takes the connection; `host` is for messages.
+pub async fn connect_to(host: &str, port: u16, addresses: &[SocketAddr]) -> Result<TcpStream, NetError> {
     let mut last = NetError::Timeout(format!("{host} port {port}"));
-    for address in resolve(host, port, reach).await?.into_iter().take(ADDRESSES) {
+    for address in addresses.iter().take(ADDRESSES) {
         match timeout(CONNECT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 // Commands are small and wait for an answer: Nagle's delay would only add to each.
@@ -31,8 +30,9 @@ pub async fn connect(host: &str, port: u16, reach: &Reach) -> Result<TcpStream, 
     Err(last)
 }
 
-/// The addresses of `host` that `reach` allows on `port`; the reason where it allows none.
-pub(super) async fn resolve(host: &str, port: u16, reach: &Reach) -> Result<Vec<SocketAddr>, NetError> {
+/// The addresses of `host` (a name, or an address without brackets) that `reach` allows on `port`; the reason where it
+/// allows none. What is connected to is one of these: what a second answer of the resolver says cannot matter.
+pub async fn resolve(host: &str, port: u16, reach: &Reach) -> Result<Vec<SocketAddr>, NetError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         reach.check(ip, port)?;
         return Ok(vec![SocketAddr::new(ip, port)]);
@@ -64,6 +64,10 @@ fn allowed(found: impl Iterator<Item = SocketAddr>, reach: &Reach) -> Result<Vec
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    async fn connect(host: &str, port: u16, reach: &Reach) -> Result<TcpStream, NetError> {
+        connect_to(host, port, &resolve(host, port, reach).await?).await
+    }
 
     #[tokio::test]
     async fn f29_names_and_odd_literals_are_checked_after_resolution() {

@@ -2,6 +2,10 @@
 
 use super::{NetError, Reach, Refused, Tls, connect, tls};
 use crate::limits;
+use http::HeaderMap;
+use http::header::{DATE, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -112,6 +116,19 @@ impl Http {
     }
 }
 
+/// How long a server asks to be left alone (RFC 9110 §10.2.3): in seconds, or until a date, which is held against the date
+/// that the answer itself has; where it has none, against this machine's clock.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let date = |text: &str| rfc2822::parse(text).ok().map(|date| date.timestamp());
+    let wanted = text(RETRY_AFTER)?;
+    if let Ok(seconds) = wanted.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = text(DATE).and_then(date).unwrap_or_else(Timestamp::now);
+    Some(Duration::try_from(date(wanted)?.duration_since(now)).unwrap_or_default())
+}
+
 /// The sentence for an error of reqwest, which itself would print the URL with its query.
 fn explain(error: reqwest::Error, host: &str, port: u16) -> NetError {
     let error = error.without_url();
@@ -193,6 +210,21 @@ mod tests {
         }
         let port = listen(answer("302 Found\r\nLocation: http://169.254.169.254/", b"")).await;
         assert_eq!(get(&local, &format!("http://localhost:{port}/")).await.unwrap().status(), 302);
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+            retry_after(&pairs.collect()).map(|time| time.as_secs())
+        };
+        assert_eq!(of(&[("retry-after", " 120 ")]), Some(120));
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(of(&[("retry-after", "Sun, 06 Nov 1994 08:54:37 GMT"), date]), Some(300));
+        assert_eq!(of(&[("retry-after", "Sun, 06 Nov 1994 08:40:37 GMT"), date]), Some(0), "a time that has passed");
+        assert_eq!(of(&[("retry-after", "Sun, 06 Nov 1994 08:54:37 GMT")]), Some(0), "held against our own clock");
+        assert_eq!(of(&[("retry-after", "soon"), date]), None);
+        assert_eq!(of(&[date]), None);
     }
 
     #[tokio::test(start_paused = true)]

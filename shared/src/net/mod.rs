@@ -1,15 +1,17 @@
 //! Sockets, by one policy: what may be reached, resolving then connecting to the checked address, TLS, HTTP as one
 //! function.
 
+mod certificate;
 mod connect;
 mod http;
 mod reach;
 mod tls;
 
-pub use self::connect::connect;
-pub use self::http::Http;
+pub use self::certificate::{Certificate, Seen};
+pub use self::connect::{connect_to, resolve};
+pub use self::http::{Http, retry_after};
 pub use self::reach::{Reach, Refused, is_near};
-pub use self::tls::{Tls, TlsFault};
+pub use self::tls::{Tls, TlsFault, protocol};
 
 /// Why a connection or an HTTP exchange failed, in a sentence for a person. Never holds a URL's query or a body.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -24,6 +24,7 @@ pub struct Refused {
 
 /// POP3, IMAP, both over TLS, submission, HTTPS.
 const PORTS: [u16; 6] = [110, 143, 993, 995, 587, 443];
+const PORTS_ALONE: &str = "only mail ports (110, 143, 587, 993, 995) and 443 are reached";
 
 impl Reach {
     /// Public addresses on mail ports (110, 143, 993, 995, 587) and 443.
@@ -70,9 +71,16 @@ impl Reach {
             return refuse(why);
         }
         if !PORTS.contains(&port) {
-            return refuse("only mail ports (110, 143, 587, 993, 995) and 443 are reached");
+            return refuse(PORTS_ALONE);
         }
         Ok(())
+    }
+}
+
+impl Refused {
+    /// Whether the address would do, and the port does not.
+    pub fn is_about_port(&self) -> bool {
+        self.why == PORTS_ALONE
     }
 }
 

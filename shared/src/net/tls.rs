@@ -1,8 +1,10 @@
 //! One TLS configuration: rustls with ring, Mozilla's roots, and the operator's own CA where there is one.
 
 use super::NetError;
+use super::certificate::{Keeping, Seen};
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,6 +82,7 @@ fn ended(end: &Option<jiff::Timestamp>) -> String {
 #[derive(Clone)]
 pub struct Tls {
     pub(super) config: Arc<ClientConfig>,
+    roots: Arc<RootCertStore>,
 }
 
 impl Tls {
@@ -90,12 +93,22 @@ impl Tls {
         if let Some(pem) = extra_ca_pem {
             add(&mut roots, pem).map_err(TlsFault::CaFile)?;
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsFault::Broken(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { config: Arc::new(config) })
+        let roots = Arc::new(roots);
+        let config = builder()?.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
+        Ok(Self { config: Arc::new(config), roots })
+    }
+
+    /// The same, trusting the same and refusing the same, that also keeps the certificate it was shown: for who explains
+    /// a refusal.
+    pub fn keeping(&self) -> Result<(Self, Seen), NetError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), provider)
+            .build()
+            .map_err(|error| TlsFault::Broken(error.to_string()))?;
+        let seen = Seen::default();
+        let keeping = Arc::new(Keeping { verifier, seen: seen.clone() });
+        let config = builder()?.dangerous().with_custom_certificate_verifier(keeping).with_no_client_auth();
+        Ok((Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }, seen))
     }
 
     /// Speaks TLS over `stream` with the server called `host`, whose certificate must be for that name.
@@ -110,6 +123,21 @@ impl Tls {
             Ok(Err(error)) => Err(NetError::Tls(fault(&error, host))),
             Err(_) => Err(NetError::Timeout(format!("{host} (TLS handshake)"))),
         }
+    }
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, NetError> {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsFault::Broken(error.to_string()).into())
+}
+
+/// Which version of TLS a connection speaks.
+pub fn protocol<S>(stream: &TlsStream<S>) -> String {
+    match stream.get_ref().1.protocol_version() {
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2".to_owned(),
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLS 1.3".to_owned(),
+        other => format!("{other:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the token endpoint answers: tokens, or a refusal in its words (RFC 6749 §5.1, §5.2, and Entra's additions).
 
-use crate::secret::Secret;
+use crate::secret::{ExposeSecret, Secret};
 use jiff::{SignedDuration, Timestamp};
 use oauth2::basic::BasicTokenType;
 use oauth2::{ErrorResponse, ExtraTokenFields, StandardTokenResponse, TokenResponse as _};
@@ -51,6 +51,19 @@ impl Refusal {
         self.error_codes.truncate(10);
         self.suberror = self.suberror.map(|text| bounded(&text, 100));
         self.correlation_id = self.correlation_id.map(|text| bounded(&text, 100));
+        self
+    }
+
+    /// Without the secrets that were sent, which a provider may repeat in its words.
+    pub fn without(mut self, secrets: &[Secret]) -> Self {
+        let texts = [Some(&mut self.error), Some(&mut self.error_description), self.suberror.as_mut()];
+        for text in texts.into_iter().chain([self.correlation_id.as_mut()]).flatten() {
+            for secret in secrets.iter().map(Secret::expose_secret).filter(|secret| !secret.is_empty()) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "[redacted]");
+                }
+            }
+        }
         self
     }
 

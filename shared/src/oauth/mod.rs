@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod assertion;
+pub mod claims;
 mod code;
 pub mod entra;
 mod id_token;

@@ -1,7 +1,7 @@
 //! What a poll makes of the account's health.
 
 use super::PollError;
-use crate::account::{Authentication, Health, HealthState};
+use crate::account::{Authentication, Health, HealthState, Protocol};
 use crate::advice;
 use crate::grant::GrantFault;
 use crate::mailbox::{FaultKind, MailboxFault};
@@ -30,13 +30,26 @@ pub(super) fn after_grant_fault(item: &AccountItem, fault: &GrantFault, now: Tim
 }
 
 pub(super) fn after_mailbox_fault(item: &AccountItem, fault: &MailboxFault, now: Timestamp) -> Health {
-    let password = matches!(item.account.authentication, Authentication::Password { .. });
-    let (state, mut advice) = state_and_advice(&fault.kind, password);
-    if fault.kind == FaultKind::NotConnected && !password {
-        let signed_in = item.principal.as_ref().map(|principal| principal.name.as_str());
-        advice = advice::of_unopened_mailbox(signed_in, &item.account.mailbox);
-    }
+    let signed_in = item.principal.as_ref().map(|principal| principal.name.as_str());
+    let (state, advice) = state_and_advice_for(item, &fault.kind, signed_in);
     item.health.broken(state, advice, Some(fault.to_string()), now)
+}
+
+/// The same as [`state_and_advice`] for an account that `signed_in` connected: what a server does not say, its protocol and
+/// who signed in narrow down.
+pub fn state_and_advice_for(
+    item: &AccountItem,
+    kind: &FaultKind,
+    signed_in: Option<&str>,
+) -> (HealthState, &'static str) {
+    let password = matches!(item.account.authentication, Authentication::Password { .. });
+    let (state, advice) = state_and_advice(kind, password);
+    let advice = match kind {
+        FaultKind::NotConnected if !password => advice::of_unopened_mailbox(signed_in, &item.account.mailbox),
+        FaultKind::LoginRefused if item.account.protocol == Protocol::Graph => "graph-token-refused",
+        _ => advice,
+    };
+    (state, advice)
 }
 
 /// Whose fault a mailbox's fault is, and the advice for it.
@@ -52,6 +65,9 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
         FaultKind::Throttled => (Retrying, "throttled"),
         // Somebody must look at the folder's name and rights in either case.
         FaultKind::FolderMissing(_) | FaultKind::Refused("to open the folder") => (Misconfigured, "folder-missing"),
+        FaultKind::Downgrade(why) if why.contains("refuses") => (NeedsAdmin, "starttls-refused"),
+        FaultKind::Downgrade(why) if why.contains("slipped in") => (NeedsAdmin, "starttls-tampered"),
+        FaultKind::Downgrade(why) if why.contains("logged us in") => (NeedsAdmin, "preauth"),
         FaultKind::Downgrade(_) => (NeedsAdmin, "starttls-missing"),
         FaultKind::ClearText(_) | FaultKind::Unsendable(_) => (Misconfigured, "settings-unusable"),
         FaultKind::NoMechanism(_) => (NeedsAdmin, "mechanism-missing"),
@@ -73,6 +89,11 @@ fn net(error: &NetError) -> (HealthState, &'static str) {
         NetError::Tls(TlsFault::WrongName { .. }) => (NeedsAdmin, "tls-name"),
         NetError::Tls(TlsFault::Expired { .. }) => (NeedsAdmin, "tls-expired"),
         NetError::Tls(TlsFault::UnknownIssuer { .. }) => (Misconfigured, "tls-issuer"),
+        NetError::Tls(TlsFault::NotYetValid(_)) => (Misconfigured, "tls-not-yet-valid"),
+        NetError::Tls(TlsFault::CaAsServer(_)) => (NeedsAdmin, "tls-ca-as-server"),
+        NetError::Tls(TlsFault::TooOld { .. }) => (NeedsAdmin, "tls-too-old"),
+        NetError::Tls(TlsFault::NotTls(_)) => (Misconfigured, "tls-not-spoken"),
+        NetError::Tls(TlsFault::Broken(_)) => (NeedsAdmin, "tls-broken"),
         NetError::Tls(_) => (NeedsAdmin, "tls-failed"),
         NetError::Timeout(_) => (Retrying, "server-slow"),
         NetError::Connect { .. } | NetError::TooLong { .. } | NetError::Http { .. } => (Retrying, "server-unreachable"),

@@ -8,7 +8,7 @@ mod folder;
 mod health;
 mod progress;
 
-pub use health::state_and_advice;
+pub use health::{state_and_advice, state_and_advice_for};
 pub use progress::Progress;
 
 use crate::account::{AccountId, Authentication, Health, HealthState};
@@ -120,7 +120,7 @@ impl From<FollowError> for PollError {
 }
 
 /// Why a run ended early.
-enum Stop {
+pub(crate) enum Stop {
     Mailbox(MailboxFault),
     Grant(GrantFault),
     NoPassword,
@@ -321,7 +321,8 @@ impl Poller {
         }
     }
 
-    async fn login(&self, item: &AccountItem, renewed: bool) -> Result<Login, Stop> {
+    /// What the mailbox is opened with; a token may be asked for anew.
+    pub(crate) async fn login(&self, item: &AccountItem, renewed: bool) -> Result<Login, Stop> {
         let account = &item.account;
         match &account.authentication {
             Authentication::Password { user } => {

@@ -17,13 +17,16 @@ pub(crate) fn is_address(text: &str) -> bool {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') || !c.is_ascii() && c.is_alphanumeric());
     let quoted = local.len() > 2 && local.starts_with('"') && local.ends_with('"');
-    let plain = !local.is_empty() && local.chars().all(is_local);
-    text.len() <= limits::ADDRESS_CHARS && (host || literal) && (quoted || plain)
+    let plain = || !local.is_empty() && local.chars().all(is_local);
+    text.len() <= limits::ADDRESS_CHARS && (host || literal) && (quoted || plain())
 }
 
 /// Characters of an unquoted local part: atext and the dot (RFC 5322 §3.2.3), and letters beyond ASCII.
 fn is_local(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c) || !c.is_ascii() && c.is_alphanumeric()
+    match c {
+        '!' | '#'..='\'' | '*' | '+' | '-'..='9' | '=' | '?' | 'A'..='Z' | '^'..='~' => true,
+        _ => !c.is_ascii() && c.is_alphanumeric(),
+    }
 }
 
 fn is_domain(c: char) -> bool {

@@ -23,8 +23,7 @@ pub(crate) fn report_nameless(reading: &mut Reading<'_>, at: usize, names: &[Str
 }
 
 fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool {
-    let part = reading.parts.list[at].clone();
-    let decoded = part.decoded(limits::MESSAGE_BYTES);
+    let decoded = reading.parts.list[at].decoded(limits::MESSAGE_BYTES);
     let said = status::read(&decoded);
     if said.recipients.is_empty() {
         reading.note("status-unreadable");
@@ -36,7 +35,9 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
     let outcome = |(i, r): (usize, &Recipient<'_>)| {
         let (address, target) = delivery.mailed_address(r).or_else(|| nameless(names?, i, &said))?;
         let outcome = delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS, address, target);
-        let new = outcome.address.is_empty() || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
+        let new = outcome.address.is_empty()
+            || said.recipients.len() == 1
+            || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
         new.then_some(outcome)
     };
     let outcomes: Vec<_> = said.recipients.iter().enumerate().filter_map(outcome).collect();
@@ -125,8 +126,7 @@ impl Delivery<'_, '_> {
         let good = matches!(action, Action::Delivered | Action::Relayed | Action::Expanded);
         let (mut verdict, mut evidence) = witness.weigh(&clue);
         if good {
-            evidence =
-                witness.named.as_ref().map(|p| p.evidence("action/delivered", 0..p.text.len())).unwrap_or_default();
+            evidence = witness.named.as_ref().map(|p| p.whole("action/delivered")).unwrap_or_default();
         } else if search && says_little(&verdict) {
             let who = [Some(address.as_str()), target.as_deref(), recipient.last.as_deref()];
             (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
@@ -144,7 +144,7 @@ impl Delivery<'_, '_> {
             diagnostic: witness
                 .remote
                 .as_ref()
-                .map(|p| text::bounded(&p.text, limits::DIAGNOSTIC_CHARS))
+                .map(|p| text::bounded(p.text(), limits::DIAGNOSTIC_CHARS))
                 .filter(|d| !d.is_empty()),
             remote_mta: recipient.remote_mta.clone(),
             evidence,

@@ -7,8 +7,7 @@ use crate::limits;
 
 /// Reports the disposition part at `at`.
 pub(crate) fn report(reading: &mut Reading<'_>, at: usize) {
-    let part = reading.parts.list[at].clone();
-    let decoded = part.decoded(limits::MESSAGE_BYTES);
+    let decoded = reading.parts.list[at].decoded(limits::MESSAGE_BYTES);
     let (fields, _) = field::split(&decoded);
     let (action, reason, rule) = meaning(&fields.text("disposition").unwrap_or_default());
     let typed = |name: &str| fields.text(name).and_then(|v| address::typed(&v));

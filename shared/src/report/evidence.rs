@@ -1,10 +1,11 @@
 //! Words, and where they stand in the message.
 
-use super::reason::{self, Clue, Source, Verdict};
+use super::reason::{self, Clue, Numbers, Source, Verdict};
 use super::text;
 use super::types::Evidence;
 use crate::limits;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 /// A stretch of the message that was read: as it stands there, and unfolded.
 #[derive(Debug, Clone, Default)]
@@ -14,22 +15,31 @@ pub(crate) struct Passage<'t> {
     /// Where `raw` begins in the message, or in its decoded part.
     pub base: usize,
     pub raw: Cow<'t, str>,
-    pub text: Cow<'t, str>,
+    unfolded: OnceCell<Cow<'t, str>>,
 }
 
 impl<'t> Passage<'t> {
     /// A passage of `raw`, which begins at `base`.
     pub fn new(part: String, base: usize, raw: Cow<'t, str>) -> Self {
-        let text = match &raw {
+        Passage { part, base, raw, unfolded: OnceCell::new() }
+    }
+
+    /// The words unfolded.
+    pub fn text(&self) -> &str {
+        self.unfolded.get_or_init(|| match &self.raw {
             Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
             Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
-        };
-        Passage { part, base, raw, text }
+        })
+    }
+
+    /// All words as evidence.
+    pub fn whole(&self, rule: &str) -> Evidence {
+        self.evidence(rule, 0..self.text().len())
     }
 
     /// The words at `span` of the unfolded text.
     pub fn evidence(&self, rule: &str, span: std::ops::Range<usize>) -> Evidence {
-        let words = self.text.get(span.clone()).unwrap_or_default();
+        let words = self.text().get(span.clone()).unwrap_or_default();
         let start = text::unsqueezed(&self.raw, span.start);
         let end = text::unsqueezed(&self.raw, span.end).max(start);
         Evidence {
@@ -54,15 +64,24 @@ pub(crate) struct Witness<'t> {
 }
 
 impl<'t> Witness<'t> {
+    /// What the witness says, with the other circumstances of `clue`; but for the local words.
+    fn clue<'w>(&'w self, clue: &Clue<'w>) -> Clue<'w> {
+        let text = |p: &'w Option<Passage<'t>>| p.as_ref().map_or("", Passage::text);
+        Clue { remote: text(&self.remote), category: text(&self.category), ..*clue }
+    }
+
+    fn local_words(&self) -> &str {
+        self.local.as_ref().map_or("", Passage::text)
+    }
+
+    /// The codes that the witness tells.
+    pub fn numbers<'w>(&'w self, clue: &Clue<'w>) -> Numbers {
+        reason::numbers(&self.clue(clue), &|| self.local_words())
+    }
+
     /// Weighs what the witness says, with the other circumstances of `clue`.
     pub fn weigh<'w>(&'w self, clue: &Clue<'w>) -> (Verdict, Evidence) {
-        let text = |p: &'w Option<Passage<'t>>| p.as_ref().map_or("", |p| &*p.text);
-        let verdict = reason::weigh(&Clue {
-            remote: text(&self.remote),
-            local: text(&self.local),
-            category: text(&self.category),
-            ..*clue
-        });
+        let verdict = reason::weigh_lazily(&self.clue(clue), &|| self.local_words());
         let passage = match verdict.source {
             Source::Remote => &self.remote,
             Source::Local => &self.local,
@@ -72,7 +91,8 @@ impl<'t> Witness<'t> {
         };
         let whole = matches!(verdict.source, Source::Action | Source::Nothing);
         let evidence = match passage {
-            Some(p) => p.evidence(verdict.rule, if whole { 0..p.text.len() } else { verdict.span.clone() }),
+            Some(p) if whole => p.whole(verdict.rule),
+            Some(p) => p.evidence(verdict.rule, verdict.span.clone()),
             None => Evidence { rule: verdict.rule.to_owned(), ..Evidence::default() },
         };
         (verdict, evidence)

@@ -40,8 +40,7 @@ fn read(body: &[u8]) -> Complaint {
 
 /// Reports the feedback part at `at`.
 pub(crate) fn report(reading: &mut Reading<'_>, at: usize) {
-    let part = reading.parts.list[at].clone();
-    let complaint = read(&part.decoded(limits::MESSAGE_BYTES));
+    let complaint = read(&reading.parts.list[at].decoded(limits::MESSAGE_BYTES));
     let evidence = reading.part_evidence("feedback/report", at, "feedback-type");
     let whom = if complaint.recipients.is_empty() { complained(reading) } else { complaint.recipients };
     reading.report.arrival = complaint.feedback.arrival.clone();

@@ -26,6 +26,12 @@ impl<'a> Field<'a> {
 
     /// The value unfolded (RFC 5322 §2.2.3), encoded words left as they are.
     pub fn unfolded(&self) -> Cow<'a, str> {
+        let plain = self.value[..self.value.len().min(limits::HEADER_BYTES)].trim_ascii();
+        if text::is_plain(plain)
+            && let Ok(plain) = std::str::from_utf8(plain)
+        {
+            return Cow::Borrowed(plain);
+        }
         text::squeeze(self.raw())
     }
 
@@ -39,6 +45,8 @@ impl<'a> Field<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fields<'a> {
     list: Vec<Field<'a>>,
+    /// A bit for each name that is here: most of what is asked for is not, and this tells it at once.
+    present: u128,
     /// More fields than `limits::HEADERS`: the rest was not read.
     pub cut: bool,
 }
@@ -46,12 +54,22 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The first field of that name.
     pub fn get(&self, name: &str) -> Option<&Field<'a>> {
-        self.list.iter().find(|f| f.is(name))
+        self.likely(name).iter().find(|f| f.is(name))
     }
 
     /// Every field of that name.
     pub fn all(&self, name: &'static str) -> impl Iterator<Item = &Field<'a>> {
-        self.list.iter().filter(move |f| f.is(name))
+        self.likely(name).iter().filter(move |f| f.is(name))
+    }
+
+    /// The fields, or none where the name is surely not among them.
+    fn likely(&self, name: &str) -> &[Field<'a>] {
+        if self.present & bit(name.as_bytes()) == 0 { &[] } else { &self.list }
+    }
+
+    fn push(&mut self, field: Field<'a>) {
+        self.present |= bit(field.name);
+        self.list.push(field);
     }
 
     /// The first field of that name, unfolded; `None` where it is absent or empty.
@@ -75,6 +93,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// One bit of 128 for a name in any case.
+fn bit(name: &[u8]) -> u128 {
+    let letter = |at: usize| name.get(at).map_or(0, |c| usize::from(c | 0x20));
+    1 << ((name.len() + 5 * letter(0) + 17 * letter(2) + 31 * letter(name.len().wrapping_sub(1))) % 128)
+}
+
 /// Splits an entity into its fields and its body. Total: whatever is no field begins the body.
 ///
 /// Tolerated, because real reports have them: empty lines and an mbox `From ` line before the
@@ -89,9 +113,9 @@ pub(crate) fn split(entity: &[u8]) -> (Fields<'_>, &[u8]) {
         }
         match colon(line) {
             Some(at) => {
-                let (value, after) = take_value(rest, at + 1);
+                let (value, after) = take_value(rest, at + 1, line.len(), after);
                 if fields.list.len() < limits::HEADERS {
-                    fields.list.push(Field { name: line[..at].trim_ascii_end(), value });
+                    fields.push(Field { name: line[..at].trim_ascii_end(), value });
                 } else {
                     fields.cut = true;
                 }
@@ -127,19 +151,20 @@ fn skip_front(mut entity: &[u8]) -> &[u8] {
     }
 }
 
-/// The value that begins at `from`, with its folded lines; and what follows.
-fn take_value(bytes: &[u8], from: usize) -> (&[u8], &[u8]) {
-    let mut end = from;
-    loop {
-        let (line, after) = text::take_line(&bytes[end..]);
-        let line_end = end + line.len();
-        end = bytes.len() - after.len();
-        // A line of white space alone ends the header: some relays strip what stood on it.
-        let folded = matches!(after.first(), Some(b' ' | b'\t')) && !text::take_line(after).0.trim_ascii().is_empty();
-        if !folded {
-            return (&bytes[from..line_end], after);
+/// The value that begins at `from` in the line of `length` bytes, with its folded lines; and what follows. `after` is
+/// what follows the line.
+fn take_value<'a>(bytes: &'a [u8], from: usize, length: usize, mut after: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let mut end = length;
+    // A line of white space alone ends the header: some relays strip what stood on it.
+    while matches!(after.first(), Some(b' ' | b'\t')) {
+        let (line, next) = text::take_line(after);
+        if line.trim_ascii().is_empty() {
+            break;
         }
+        end = bytes.len() - after.len() + line.len();
+        after = next;
     }
+    (&bytes[from..end], after)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{html, text};
 use crate::limits;
 use memchr::memmem;
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// What a part is to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -293,7 +294,7 @@ fn delimiter(bytes: &[u8], boundary: &[u8]) -> Option<(usize, usize, bool)> {
     if let Some((next, closing)) = at_line(0) {
         return Some((0, next, closing));
     }
-    memmem::find_iter(bytes, b"\n--").find_map(|at| {
+    LINES.find_iter(bytes).find_map(|at| {
         let (next, closing) = at_line(at + 1)?;
         // The line end before the delimiter belongs to it.
         let end = if at > 0 && bytes[at - 1] == b'\r' { at - 1 } else { at };
@@ -301,10 +302,12 @@ fn delimiter(bytes: &[u8], boundary: &[u8]) -> Option<(usize, usize, bool)> {
     })
 }
 
+/// The beginning of a line that may be a delimiter.
+static LINES: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\n--"));
+
 /// A boundary that the body itself shows: a line `--x` that fields of a part follow.
 fn shown_boundary(body: &[u8]) -> Option<&[u8]> {
-    let starts =
-        body.starts_with(b"--").then_some(0).into_iter().chain(memmem::find_iter(body, b"\n--").map(|at| at + 1));
+    let starts = body.starts_with(b"--").then_some(0).into_iter().chain(LINES.find_iter(body).map(|at| at + 1));
     starts.take(64).find_map(|at| {
         let (line, after) = text::take_line(&body[at..]);
         let boundary = line[2..].trim_ascii_end();

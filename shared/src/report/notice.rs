@@ -4,7 +4,9 @@
 use super::address;
 use super::field;
 use super::status::is_enhanced;
+use memchr::memmem::Finder;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Addresses looked at in one notice.
 const MENTIONS: usize = 2_000;
@@ -421,26 +423,17 @@ pub(crate) fn lists(text: &str) -> Option<String> {
 /// The SMTP answer that a section quotes: from its reply code to the end of the paragraph.
 pub(crate) fn smtp_answer(section: &str) -> Option<Range<usize>> {
     let bytes = section.as_bytes();
-    let mut at = 0;
-    while at + 3 <= bytes.len() {
-        if matches!(bytes[at], b'4' | b'5') && is_reply(bytes, at) {
-            let end = paragraph_end(section, at).min(at + said_by_queue(&section[at..]));
-            return Some(at..end);
-        }
-        at += 1;
-    }
-    None
+    let at = memchr::memchr2_iter(b'4', b'5', bytes).find(|at| at + 3 <= bytes.len() && is_reply(bytes, *at))?;
+    let end = paragraph_end(section, at).min(at + said_by_queue(&section[at..]));
+    Some(at..end)
 }
 
 /// Where the queue's own words after the answer begin: that it gives up, and why it did not before.
 pub(crate) fn said_by_queue(section: &str) -> usize {
-    const TRAILERS: &[&str] = &["Giving up on ", "I'm not going to try again", "[RCPT_TO]", "[MAIL_FROM]"];
-    TRAILERS
-        .iter()
-        .filter_map(|t| memchr::memmem::find(section.as_bytes(), t.as_bytes()))
-        .filter(|at| *at > 0)
-        .min()
-        .unwrap_or(section.len())
+    const TRAILERS: [&str; 4] = ["Giving up on ", "I'm not going to try again", "[RCPT_TO]", "[MAIL_FROM]"];
+    static FOUND: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| TRAILERS.map(Finder::new));
+    let found = FOUND.iter().filter_map(|trailer| trailer.find(section.as_bytes()));
+    found.filter(|at| *at > 0).min().unwrap_or(section.len())
 }
 
 /// Whether a reply code (RFC 5321 §4.2) stands at `at`, by what is around it.

@@ -202,7 +202,7 @@ fn outcome(texts: &Texts<'_>, at: usize, named: &Named, sense: Sense, whole: boo
         reason: verdict.reason,
         hard: verdict.hard && failed,
         permanent: verdict.permanent && failed,
-        diagnostic: words.map(|p| text::bounded(&p.text, limits::DIAGNOSTIC_CHARS)).filter(|d| !d.is_empty()),
+        diagnostic: words.map(|p| text::bounded(p.text(), limits::DIAGNOSTIC_CHARS)).filter(|d| !d.is_empty()),
         remote_mta: None,
         evidence,
     }
@@ -260,7 +260,7 @@ fn add_codes(verdict: &mut Verdict, texts: &Texts<'_>, at: usize, clue: &Clue<'_
         if verdict.status.is_some() {
             return;
         }
-        let (other, _) = text.witness(0..text.notice().len()).weigh(clue);
+        let other = text.witness(0..text.notice().len()).numbers(clue);
         if other.status.is_some() || verdict.reply_code.is_none() && other.reply_code.is_some() {
             verdict.reply_code = verdict.reply_code.or(other.reply_code);
             verdict.permanent = other.permanent;

@@ -60,6 +60,9 @@ pub(crate) fn read(message: &[u8], depth: usize) -> Report {
 fn returned_to(fields: &Fields<'_>) -> Option<String> {
     for name in ["delivered-to", "x-original-to", "envelope-to", "x-rcpt-to", "to"] {
         for value in fields.all(name) {
+            if memchr::memchr2(b'+', b'=', value.value).is_none() {
+                continue;
+            }
             let value = value.unfolded();
             let marked = |address: &str| address.rsplit_once('@').is_some_and(|(local, _)| local.contains(['+', '=']));
             if let Some(span) = address::find(&value).into_iter().find(|span| marked(&value[span.clone()])) {
@@ -127,7 +130,7 @@ impl<'m> Reading<'m> {
         };
         let at = (found.value.as_ptr() as usize).saturating_sub(self.message.as_ptr() as usize);
         let passage = Passage::new("header".to_owned(), at, found.raw());
-        let mut evidence = passage.evidence(rule, 0..passage.text.len());
+        let mut evidence = passage.whole(rule);
         if name == "subject" {
             evidence.text = super::text::bounded(&self.subject, limits::EVIDENCE_CHARS);
         }
@@ -143,7 +146,7 @@ impl<'m> Reading<'m> {
             return Evidence { rule: rule.to_owned(), part: self.parts.path(at), ..Evidence::default() };
         };
         let passage = Passage::new(self.parts.path(at), self.offset_in(&decoded, found.value), found.raw());
-        passage.evidence(rule, 0..passage.text.len())
+        passage.whole(rule)
     }
 
     fn decide(&mut self, depth: usize) {
@@ -209,8 +212,7 @@ impl<'m> Reading<'m> {
     /// A report in a message that says nothing of its own: forwarded as an attachment, or by a relay.
     fn unwrap(&mut self, depth: usize) -> bool {
         let Some(at) = self.parts.find(Media::Message).filter(|_| depth < WRAPPINGS) else { return false };
-        let part = self.parts.list[at].clone();
-        let inner = part.decoded(limits::MESSAGE_BYTES);
+        let inner = self.parts.list[at].decoded(limits::MESSAGE_BYTES);
         let mut report = read(&inner, depth + 1);
         if matches!(report.kind, Kind::Other | Kind::AutoReply) {
             return false;

@@ -45,6 +45,7 @@ impl Signs {
     /// Reads the signs of a header whose decoded subject is `subject`.
     pub fn of(fields: &Fields<'_>, subject: &str) -> Self {
         let from = fields.decoded("from").unwrap_or_default();
+        let writer = Writer::of(&from);
         let auto = fields.text("auto-submitted").unwrap_or_default().to_ascii_lowercase();
         let precedence = fields.text("precedence").unwrap_or_default().to_ascii_lowercase();
         let has = |name: &str| fields.get(name).is_some();
@@ -56,13 +57,13 @@ impl Signs {
         };
         Signs {
             null_sender: is_null_sender(fields, &from),
-            daemon: is_daemon(&from) || fields.text("sender").is_some_and(|s| is_daemon(&s)),
-            postmaster: is_postmaster(&from),
+            daemon: writer.is_daemon() || fields.text("sender").is_some_and(|s| Writer::of(&s).is_daemon()),
+            postmaster: writer.is_postmaster(),
             manager: MANAGER_FIELDS.iter().any(|n| has(n)),
             junk: matches!(precedence.as_str(), "bulk" | "junk"),
             client: CLIENT_FIELDS.iter().any(|n| has(n)),
             bulk: has("list-unsubscribe") || has("list-id") || has("list-post") || precedence == "list",
-            robot: is_robot(&from),
+            robot: writer.is_robot(),
             stamped: has("x-failed-recipients") || has("x-ms-exchange-message-is-ndr"),
             automatic: auto.starts_with("auto-") || has("x-auto-response-suppress") || auto_reply.is_some(),
             auto_reply,
@@ -107,45 +108,55 @@ fn is_null_sender(fields: &Fields<'_>, from: &str) -> bool {
     matches!(path.as_deref(), Some("<>" | "< >")) || from.trim_end().ends_with("<>")
 }
 
-/// `MAILER-DAEMON`, `postmaster` and their kin (RFC 2142 §5, RFC 3464 §2), or a display name that says so.
-pub(crate) fn is_daemon(from: &str) -> bool {
-    let lower = from.to_ascii_lowercase();
-    let found = address::first(&lower);
-    let local = found.as_deref().and_then(|a| a.rsplit_once('@')).map_or(lower.as_str(), |(local, _)| local);
-    let plain: String = local.chars().filter(char::is_ascii_alphanumeric).collect();
-    const LOCALS: &[&str] =
-        &["mailerdaemon", "maildaemon", "mdaemon", "mailerdaemonowner", "mailsystem", "bounce", "bounces"];
-    LOCALS.iter().any(|l| plain == *l)
-        || plain.starts_with("mailerdaemon")
-        || plain.starts_with("microsoftexchange")
-        || NAMES.iter().any(|n| lower.contains(n))
+/// Who a `From` or `Sender` says that it is.
+struct Writer {
+    /// The field in lower case.
+    field: String,
+    /// Letters and digits of the local part, or of the field where no address stands.
+    local: String,
+    /// An address stands there.
+    named: bool,
 }
 
-fn is_postmaster(from: &str) -> bool {
-    let address = address::first(from).unwrap_or_default();
-    let local: String =
-        address.split('@').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
-    local.to_ascii_lowercase().starts_with("postmaster") || from.to_ascii_lowercase().contains("postmaster")
-}
+impl Writer {
+    fn of(field: &str) -> Self {
+        let field = field.to_ascii_lowercase();
+        let found = address::first(&field);
+        let whole = found.as_deref().and_then(|a| a.rsplit_once('@')).map_or(field.as_str(), |(local, _)| local);
+        let local = whole.chars().filter(char::is_ascii_alphanumeric).collect();
+        Writer { local, named: found.is_some(), field }
+    }
 
-fn is_robot(from: &str) -> bool {
-    let address = address::first(from).unwrap_or_default();
-    let local: String =
-        address.split('@').next().unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
-    let local = local.to_ascii_lowercase();
-    const LOCALS: &[&str] = &[
-        "noreply",
-        "donotreply",
-        "nobody",
-        "mailer",
-        "bounce",
-        "root",
-        "daemon",
-        "autoreply",
-        "system",
-        "notification",
-    ];
-    LOCALS.iter().any(|l| local.contains(l))
+    /// `MAILER-DAEMON`, `postmaster` and their kin (RFC 2142 §5, RFC 3464 §2), or a display name that says so.
+    fn is_daemon(&self) -> bool {
+        const LOCALS: &[&str] =
+            &["mailerdaemon", "maildaemon", "mdaemon", "mailerdaemonowner", "mailsystem", "bounce", "bounces"];
+        LOCALS.iter().any(|l| self.local == *l)
+            || self.local.starts_with("mailerdaemon")
+            || self.local.starts_with("microsoftexchange")
+            || NAMES.iter().any(|n| self.field.contains(n))
+    }
+
+    fn is_postmaster(&self) -> bool {
+        self.named && self.local.starts_with("postmaster") || self.field.contains("postmaster")
+    }
+
+    /// An address that nobody reads.
+    fn is_robot(&self) -> bool {
+        const LOCALS: &[&str] = &[
+            "noreply",
+            "donotreply",
+            "nobody",
+            "mailer",
+            "bounce",
+            "root",
+            "daemon",
+            "autoreply",
+            "system",
+            "notification",
+        ];
+        self.named && LOCALS.iter().any(|l| self.local.contains(l))
+    }
 }
 
 const NAMES: &[&str] = &[
@@ -177,9 +188,9 @@ mod tests {
 
     #[test]
     fn daemons() {
-        let check = |from: &str, expected: bool| assert_eq!(is_daemon(from), expected, "{from}");
+        let check = |from: &str, expected: bool| assert_eq!(Writer::of(from).is_daemon(), expected, "{from}");
         check("MAILER-DAEMON@example.com (Mail Delivery System)", true);
-        assert!(is_postmaster("\"Postmaster\" <post_master@example.com>"));
+        assert!(Writer::of("\"Postmaster\" <post_master@example.com>").is_postmaster());
         check("MAILER-DAEMON <>", true);
         check("Mail Delivery Subsystem <mailer-daemon@example.com>", true);
         check("Ann <ann@example.com>", false);

@@ -252,10 +252,18 @@ fn known(name: &[u8]) -> Name {
     if name.len() < 8 || name.len() > 24 || name[..2].eq_ignore_ascii_case(b"x-") {
         return Name::Other;
     }
-    NAMES
-        .iter()
-        .find(|(n, _)| n.len() >= 9 && distance(name, n.as_bytes()) <= 2)
-        .map_or(Name::Other, |(_, known)| *known)
+    let letters = letters_of(name);
+    // Each edit changes two letters of the set at the most.
+    let near = |n: &str| n.len() >= 9 && (letters ^ letters_of(n.as_bytes())).count_ones() <= 4;
+    NAMES.iter().find(|(n, _)| near(n) && distance(name, n.as_bytes()) <= 2).map_or(Name::Other, |(_, known)| *known)
+}
+
+/// The set of letters in a name, in any case; all else counts as one.
+fn letters_of(name: &[u8]) -> u32 {
+    name.iter().fold(0, |set, c| match c | 0x20 {
+        letter @ b'a'..=b'z' => set | 1 << (letter - b'a'),
+        _ => set | 1 << 26,
+    })
 }
 
 /// Edit distance of two short names, in any case.

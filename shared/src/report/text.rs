@@ -2,6 +2,7 @@
 
 use memchr::memchr;
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// The first line without its end, and what follows. Lines end in LF or CRLF.
 pub(crate) fn take_line(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -21,26 +22,79 @@ fn is_blank(c: char) -> bool {
 
 /// Runs of white space made one space, the ends trimmed. Borrowed where nothing changes.
 pub(crate) fn squeeze(raw: Cow<'_, str>) -> Cow<'_, str> {
-    if is_squeezed(&raw) {
+    let trimmed = raw.trim_matches(is_blank);
+    if memchr(b'\n', trimmed.as_bytes()).is_none() && (is_plain(trimmed.as_bytes()) || is_squeezed(trimmed)) {
         return match raw {
             Cow::Borrowed(s) => Cow::Borrowed(s.trim_matches(is_blank)),
             Cow::Owned(s) => Cow::Owned(s.trim_matches(is_blank).to_owned()),
         };
     }
     let mut out = String::with_capacity(raw.len());
-    for word in raw.split(is_blank).filter(|w| !w.is_empty()) {
+    let mut at = 0;
+    while let Some(run) = next_run(&raw, at) {
         if !out.is_empty() {
             out.push(' ');
         }
-        out.push_str(word);
+        at = run.end;
+        out.push_str(&raw[run]);
     }
     Cow::Owned(out)
 }
 
+/// Printable ASCII without two spaces in a row: what most fields are, told without a branch for each byte.
+pub(crate) fn is_plain(bytes: &[u8]) -> bool {
+    let odd = bytes.iter().fold(false, |odd, c| odd | (c.wrapping_sub(b' ') > b'~' - b' '));
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    !odd && !pairs.fold(false, |doubled, (a, b)| doubled | ((*a == b' ') & (*b == b' ')))
+}
+
+/// The next run of words parted by single spaces, from byte `at` on.
+fn next_run(raw: &str, at: usize) -> Option<Range<usize>> {
+    let bytes = raw.as_bytes();
+    let mut start = at;
+    while start < bytes.len() {
+        match blank_length(raw, start) {
+            0 => break,
+            length => start += length,
+        }
+    }
+    let mut end = start;
+    let word_at = |at: usize| bytes.get(at).is_some_and(|byte| !MAY_BE_BLANK[*byte as usize]);
+    while end < bytes.len() {
+        let goes_on = word_at(end) || bytes[end] == b' ' && word_at(end + 1) || blank_length(raw, end) == 0;
+        if !goes_on {
+            break;
+        }
+        end += 1;
+    }
+    (end > start).then_some(start..end)
+}
+
+/// Bytes that a blank character may begin with.
+static MAY_BE_BLANK: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = matches!(byte as u8, b'\0' | b'\t'..=b'\r' | b' ' | 0xC2 | 0xE1..=0xE3);
+        byte += 1;
+    }
+    table
+};
+
+/// Bytes of the blank character that begins at byte `at`; 0 where none does.
+fn blank_length(raw: &str, at: usize) -> usize {
+    match raw.as_bytes()[at] {
+        b'\0' | b'\t'..=b'\r' | b' ' => 1,
+        // Lead bytes of all white space beyond ASCII.
+        0xC2 | 0xE1..=0xE3 => raw[at..].chars().next().filter(|c| is_blank(*c)).map_or(0, char::len_utf8),
+        _ => 0,
+    }
+}
+
+/// Whether trimmed text needs no more.
 fn is_squeezed(raw: &str) -> bool {
-    let trimmed = raw.trim_matches(is_blank).as_bytes();
     let mut space = false;
-    trimmed.iter().all(|&c| {
+    raw.bytes().all(|c| {
         let plain = c > b' ' && c < 0xC2 || c > 0xC2 && c != 0xE2 && c != 0xE3;
         let ok = plain || c == b' ' && !space || (0xE2..=0xE3).contains(&c);
         space = c == b' ';
@@ -51,12 +105,8 @@ fn is_squeezed(raw: &str) -> bool {
 /// Where byte `at` of `squeeze(raw)` stands in `raw`.
 pub(crate) fn unsqueezed(raw: &str, at: usize) -> usize {
     let mut length = 0;
-    let mut from = 0;
     let mut last = 0;
-    while from < raw.len() {
-        let Some(skip) = raw[from..].find(|c| !is_blank(c)) else { break };
-        let start = from + skip;
-        let end = raw[start..].find(is_blank).map_or(raw.len(), |n| start + n);
+    while let Some(Range { start, end }) = next_run(raw, last) {
         if length > 0 {
             length += 1;
         }
@@ -68,13 +118,15 @@ pub(crate) fn unsqueezed(raw: &str, at: usize) -> usize {
         }
         length += end - start;
         last = end;
-        from = end;
     }
     last
 }
 
 /// `text` cut to at most `chars` characters.
 pub(crate) fn bounded(text: &str, chars: usize) -> String {
+    if text.len() <= chars {
+        return text.to_owned();
+    }
     match text.char_indices().nth(chars) {
         Some((at, _)) => text[..at].to_owned(),
         None => text.to_owned(),

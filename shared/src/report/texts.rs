@@ -8,6 +8,7 @@ use super::words::{self, Found, Notice};
 use super::{original, text};
 use crate::limits;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 /// Texts that are looked at in one message: alternatives, and a footer that a gateway added.
@@ -61,9 +62,8 @@ impl Text<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Texts<'m> {
     pub list: Vec<Text<'m>>,
-    /// What the first text that announces anything announces, in order.
-    pub announced: Vec<Found>,
-    announcer: usize,
+    /// What the first text that announces anything announces, in order; and which text that is.
+    announced: OnceCell<(usize, Vec<Found>)>,
     /// The message that a text returns, and whom it was sent to.
     pub original: Option<(Original, Vec<String>)>,
 }
@@ -86,25 +86,29 @@ impl<'m> Texts<'m> {
                     texts.original = Some((original::read(&fields), original::mailed(&fields)));
                 }
             }
-            if texts.announced.is_empty() {
-                texts.announced = words::in_body(&text[..end]);
-                texts.announcer = texts.list.len();
-            }
             texts.list.push(Text { part: parts.path(at), base, text, end });
         }
         texts
     }
 
+    fn announced(&self) -> &(usize, Vec<Found>) {
+        self.announced.get_or_init(|| {
+            let all = self.list.iter().map(|text| words::in_body(text.notice())).enumerate();
+            all.into_iter().find(|(_, found)| !found.is_empty()).unwrap_or_default()
+        })
+    }
+
     /// Whether a text announces that.
     pub fn announces(&self, wanted: Notice) -> bool {
-        self.announced.iter().any(|f| f.notice == wanted)
+        self.announced().1.iter().any(|f| f.notice == wanted)
     }
 
     /// The words of an announcement.
     pub fn announcement(&self, wanted: Notice) -> Option<super::types::Evidence> {
-        let found = self.announced.iter().find(|f| f.notice == wanted)?;
-        let passage = self.list.get(self.announcer)?.passage(found.span.clone());
-        Some(passage.evidence(found.rule, 0..passage.text.len()))
+        let (announcer, all) = self.announced();
+        let found = all.iter().find(|f| f.notice == wanted)?;
+        let passage = self.list.get(*announcer)?.passage(found.span.clone());
+        Some(passage.whole(found.rule))
     }
 
     /// What the texts say the message is, where they say it. A warning speaks of failure too; a

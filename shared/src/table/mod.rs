@@ -32,6 +32,7 @@ pub use witness::{Change, Witness};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::HashMap;
@@ -88,29 +89,14 @@ impl Table {
         pk: String,
         prefix: &'static str,
     ) -> Result<Vec<T>, TableError> {
-        let mut found = Vec::new();
-        let mut from = None;
-        loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
-                .expression_attribute_values(":pk", AttributeValue::S(pk.clone()))
-                .expression_attribute_values(":prefix", AttributeValue::S(prefix.into()))
-                .consistent_read(true)
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| failed("read", error))?;
-            for item in page.items.unwrap_or_default() {
-                found.push(read_item(item)?);
-            }
-            from = page.last_evaluated_key;
-            if from.is_none() {
-                return Ok(found);
-            }
-        }
+        let query = self
+            .client
+            .query()
+            .key_condition_expression("pk = :pk AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk))
+            .expression_attribute_values(":prefix", AttributeValue::S(prefix.into()))
+            .consistent_read(true);
+        self.pages(query, None).await?.into_iter().map(read_item).collect()
     }
 
     async fn delete(&self, key: keys::Key) -> Result<bool, TableError> {
@@ -148,22 +134,26 @@ impl Table {
         limit: Option<usize>,
         newest_first: bool,
     ) -> Result<Vec<Item>, TableError> {
+        let query = self
+            .client
+            .query()
+            .index_name(index)
+            .key_condition_expression(condition)
+            .set_expression_attribute_values(Some(values))
+            .scan_index_forward(!newest_first);
+        self.pages(query, limit).await
+    }
+
+    /// All that a query finds, or `limit` of it, page by page.
+    async fn pages(&self, query: QueryFluentBuilder, limit: Option<usize>) -> Result<Vec<Item>, TableError> {
+        let query = query.table_name(&self.name);
         let mut found = Vec::new();
         let mut from = None;
         loop {
-            let page = self
-                .client
-                .query()
-                .table_name(&self.name)
-                .index_name(index)
-                .key_condition_expression(condition)
-                .set_expression_attribute_values(Some(values.clone()))
-                .scan_index_forward(!newest_first)
-                .set_limit(limit.map(|limit| i32::try_from(limit - found.len()).unwrap_or(i32::MAX)))
-                .set_exclusive_start_key(from)
-                .send()
-                .await
-                .map_err(|error| failed("read", error))?;
+            let left = limit.map(|limit| i32::try_from(limit - found.len()).unwrap_or(i32::MAX));
+            // Boxed: the SDK's future is deep enough for the compiler to give up on what is built around it.
+            let page = Box::pin(query.clone().set_limit(left).set_exclusive_start_key(from).send()).await;
+            let page = page.map_err(|error| failed("read", error))?;
             found.extend(page.items.unwrap_or_default());
             from = page.last_evaluated_key;
             if from.is_none() || limit.is_some_and(|limit| found.len() >= limit) {

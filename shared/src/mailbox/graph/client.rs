@@ -4,9 +4,9 @@ use super::super::fault::clean;
 use super::{FaultKind, MailboxFault};
 use crate::account::{Encryption, Server};
 use crate::limits;
-use crate::net::{Http, NetError};
+use crate::net::{Http, NetError, retry_after};
 use crate::secret::{ExposeSecret, Secret};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request};
 use serde::Deserialize;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -160,8 +160,7 @@ impl Client {
             let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
             return Ok(Ok(Answer { length, cut, body: response.into_body() }));
         }
-        // Seconds; of its other form (RFC 9110 §10.2.3) Graph makes no use.
-        let retry_after = header(RETRY_AFTER).and_then(|value| value.parse().ok()).map(Duration::from_secs);
+        let retry_after = retry_after(response.headers());
         let status = response.status().as_u16();
         let error = serde_json::from_slice::<Error>(response.body()).ok();
         let (code, message) = error.map_or_else(Default::default, |it| (it.error.code, it.error.message));

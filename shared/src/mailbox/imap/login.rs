@@ -1,50 +1,24 @@
 //! Greeting, STARTTLS, capabilities, login (RFC 9051 §6.1, §6.2).
 
-use super::super::fault::Asked;
-use super::super::wire::{Io, Wire};
-use super::super::{FaultKind, Login, MailboxFault, check_clear_text, sasl};
+use super::super::fault::{Asked, clean};
+use super::super::opening::Line;
+use super::super::sasl::{self, Credential};
+use super::super::wire::Wire;
+use super::super::{FaultKind, Login, MailboxFault};
 use super::answer::{self, Answer, Status, Text};
 use super::stream::{LoginWatch, Stream};
 use super::{Capabilities, Imap, SMALL_LITERAL, command, ends, refusal};
-use crate::account::{Encryption, Server};
+use crate::account::Encryption;
 use crate::limits;
-use crate::net::Tls;
 use crate::secret::{ExposeSecret, Secret};
 use async_imap::{Authenticator, Client, Session};
-use tokio::time::Instant;
 
 /// A longer command line goes as an answer to a continuation: Dovecot closes the connection at 8 kB.
 const INITIAL_RESPONSE_BYTES: usize = 7000;
 const WANTS_MORE: &str = "it asks for more than the command had";
 
-impl Imap {
-    /// Opens over a connection that stands; `near` says that its other end is this machine or a private address.
-    pub(super) async fn open_over(
-        io: Box<dyn Io>,
-        near: bool,
-        server: &Server,
-        login: &Login,
-        tls: &Tls,
-        deadline: Instant,
-    ) -> Result<Self, MailboxFault> {
-        check_clear_text(server.encryption, near, login)?;
-        let first_message = sasl::first_message(login)?;
-        let secrets = sasl::secrets(login, &first_message);
-        let io: Box<dyn Io> = match server.encryption {
-            Encryption::Tls => Box::new(tls.wrap(io, &server.host).await?),
-            Encryption::Starttls | Encryption::None => io,
-        };
-        let mut opening = Opening::over(io, server, secrets, deadline);
-        opening.greet(server.encryption).await?;
-        if server.encryption == Encryption::Starttls {
-            opening = opening.start_tls(server, tls).await?;
-        }
-        opening.log_in(login, &first_message).await
-    }
-}
-
 /// A connection on its way to a session. What is said on it, we read line by line ourselves.
-pub(super) struct Opening {
+pub struct Opening {
     wire: Wire,
     /// What the server can do; none when it has not said so since the start of TLS.
     capabilities: Option<Capabilities>,
@@ -54,18 +28,22 @@ pub(super) struct Opening {
     round_trips: u32,
 }
 
-impl Opening {
-    pub(super) fn over(io: Box<dyn Io>, server: &Server, secrets: Vec<Secret>, deadline: Instant) -> Self {
-        let wire = Wire::new(io, &server.host, SMALL_LITERAL, deadline);
+impl Line for Opening {
+    type Opened = Imap;
+    const LITERAL_BYTES: usize = SMALL_LITERAL;
+
+    fn over(wire: Wire, secrets: Vec<Secret>) -> Self {
         Self { wire, capabilities: None, last_tag: 0, secrets, round_trips: 0 }
     }
 
-    pub(super) async fn greet(&mut self, encryption: Encryption) -> Result<(), MailboxFault> {
-        let greeting = answer::line(self.wire.read().await?).map_err(FaultKind::Protocol)?;
-        match greeting {
+    async fn greet(&mut self, encryption: Encryption) -> Result<String, MailboxFault> {
+        let line = self.wire.read().await?;
+        let no_greeting =
+            |kind| MailboxFault { said: Some(clean(line, &self.secrets)), ..FaultKind::Protocol(kind).into() };
+        match answer::line(line).map_err(no_greeting)? {
             Answer::Said { status: Status::Ok, text } => {
                 self.capabilities = text.argument("CAPABILITY").map(Capabilities::read);
-                Ok(())
+                Ok(clean(&text.words, &self.secrets))
             }
             Answer::Said { status: Status::PreAuth, .. } if encryption == Encryption::Starttls => {
                 // RFC 9051 §11.1: a PREAUTH in clear is how STARTTLS is taken away.
@@ -75,12 +53,16 @@ impl Opening {
                 Err(FaultKind::Protocol("it logged us in, as somebody, before we said who we are").into())
             }
             Answer::Said { text, .. } => Err(refusal(&self.secrets, Asked::Command("the connection"), true, &text)),
-            _ => Err(FaultKind::Protocol("what answered is no IMAP server").into()),
+            _ => Err(no_greeting("what answered is no IMAP server")),
         }
     }
 
-    /// STARTTLS (RFC 9051 §6.2.1), required: nothing heard before it is believed after it.
-    async fn start_tls(mut self, server: &Server, tls: &Tls) -> Result<Self, MailboxFault> {
+    async fn capable(&mut self) -> Result<String, MailboxFault> {
+        Ok(clean(self.capabilities().await?.0.join(" ").as_bytes(), &self.secrets))
+    }
+
+    /// STARTTLS (RFC 9051 §6.2.1).
+    async fn start_tls(&mut self) -> Result<(), MailboxFault> {
         if !self.capabilities().await?.has("STARTTLS") {
             return Err(FaultKind::Downgrade("the server does not offer STARTTLS").into());
         }
@@ -89,16 +71,45 @@ impl Opening {
                 MailboxFault { kind: FaultKind::Downgrade("the server refuses STARTTLS"), ..fault }
             }
             _ => fault,
-        })?;
-        if self.wire.holds_more() {
-            return Err(FaultKind::Downgrade("something was slipped in before encryption started").into());
-        }
-        let deadline = self.wire.deadline;
-        let io = tls.wrap(self.wire.into_io(), &server.host).await?;
-        let wire = Wire::new(Box::new(io), &server.host, SMALL_LITERAL, deadline);
-        Ok(Self { wire, capabilities: None, ..self })
+        })
     }
 
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    fn renew(&mut self, wire: Wire) {
+        (self.wire, self.capabilities) = (wire, None);
+    }
+
+    async fn log_in(mut self, credential: &Credential<'_>) -> Result<Imap, MailboxFault> {
+        self.secrets.clone_from(&credential.secrets);
+        let (login, first_message) = (credential.login, &credential.first_message);
+        let capabilities = self.capabilities().await?;
+        // What a server can do changes with the login.
+        self.capabilities = None;
+        let mechanism = sasl::mechanism(login);
+        if capabilities.has(&format!("AUTH={mechanism}")) {
+            let fits = first_message.expose_secret().len() <= INITIAL_RESPONSE_BYTES;
+            return self.authenticate(login, first_message, fits && capabilities.has("SASL-IR")).await;
+        }
+        match login {
+            Login::XOAuth2 { .. } => Err(FaultKind::NoMechanism("AUTH=XOAUTH2, so no token can be used").into()),
+            Login::Password { .. } if capabilities.has("LOGINDISABLED") => {
+                Err(FaultKind::NoMechanism("any login by password").into())
+            }
+            Login::Password { user, password } => {
+                let password = password.expose_secret();
+                match command::is_quotable(user) && command::is_quotable(password) {
+                    true => self.log_in_plainly(user, password).await,
+                    false => self.log_in_by_literals(user, password).await,
+                }
+            }
+        }
+    }
+}
+
+impl Opening {
     /// What the server can do, asked when it has not said.
     async fn capabilities(&mut self) -> Result<Capabilities, MailboxFault> {
         if self.capabilities.is_none() {
@@ -147,30 +158,6 @@ impl Opening {
     async fn send_line(&mut self, line: &str) -> Result<(), MailboxFault> {
         self.round_trips += 1;
         self.wire.write(format!("{line}\r\n").as_bytes()).await
-    }
-
-    pub(super) async fn log_in(mut self, login: &Login, first_message: &Secret) -> Result<Imap, MailboxFault> {
-        let capabilities = self.capabilities().await?;
-        // What a server can do changes with the login.
-        self.capabilities = None;
-        let mechanism = sasl::mechanism(login);
-        if capabilities.has(&format!("AUTH={mechanism}")) {
-            let fits = first_message.expose_secret().len() <= INITIAL_RESPONSE_BYTES;
-            return self.authenticate(login, first_message, fits && capabilities.has("SASL-IR")).await;
-        }
-        match login {
-            Login::XOAuth2 { .. } => Err(FaultKind::NoMechanism("AUTH=XOAUTH2, so no token can be used").into()),
-            Login::Password { .. } if capabilities.has("LOGINDISABLED") => {
-                Err(FaultKind::NoMechanism("any login by password").into())
-            }
-            Login::Password { user, password } => {
-                let password = password.expose_secret();
-                match command::is_quotable(user) && command::is_quotable(password) {
-                    true => self.log_in_plainly(user, password).await,
-                    false => self.log_in_by_literals(user, password).await,
-                }
-            }
-        }
     }
 
     /// AUTHENTICATE (RFC 9051 §6.2.2), the first message at once where SASL-IR (RFC 4959) is offered.

@@ -19,14 +19,15 @@ mod stream;
 mod tests;
 
 pub use self::list::Listed;
+pub(super) use self::login::Opening;
 
 use self::answer::{Answer, Status};
 use self::stream::Stream;
 use super::fault::{Asked, classify, clean};
-use super::{FaultKind, Login, MailboxFault};
+use super::{FaultKind, Login, MailboxFault, opening};
 use crate::account::Server;
 use crate::limits;
-use crate::net::{Reach, Tls, connect};
+use crate::net::{Reach, Tls};
 use crate::secret::Secret;
 use async_imap::Session;
 use std::time::Duration;
@@ -83,12 +84,7 @@ impl Imap {
         tls: &Tls,
         deadline: Instant,
     ) -> Result<Self, MailboxFault> {
-        let opening = async {
-            let stream = connect(&server.host, server.port, reach).await?;
-            let near = stream.peer_addr().is_ok_and(|peer| crate::net::is_near(peer.ip()));
-            Self::open_over(Box::new(stream), near, server, login, tls, deadline).await
-        };
-        tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(FaultKind::Deadline.into()))
+        opening::open::<Opening>(server, login, reach, tls, deadline).await
     }
 
     /// Opens a folder (SELECT, RFC 9051 §6.3.2) by its name as people write it.

@@ -1,7 +1,8 @@
 //! Greeting, CAPA, STLS, login.
 
-use super::super::wire::{Io, Wire};
-use super::super::{check_clear_text, sasl};
+use super::super::opening;
+use super::super::sasl::{self, Credential};
+use super::super::wire::Wire;
 use super::*;
 use crate::account::Encryption;
 use crate::secret::ExposeSecret;
@@ -12,45 +13,61 @@ const LINE_BYTES: usize = 255;
 const EXCHANGE: &[u8] = b"Microsoft Exchange";
 const CAPA: Form = Form::Body { keep: limits::SERVER_LINE_BYTES };
 
-impl Pop3 {
-    /// Opens over a connection that stands; `near` says that its other end is this machine or a private address.
-    pub(super) async fn open_over(
-        io: Box<dyn Io>,
-        near: bool,
-        server: &Server,
-        login: &Login,
-        tls: &Tls,
-        deadline: Instant,
-    ) -> Result<Self, MailboxFault> {
-        check_clear_text(server.encryption, near, login)?;
-        let first_message = sasl::first_message(login)?;
-        let secrets = sasl::secrets(login, &first_message);
-        let io: Box<dyn Io> = match server.encryption {
-            Encryption::Tls => Box::new(tls.wrap(io, &server.host).await?),
-            Encryption::Starttls | Encryption::None => io,
-        };
-        let mut line = Line::over(Wire::new(io, &server.host, 0, deadline), secrets);
-        let greeting = greet(&mut line).await?;
-        if server.encryption == Encryption::Starttls {
-            line = start_tls(line, server, tls).await?;
-        }
-        Self::log_in(line, &greeting, login, &first_message).await
+impl opening::Line for Line {
+    type Opened = Pop3;
+    const LITERAL_BYTES: usize = 0;
+
+    fn over(wire: Wire, secrets: Vec<Secret>) -> Self {
+        Self { wire, machine: Machine::new(), capabilities: None, exchange: false, secrets, round_trips: 0 }
     }
 
-    /// Logs in on a connection that is as safe as it will be.
-    pub(super) async fn log_in(
-        mut line: Line,
-        greeting: &[u8],
-        login: &Login,
-        first_message: &Secret,
-    ) -> Result<Self, MailboxFault> {
-        let capabilities = capabilities(&mut line).await?;
+    async fn greet(&mut self, _: Encryption) -> Result<String, MailboxFault> {
+        self.machine.expect(Form::Line);
+        let greeting = match self.next().await {
+            Err(MailboxFault { kind: FaultKind::Protocol(_), .. }) => {
+                let said = clean(self.wire.peek().await?, &self.secrets);
+                let kind = FaultKind::Protocol("what answered is no POP3 server");
+                return Err(MailboxFault { said: Some(said), ..kind.into() });
+            }
+            greeting => greeting?,
+        };
+        let greeting = self.expect_ok(greeting, Asked::Command("the connection"))?.text;
+        self.exchange = memchr::memmem::find(&greeting, EXCHANGE).is_some();
+        Ok(clean(&greeting, &self.secrets))
+    }
+
+    async fn capable(&mut self) -> Result<String, MailboxFault> {
+        Ok(clean(self.capabilities().await?.0.join(", ").as_bytes(), &self.secrets))
+    }
+
+    /// STLS (RFC 2595 §4).
+    async fn start_tls(&mut self) -> Result<(), MailboxFault> {
+        if !self.capabilities().await?.has("STLS") {
+            return Err(FaultKind::Downgrade("the server does not offer STLS").into());
+        }
+        self.run("STLS", Form::Line).await.map(|_| ()).map_err(|fault| match fault.kind {
+            FaultKind::Refused(_) => MailboxFault { kind: FaultKind::Downgrade("the server refuses STLS"), ..fault },
+            _ => fault,
+        })
+    }
+
+    fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    fn renew(&mut self, wire: Wire) {
+        (self.wire, self.machine, self.capabilities) = (wire, Machine::new(), None);
+    }
+
+    async fn log_in(mut self, credential: &Credential<'_>) -> Result<Pop3, MailboxFault> {
+        self.secrets.clone_from(&credential.secrets);
+        let login = credential.login;
+        let capabilities = self.capabilities().await?;
         let mechanism = sasl::mechanism(login);
         if capabilities.has_mechanism(mechanism) {
             // Exchange refuses the first message on the command's own line, and offers no pipelining.
-            let exchange = memchr::memmem::find(greeting, EXCHANGE).is_some();
-            let one_line = !exchange && capabilities.has("PIPELINING");
-            authenticate(&mut line, mechanism, first_message, one_line).await?;
+            let one_line = !self.exchange && capabilities.has("PIPELINING");
+            authenticate(&mut self, mechanism, &credential.first_message, one_line).await?;
         } else {
             match login {
                 Login::XOAuth2 { .. } => {
@@ -60,57 +77,29 @@ impl Pop3 {
                 Login::Password { .. } if !capabilities.0.is_empty() && !capabilities.has("USER") => {
                     return Err(FaultKind::NoMechanism("any login by password").into());
                 }
-                Login::Password { user, password } => log_in_plainly(&mut line, user, password).await?,
+                Login::Password { user, password } => log_in_plainly(&mut self, user, password).await?,
             }
         }
-        Ok(Self { line, capabilities, messages: None, reading: engine::Reading::default() })
+        Ok(Pop3 { line: self, capabilities, messages: None, reading: engine::Reading::default() })
     }
 }
 
-/// The greeting's words.
-pub(super) async fn greet(line: &mut Line) -> Result<Vec<u8>, MailboxFault> {
-    line.machine.expect(Form::Line);
-    let greeting = line.next().await.map_err(|fault| match fault.kind {
-        FaultKind::Protocol(_) => FaultKind::Protocol("what answered is no POP3 server").into(),
-        _ => fault,
-    })?;
-    Ok(line.expect_ok(greeting, Asked::Command("the connection"))?.text)
-}
-
-/// What the server can do (RFC 2449 §5); nothing is known of one that has no CAPA.
-async fn capabilities(line: &mut Line) -> Result<Capabilities, MailboxFault> {
-    let reply = line.ask("CAPA", CAPA).await?;
-    match reply.status {
-        Status::Err => match line.refusal(Asked::Command("CAPA"), &reply) {
-            fault if fault.is_passing() => Err(fault),
-            _ => Ok(Capabilities::default()),
-        },
-        _ => Ok(Capabilities::read(&line.expect_ok(reply, Asked::Command("CAPA"))?.body)),
+impl Line {
+    /// What the server can do (RFC 2449 §5), asked when it has not said; nothing is known of one that has no CAPA.
+    async fn capabilities(&mut self) -> Result<Capabilities, MailboxFault> {
+        if let Some(known) = &self.capabilities {
+            return Ok(known.clone());
+        }
+        let reply = self.ask("CAPA", CAPA).await?;
+        let capabilities = match reply.status {
+            Status::Err => match self.refusal(Asked::Command("CAPA"), &reply) {
+                fault if fault.is_passing() => return Err(fault),
+                _ => Capabilities::default(),
+            },
+            _ => Capabilities::read(&self.expect_ok(reply, Asked::Command("CAPA"))?.body),
+        };
+        Ok(self.capabilities.insert(capabilities).clone())
     }
-}
-
-/// STLS (RFC 2595 §4), required: nothing heard before it is believed after it.
-async fn start_tls(line: Line, server: &Server, tls: &Tls) -> Result<Line, MailboxFault> {
-    let Line { wire, secrets, round_trips, .. } = before_tls(line).await?;
-    let deadline = wire.deadline;
-    let io = tls.wrap(wire.into_io(), &server.host).await?;
-    let line = Line::over(Wire::new(Box::new(io), &server.host, 0, deadline), secrets);
-    Ok(Line { round_trips, ..line })
-}
-
-/// Asks the server to start TLS.
-pub(super) async fn before_tls(mut line: Line) -> Result<Line, MailboxFault> {
-    if !capabilities(&mut line).await?.has("STLS") {
-        return Err(FaultKind::Downgrade("the server does not offer STLS").into());
-    }
-    line.run("STLS", Form::Line).await.map_err(|fault| match fault.kind {
-        FaultKind::Refused(_) => MailboxFault { kind: FaultKind::Downgrade("the server refuses STLS"), ..fault },
-        _ => fault,
-    })?;
-    if line.wire.holds_more() {
-        return Err(FaultKind::Downgrade("something was slipped in before encryption started").into());
-    }
-    Ok(line)
 }
 
 /// AUTH (RFC 5034 §4): the first message on the same line where that may be and fits, else when the server asks for it.

@@ -12,10 +12,10 @@ mod tests;
 use self::machine::{Broken, Form, Machine, Reply, Status};
 use super::fault::{Asked, classify, clean};
 use super::wire::Wire;
-use super::{FaultKind, Login, Mailbox, MailboxFault};
+use super::{FaultKind, Login, Mailbox, MailboxFault, opening};
 use crate::account::Server;
 use crate::limits;
-use crate::net::{Reach, Tls, connect};
+use crate::net::{Reach, Tls};
 use crate::secret::Secret;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,19 +67,19 @@ impl Capabilities {
 }
 
 /// The connection: commands out, replies in.
-struct Line {
+pub(super) struct Line {
     wire: Wire,
     machine: Machine,
+    /// What the server can do; none when it has not said so since the start of TLS.
+    capabilities: Option<Capabilities>,
+    /// Whether it greets as Exchange does.
+    exchange: bool,
     /// What must not be shown.
     secrets: Vec<Secret>,
     round_trips: u32,
 }
 
 impl Line {
-    fn over(wire: Wire, secrets: Vec<Secret>) -> Self {
-        Self { wire, machine: Machine::new(), secrets, round_trips: 0 }
-    }
-
     /// Sends commands in one go; replies of these forms will come.
     async fn send(&mut self, commands: &str, forms: impl IntoIterator<Item = Form>) -> Result<(), MailboxFault> {
         self.round_trips += 1;
@@ -143,11 +143,6 @@ impl Pop3 {
         tls: &Tls,
         deadline: Instant,
     ) -> Result<Self, MailboxFault> {
-        let opening = async {
-            let stream = connect(&server.host, server.port, reach).await?;
-            let near = stream.peer_addr().is_ok_and(|peer| crate::net::is_near(peer.ip()));
-            Self::open_over(Box::new(stream), near, server, login, tls, deadline).await
-        };
-        tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(|_| Err(FaultKind::Deadline.into()))
+        opening::open::<Line>(server, login, reach, tls, deadline).await
     }
 }

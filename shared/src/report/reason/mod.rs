@@ -8,12 +8,15 @@
 //! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing; neither does a `5.1.1` that the reporting server
 //!    made of a bare "550 denied".
 //! 5. **The reporting server's own words.**
-//! 6. **Weak words** (`~`, such as "recipient rejected"), the refusing server's first; then **hints** (`?`): one telling word
+//! 6. **What the refusing server's sentences mean**, where no phrase reads them: `rules/concepts` names what a sentence may
+//!    speak of and say, `rules/meanings` which of them together give a reason, in whatever order they stand.
+//! 7. **Weak words** (`~`, such as "recipient rejected"), the refusing server's first; then **hints** (`?`): one telling word
 //!    of the refusing server's, such as "relay" or "certificate", in a sentence that no phrase reads; then a bare
-//!    refusal (`=`, "denied"). No hint is hard.
-//! 7. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.
-//! 8. What is still being tried is late (`expired`); a failure of which nothing more is said is `on-hold`; where
-//!    nothing at all is said the verdict is `undefined`.
+//!    refusal (`=`, "denied"). No hint is hard. What a bare refusal refused, the step of the dialogue tells where it is
+//!    stated: the host at the greeting, the sender after MAIL.
+//! 8. **Codes that say little**: `5.7.1` alone is a policy, `4.3.0` alone a fault of the system.
+//! 9. What is still being tried is late (`expired`); words that nobody can read are `on-hold`; where no word
+//!    and no code says anything (`5.0.0` does not) the verdict is `undefined`.
 //!
 //! Where two rules of one rank fit one text, the table that stands first in `rules/order` wins (and in it the rule that
 //! stands first): a full mailbox before an unknown user. A destination whose published code list gives a code a meaning
@@ -44,13 +47,19 @@
 //! its table by its own rule, so a new rule cannot be dead and cannot be shadowed.
 
 pub mod code;
+mod meaning;
+mod numbers;
+mod stage;
 mod tables;
 mod weigh;
 
 #[cfg(test)]
+mod held_out;
+#[cfg(test)]
 mod tests;
 
 pub use weigh::weigh;
+pub(crate) use weigh::{Numbers, numbers, weigh_lazily};
 
 use super::{Action, Reason};
 

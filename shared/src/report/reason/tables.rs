@@ -10,8 +10,26 @@ pub(super) struct Rule {
     pub id: &'static str,
     /// Place of its table in `rules/order`.
     pub table: u8,
-    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal.
+    /// 0 decisive, 1 plain, 2 weak, 3 a hint, 4 a bare refusal, 5 a concept.
     pub rank: u8,
+}
+
+/// Concepts that together give a reason.
+#[derive(Debug)]
+pub(super) struct Sense {
+    /// `meaning/ID`.
+    pub id: &'static str,
+    /// Place of its reason in `rules/order`.
+    pub table: u8,
+    /// Bits of the concepts that must be there.
+    pub all: u64,
+    /// Bits of those that must not.
+    pub none: u64,
+}
+
+/// The bit of a concept, by its number among the rules.
+pub(super) fn concept_bit(rule: u16) -> u64 {
+    1 << rule.saturating_sub(CONCEPTS_FROM)
 }
 
 /// The rest of a rule, for the tests.

@@ -1,15 +1,22 @@
 //! The order of evidence, carried out.
 
 use super::code::{self, House, Meaning, Weight};
-use super::tables::{RULES, TABLE, reason_of};
+use super::meaning::Concepts;
+use super::numbers::{Codes, first_code};
+use super::stage::{self, names_a_host_address};
+use super::tables::{RULES, Sense, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
 use crate::report::Action;
-use crate::report::words::token::{self, Kind, Token};
+use crate::report::words::token;
+use memchr::memmem::Finder;
 use std::cell::{Cell, OnceCell};
 use std::ops::Range;
+use std::sync::LazyLock;
 
-/// The rank of a rule that reads one telling word where no phrase was read.
+/// Ranks of rules: one telling word where no phrase was read, a bare refusal, a concept.
 const HINT: u8 = 3;
+const BARE: u8 = 4;
+const CONCEPT: u8 = 5;
 
 /// What one text holds.
 #[derive(Debug, Default)]
@@ -18,10 +25,9 @@ struct Reading {
     strong: Option<Match>,
     /// The best weak rule.
     weak: Option<Match>,
-    /// The enhanced code that counts.
-    status: Option<Range<usize>>,
-    /// The reply code that counts.
-    reply: Option<(u16, Range<usize>)>,
+    /// What the sentences mean, by the concepts in them.
+    meaning: Option<(&'static Sense, Range<usize>)>,
+    codes: Codes,
 }
 
 #[derive(Debug, Clone)]
@@ -36,29 +42,30 @@ type Finding = (Reason, &'static str, Source, Range<usize>);
 /// The evidence about one recipient. The reporting server's words are often long and seldom needed: read when asked.
 struct Evidence<'a> {
     clue: &'a Clue<'a>,
+    /// The reporting server's words; to unfold them costs something.
+    words: &'a dyn Fn() -> &'a str,
     remote: Reading,
     local: OnceCell<Reading>,
+    local_codes: OnceCell<Codes>,
     /// The code of the Status field, or nothing.
     field: &'a str,
 }
 
 /// Reads what is said about one recipient, in the order of evidence that the module states.
 pub fn weigh(clue: &Clue<'_>) -> Verdict {
-    let evidence = Evidence {
-        clue,
-        remote: Reading::of(clue.remote, true),
-        local: OnceCell::new(),
-        field: clue.status.and_then(first_code).unwrap_or_default(),
-    };
+    weigh_lazily(clue, &|| clue.local)
+}
+
+/// The same, with `words` in place of [`Clue::local`].
+pub(crate) fn weigh_lazily<'a>(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a str) -> Verdict {
+    let evidence = Evidence::new(clue, words, Reading::of(clue.remote, true));
     let (reason, rule, source, span) = evidence.find().unwrap_or_else(|| evidence.left_over());
-    let reply_code = evidence.remote.reply.as_ref().or_else(|| evidence.local().reply.as_ref()).map(|(code, _)| *code);
-    let status = evidence.best_status();
-    let permanent = is_permanent(clue, status, reply_code);
+    let Numbers { status, reply_code, permanent } = evidence.numbers();
     Verdict {
         reason,
         hard: reason.is_hard() && (reason != Reason::NotAccept || permanent),
         permanent,
-        status: status.map(str::to_owned),
+        status,
         reply_code,
         rule,
         source,
@@ -66,9 +73,47 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
     }
 }
 
-impl Evidence<'_> {
+/// What a clue says in codes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    /// As in [`Verdict::status`].
+    pub status: Option<String>,
+    /// As in [`Verdict::reply_code`].
+    pub reply_code: Option<u16>,
+    /// As in [`Verdict::permanent`].
+    pub permanent: bool,
+}
+
+/// The codes of a clue alone: no words are read. `words` stand for [`Clue::local`].
+pub(crate) fn numbers<'a>(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a str) -> Numbers {
+    let remote = Reading { codes: Codes::of(clue.remote), ..Reading::default() };
+    Evidence::new(clue, words, remote).numbers()
+}
+
+impl<'a> Evidence<'a> {
+    fn new(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a str, remote: Reading) -> Self {
+        let field = clue.status.and_then(first_code).unwrap_or_default();
+        Evidence { clue, words, remote, local: OnceCell::new(), local_codes: OnceCell::new(), field }
+    }
+
     fn local(&self) -> &Reading {
-        self.local.get_or_init(|| Reading::of(self.clue.local, false))
+        self.local.get_or_init(|| Reading::of((self.words)(), false))
+    }
+
+    /// The codes of the reporting server's words, which are asked for far more often than the words.
+    fn local_codes(&self) -> &Codes {
+        match self.local.get() {
+            Some(local) => &local.codes,
+            None => self.local_codes.get_or_init(|| Codes::of((self.words)())),
+        }
+    }
+
+    fn numbers(&self) -> Numbers {
+        let reply = self.remote.codes.reply.as_ref().or_else(|| self.local_codes().reply.as_ref());
+        let reply_code = reply.map(|(code, _)| *code);
+        let status = self.best_status();
+        let permanent = is_permanent(self.clue, status, reply_code);
+        Numbers { status: status.map(str::to_owned), reply_code, permanent }
     }
 
     fn find(&self) -> Option<Finding> {
@@ -80,7 +125,7 @@ impl Evidence<'_> {
             return Some(found);
         }
         if let Some(found) = strong_remote() {
-            return Some(found);
+            return Some(self.told_apart(found));
         }
         if let Some(meaning) = code::read_category(self.clue.category) {
             return Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()));
@@ -90,22 +135,49 @@ impl Evidence<'_> {
             .or_else(strong_local)
             .or_else(|| exit_status(self.clue.remote))
             .or_else(|| self.local_code(Weight::Telling, house))
-            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote))
-            .or_else(|| weak(self.local(), self.clue.local, Source::Local))
-            .or_else(|| self.codes(Weight::Vague, house))
+            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).filter(|_| !self.remote.is_hinted()))
+            .or_else(|| meant(&self.remote, self.clue.remote))
+            .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).map(|found| self.at_its_step(found)))
+            .or_else(|| weak(self.local(), (self.words)(), Source::Local))
+            .or_else(|| self.codes(Weight::Vague, house).map(|found| self.at_its_step(found)))
             .or_else(|| self.local_code(Weight::Vague, house))
+    }
+
+    /// Whose limit or which part it was, where the words are of two that a code tells apart (RFC 3463 §3.3, §3.4, §3.7):
+    /// the recipient's size limit (X.2.3) or the system's (X.3.4); the content itself (X.6.X) or what it was taken for.
+    fn told_apart(&self, found: Finding) -> Finding {
+        let code = self.remote.codes.status.clone().map_or(self.field, |span| &self.clue.remote[span]);
+        let (reason, rule) = match (found.0, code.get(1..)) {
+            (Reason::MessageTooBig, Some(".2.3")) => (Reason::ExceedLimit, "code/x.2.3"),
+            (Reason::ExceedLimit, Some(".3.4")) => (Reason::MessageTooBig, "code/x.3.4"),
+            _ => return found,
+        };
+        if self.remote.strong.as_ref().is_some_and(|hit| RULES[hit.rule as usize].rank == 0) {
+            return found;
+        }
+        (reason, rule, found.2, found.3)
+    }
+
+    /// A refusal that says no more than "policy" is of the host at the greeting, and of the sender after MAIL.
+    fn at_its_step(&self, found: Finding) -> Finding {
+        let refused = || stage::refused_at(self.clue.remote).or_else(|| stage::refused_at((self.words)()));
+        match (found.0 == Reason::PolicyViolation).then(refused).flatten() {
+            Some(Reason::Blocked) => (Reason::Blocked, "stage/greeting", found.2, found.3),
+            Some(reason) => (reason, "stage/mail-from", found.2, found.3),
+            None => found,
+        }
     }
 
     /// What the reporting server says of its own, before the answer that it quotes.
     fn own_sentence(&self) -> Option<Finding> {
-        let quoted = self.local().reply.as_ref().map_or(self.clue.local.len(), |(_, span)| span.start);
-        finding(Reading::of(&self.clue.local[..quoted], false).strong.as_ref(), Source::Local)
+        let quoted = self.local_codes().reply.as_ref().map_or((self.words)().len(), |(_, span)| span.start);
+        finding(Reading::of(&(self.words)()[..quoted], false).strong.as_ref(), Source::Local)
     }
 
     /// Who wrote the codes: the refusing host, or Exchange Online, which quotes its own refusals wordless.
     fn house(&self) -> House {
         let refusing = House::of(self.clue.remote_mta.unwrap_or_default(), self.clue.remote);
-        let reporting = || House::of(self.clue.reporting_mta.unwrap_or_default(), self.clue.local);
+        let reporting = || House::of(self.clue.reporting_mta.unwrap_or_default(), (self.words)());
         if refusing == House::Other && self.clue.remote_mta.is_none() && reporting() == House::Microsoft {
             return House::Microsoft;
         }
@@ -115,12 +187,12 @@ impl Evidence<'_> {
     /// The code in the refusing server's words, its reply code, the Status field: the first that says so much.
     fn codes(&self, weight: Weight, house: House) -> Option<Finding> {
         let enough = |meaning: &Meaning| meaning.weight == weight;
-        let in_words = self.remote.status.clone().and_then(|span| {
+        let in_words = self.remote.codes.status.clone().and_then(|span| {
             let meaning = code::read_status(&self.clue.remote[span.clone()], house).filter(enough)?;
             Some((meaning.reason, meaning.rule, Source::Remote, span))
         });
         let reply = || {
-            let (reply, span) = self.remote.reply.clone()?;
+            let (reply, span) = self.remote.codes.reply.clone()?;
             let meaning = code::read_reply(reply).filter(enough)?;
             Some((meaning.reason, meaning.rule, Source::Remote, span))
         };
@@ -138,12 +210,12 @@ impl Evidence<'_> {
     /// summary kills no address.
     fn is_merely_refused(&self) -> bool {
         let weak = self.remote.weak.as_ref().map(|hit| &RULES[hit.rule as usize]).filter(|rule| rule.rank != HINT);
-        self.remote.status.is_none() && weak.is_some_and(|rule| !reason_of(rule.table).is_hard())
+        self.remote.codes.status.is_none() && weak.is_some_and(|rule| !reason_of(rule.table).is_hard())
     }
 
     fn local_code(&self, weight: Weight, house: House) -> Option<Finding> {
-        let span = self.local().status.clone()?;
-        let meaning = code::read_status(&self.clue.local[span.clone()], house)?;
+        let span = self.local_codes().status.clone()?;
+        let meaning = code::read_status(&(self.words)()[span.clone()], house)?;
         (meaning.weight == weight).then_some((meaning.reason, meaning.rule, Source::Local, span))
     }
 
@@ -153,12 +225,14 @@ impl Evidence<'_> {
         if clue.delayed || clue.action == Some(Action::Delayed) {
             (Reason::Expired, "action/delayed", Source::Action, 0..0)
         } else if !clue.remote.trim().is_empty() {
-            let span = self.remote.reply.as_ref().map_or(0..clue.remote.len(), |(_, span)| span.clone());
+            let span = self.remote.codes.reply.as_ref().map_or(0..clue.remote.len(), |(_, span)| span.clone());
             (Reason::OnHold, "words/unread", Source::Remote, span)
-        } else if !clue.local.trim().is_empty() {
-            (Reason::OnHold, "words/unread", Source::Local, 0..clue.local.len())
+        } else if !(self.words)().trim().is_empty() {
+            (Reason::OnHold, "words/unread", Source::Local, 0..(self.words)().len())
+        } else if !self.field.is_empty() && !self.field.ends_with(".0.0") {
+            (Reason::OnHold, "code/says-little", Source::Status, 0..self.field.len())
         } else if clue.action == Some(Action::Failed) || clue.status.is_some() {
-            (Reason::OnHold, "action/failed", Source::Action, 0..0)
+            (Reason::Undefined, "action/failed", Source::Action, 0..0)
         } else {
             (Reason::Undefined, "nothing", Source::Nothing, 0..0)
         }
@@ -167,9 +241,9 @@ impl Evidence<'_> {
     /// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
     fn best_status(&self) -> Option<&str> {
         let detailed = |code: &&str| !code.ends_with(".0.0");
-        let remote = self.remote.status.clone().map(|span| &self.clue.remote[span]);
+        let remote = self.remote.codes.status.clone().map(|span| &self.clue.remote[span]);
         let field = Some(self.field).filter(|field| !field.is_empty());
-        let local = || self.local().status.clone().map(|span| &self.clue.local[span]);
+        let local = || self.local_codes().status.clone().map(|span| &(self.words)()[span]);
         remote
             .filter(detailed)
             .or(field.filter(detailed))
@@ -186,27 +260,27 @@ fn finding(hit: Option<&Match>, source: Source) -> Option<Finding> {
     Some((reason_of(rule.table), rule.id, source, hit.span.clone()))
 }
 
+fn meant(reading: &Reading, text: &str) -> Option<Finding> {
+    let (meaning, span) = reading.meaning.clone()?;
+    let reason = reason_of(meaning.table);
+    (!contradicts(reading, text, reason)).then_some((reason, meaning.id, Source::Remote, span))
+}
+
 fn weak(reading: &Reading, text: &str, source: Source) -> Option<Finding> {
     let found = finding(reading.weak.as_ref(), source).filter(|found| !contradicts(reading, text, found.0))?;
-    let answer = reading.reply.as_ref().map_or(text.len(), |(_, span)| span.end);
+    let answer = reading.codes.reply.as_ref().map_or(text.len(), |(_, span)| span.end);
     if found.0 == Reason::PolicyViolation && names_a_host_address(&text[answer..]) {
         return Some((Reason::Blocked, "words/denied-host-address", source, found.3));
     }
     Some(found)
 }
 
-/// An IPv4 address within an answer that says no more than "denied" is what was denied.
-fn names_a_host_address(answer: &str) -> bool {
-    let parts = answer.split(|character: char| !character.is_ascii_digit() && character != '.');
-    parts.map(|part| part.trim_end_matches('.')).any(|part| part.parse::<std::net::Ipv4Addr>().is_ok())
-}
-
 /// "Recipient address rejected" is a dead address, unless a code beside it says "for now", or speaks of something else
 /// than an address: system, network, protocol, content, policy (X.3.X to X.7.X).
 fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
-    let code = reading.status.clone().map(|span| &text[span]);
+    let code = reading.codes.status.clone().map(|span| &text[span]);
     let for_now = code.is_some_and(|code| code.starts_with('4'))
-        || code.is_none() && reading.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
+        || code.is_none() && reading.codes.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
     let of_else = code.is_some_and(|code| match code.as_bytes()[2] {
         b'7' => true,
         b'3'..=b'6' => &code[3..] != ".0",
@@ -239,13 +313,12 @@ fn is_permanent(clue: &Clue<'_>, status: Option<&str>, reply: Option<u16>) -> bo
     }
 }
 
-/// The first enhanced code in a Status field, which may have a comment beside it.
-fn first_code(field: &str) -> Option<&str> {
-    let start = field.find(|character: char| character.is_ascii_digit())?;
-    token::code(field.as_bytes(), start).map(|end| &field[start..end])
-}
-
 impl Reading {
+    /// No weak rule fits, but a hint or a bare refusal may.
+    fn is_hinted(&self) -> bool {
+        self.weak.as_ref().is_none_or(|hit| matches!(RULES[hit.rule as usize].rank, HINT | BARE))
+    }
+
     /// Without hints where a notice speaks: its words around the answer are full of them.
     fn of(text: &str, hints: bool) -> Self {
         let mut reading = Reading::default();
@@ -254,13 +327,26 @@ impl Reading {
         }
         let (mut strong, mut weak) = (None, None);
         let frame = frame(text);
+        // "(in reply to MAIL FROM command)": what the reporting server added.
+        let trailer = if hints { text.find("(in reply to ").unwrap_or(text.len()) } else { 0 };
         let mut codes = Codes::default();
+        let concepts = Concepts::default();
         // Where the answer begins, once its reply code was passed: what stands before it leads up to it.
         let answer = Cell::new(None);
         TABLE.scan_beside(
             text,
             |hit| {
                 let rule = &RULES[hit.rule as usize];
+                #[cfg(test)]
+                if super::held_out::is_off(rule.id) {
+                    return;
+                }
+                if rule.rank == CONCEPT {
+                    if hints && (frame..trailer).contains(&hit.start) {
+                        concepts.add(hit);
+                    }
+                    return;
+                }
                 if rule.rank == HINT && !hints {
                     return;
                 }
@@ -276,14 +362,22 @@ impl Reading {
                 }
             },
             |token| {
+                if token.kind == token::Kind::Stop {
+                    concepts.end_sentence();
+                }
                 codes.read(text, token);
-                answer.set(codes.reply.as_ref().map(|(_, span)| span.start));
+                if answer.get().is_none()
+                    && let Some((_, span)) = &codes.reply
+                {
+                    answer.set(Some(span.start));
+                    concepts.forget();
+                }
             },
         );
         reading.strong = strong.map(|(_, hit)| hit);
         reading.weak = weak.map(|(_, hit)| hit);
-        reading.status = codes.status;
-        reading.reply = codes.reply;
+        reading.meaning = concepts.meaning();
+        reading.codes = codes;
         reading
     }
 }
@@ -292,69 +386,13 @@ impl Reading {
 /// which is no part of the reason (Postfix smtpd and those who learnt from it); likewise after `Reason: `. 0 where there
 /// is no such frame.
 fn frame(text: &str) -> usize {
-    let said = |words: &str| memchr::memmem::find(text.as_bytes(), words.as_bytes()).map(|at| at + words.len());
-    said("eason: ").max(said("rejected: ")).unwrap_or(0)
+    static FRAMES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["eason: ", "rejected: "].map(Finder::new));
+    let ends = FRAMES.iter().filter_map(|frame| Some(frame.find(text.as_bytes())? + frame.needle().len()));
+    ends.max().unwrap_or(0)
 }
 
-/// Codes on the way through a text.
-#[derive(Default)]
-struct Codes {
-    status: Option<Range<usize>>,
-    reply: Option<(u16, Range<usize>)>,
-    /// End of the last reply code.
-    beside: Option<usize>,
-    /// How good `status` is.
-    worth: u8,
-}
-
-impl Codes {
-    /// The first reply code; the enhanced code beside a reply before others, a detailed one before a bare one.
-    fn read(&mut self, text: &str, token: Token) {
-        let span = token.start..token.end;
-        match token.kind {
-            Kind::Number => {
-                if let Some(reply) = reply_code(text.as_bytes(), token.start, token.end) {
-                    self.beside = Some(token.end);
-                    if self.reply.is_none() {
-                        self.reply = Some((reply, span));
-                    }
-                }
-            }
-            Kind::Code if !text[span.clone()].starts_with('2') => {
-                // Folding may stand between the two (RFC 5322 §2.2.3): only what is written counts.
-                let between = self.beside.take().map(|end| &text.as_bytes()[end..token.start]);
-                let near =
-                    between.is_some_and(|gap| gap.iter().filter(|b| !b.is_ascii_whitespace()).take(3).count() < 3);
-                let worth = if text[span.clone()].ends_with(".0.0") { 1 } else { 2 + u8::from(near) };
-                if worth > self.worth {
-                    self.worth = worth;
-                    self.status = Some(span);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Three digits that stand as a reply code stands: at the front, after white space or a mark, and before a text.
-fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
-    let digits = bytes.get(start..end).filter(|digits| digits.len() == 3)?;
-    // 571 is Exchange's and its gateways' "delivery not authorised", from before RFC 3463.
-    if digits != b"571" && (!matches!(digits[0], b'4' | b'5') || digits[1] > b'5') {
-        return None;
-    }
-    let before = start == 0
-        || matches!(
-            bytes[start - 1],
-            b' ' | b'\t' | b'\n' | b'\r' | b';' | b':' | b'\'' | b'"' | b'(' | b'[' | b'#' | b'<' | b'>' | b'-'
-        );
-    let after = bytes.get(end).is_none_or(|byte| {
-        matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')')
-    });
-    let measured = [" bytes", " kb", " mb", " sec", " min", " hour", " mes", " day", " Bytes", " KB", " MB"];
-    let counted = measured.iter().any(|unit| bytes[end..].starts_with(unit.as_bytes()));
-    if !before || !after || counted {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// What the concepts of a text mean.
+#[cfg(test)]
+pub(super) fn meaning_of(text: &str) -> Option<&'static Sense> {
+    Some(Reading::of(text, true).meaning?.0)
 }

@@ -282,6 +282,9 @@ impl<F: FnMut(Hit)> Run<'_, F> {
 
     /// The end of a word: places grow older, those too old die, new ones join.
     fn settle(&mut self, transparent: bool) {
+        if self.places.count + self.fresh.count == 0 {
+            return;
+        }
         if !transparent && self.places.count > 0 {
             self.grow_older();
         }

@@ -71,7 +71,7 @@ pub fn cut(text: &str, mut take: impl FnMut(Token)) {
     let bytes = text.as_bytes();
     let mut at = 0;
     // Up to here it is known that no address stands.
-    let mut plain = 0;
+    let mut plain = before_address(text, 0);
     while at < bytes.len() {
         let class = CLASS[bytes[at] as usize];
         if at >= plain && !matches!(class, SPACE | DELIMITER) {
@@ -79,10 +79,10 @@ pub fn cut(text: &str, mut take: impl FnMut(Token)) {
             if address {
                 take(Token { kind: Kind::Address, start: at, end });
                 at = end;
-                plain = end;
+                plain = before_address(text, end);
                 continue;
             }
-            plain = end.max(at + 1);
+            plain = before_address(text, end.max(at + 1));
         }
         at = match class {
             SPACE => blank(bytes, at, &mut take),
@@ -92,6 +92,17 @@ pub fn cut(text: &str, mut take: impl FnMut(Token)) {
             _ => word(text, at, &mut take),
         };
     }
+}
+
+/// Where what stands together around the next `@` begins, `from` at the least; the end of the text where there is none.
+fn before_address(text: &str, from: usize) -> usize {
+    let bytes = text.as_bytes();
+    // A lone `@` may be followed by the rest of a character.
+    let Some(sign) = text.get(from..).and_then(|rest| rest.find('@')) else {
+        return if text.is_char_boundary(from) { bytes.len() } else { from };
+    };
+    let parts = |byte: &u8| matches!(CLASS[*byte as usize], SPACE | DELIMITER) || (0xe3..=0xef).contains(byte);
+    from + bytes[from..from + sign].iter().rposition(parts).map_or(0, |last| last + 1)
 }
 
 /// The end of what stands together from `at` on, and whether there is an `@` in it.
@@ -190,7 +201,7 @@ fn word(text: &str, at: usize, take: &mut impl FnMut(Token)) -> usize {
             LETTER | DIGIT => end += 1,
             WIDE => {
                 let Some(character) = text[end..].chars().next() else { break };
-                if !character.is_alphanumeric() && !is_mark(character) || is_ideograph(character) {
+                if is_ideograph(character) || !character.is_alphanumeric() && !is_mark(character) {
                     break;
                 }
                 end += character.len_utf8();
@@ -226,6 +237,10 @@ fn wide(text: &str, at: usize, take: &mut impl FnMut(Token)) -> usize {
 /// "doesn't" is "does" "not", "cannot" is "can" "not"; any other word is itself.
 fn contraction(bytes: &[u8], at: usize, end: usize, take: &mut impl FnMut(Token)) -> usize {
     let rest = &bytes[end..];
+    if !matches!(rest.first(), Some(b'\'' | 0xe2)) && end - at != 6 {
+        take(Token { kind: Kind::Word, start: at, end });
+        return end;
+    }
     let mark = if rest.first() == Some(&b'\'') {
         1
     } else if rest.starts_with("’".as_bytes()) {

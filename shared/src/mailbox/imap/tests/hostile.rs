@@ -7,7 +7,7 @@ async fn starttls(greeting: &str, steps: &[(&str, &str)]) -> (FaultKind, String)
     let heard = script.heard.clone();
     let (server, tls) = (server(Encryption::Starttls), Tls::new(None).unwrap());
     let deadline = Instant::now() + Duration::from_secs(60);
-    let opened = Imap::open_over(Box::new(script), true, &server, &password(), &tls, deadline).await;
+    let opened = open_over::<Opening>(Box::new(script), true, &server, &password(), &tls, deadline).await;
     let heard = heard.lock().unwrap().clone();
     (opened.err().unwrap().kind, heard)
 }
@@ -52,7 +52,7 @@ async fn no_credential_in_clear() {
     for (login, here) in [(token(), true), (token(), false), (password(), false)] {
         let script = Script::new(GREETING, &[]);
         let heard = script.heard.clone();
-        let opened = Imap::open_over(Box::new(script), here, &server, &login, &tls, deadline).await;
+        let opened = open_over::<Opening>(Box::new(script), here, &server, &login, &tls, deadline).await;
         assert!(matches!(opened.err().unwrap().kind, FaultKind::ClearText(_)));
         assert_eq!(*heard.lock().unwrap(), "");
     }

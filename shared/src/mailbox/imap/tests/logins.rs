@@ -79,7 +79,7 @@ async fn xoauth2_error_continuation() {
 async fn a_long_token_waits_for_its_turn() {
     let long = "t".repeat(8000);
     let login = Login::XOAuth2 { mailbox: "a".into(), token: Secret::from(long) };
-    let first = sasl::first_message(&login).unwrap();
+    let first = Credential::of(&login).unwrap().first_message;
     let steps = [("AUTHENTICATE XOAUTH2\r\n", "+ \r\n"), (first.expose_secret(), "# OK x\r\n")];
     assert!(open_as(Script::new(GREETING, &steps), &login, Duration::from_secs(60)).await.is_ok());
 }

@@ -5,9 +5,11 @@ mod hostile;
 mod logins;
 mod messages;
 
+use super::super::opening::{Line as _, open_over};
+use super::super::sasl::Credential;
 use super::super::script::Script;
-use super::super::{Fetched, Missed, Settled, sasl};
-use super::login::Opening;
+use super::super::wire::Wire;
+use super::super::{Fetched, Missed, Settled};
 use super::*;
 use crate::account::{AfterReading, Encryption};
 use crate::cursor::Reference;
@@ -34,11 +36,11 @@ fn server(encryption: Encryption) -> Server {
 
 /// Logs in over the script as if TLS stood beneath it.
 async fn open_as(script: Script, login: &Login, time: Duration) -> Result<Imap, MailboxFault> {
-    let first = sasl::first_message(login).unwrap();
-    let secrets = sasl::secrets(login, &first);
-    let mut opening = Opening::over(Box::new(script), &server(Encryption::Tls), secrets, Instant::now() + time);
+    let credential = Credential::of(login).unwrap();
+    let wire = Wire::new(Box::new(script), "mail.example.com", SMALL_LITERAL, Instant::now() + time);
+    let mut opening = Opening::over(wire, credential.secrets.clone());
     opening.greet(Encryption::Tls).await?;
-    opening.log_in(login, &first).await
+    opening.log_in(&credential).await
 }
 
 async fn open(steps: &[(&str, &str)]) -> Imap {

@@ -90,7 +90,7 @@ async fn stls(capa: &str, steps: &[(&str, &str)]) -> (FaultKind, String) {
     let script = Script::new(GREETING, &steps);
     let heard = script.heard.clone();
     let (server, tls) = (server(Encryption::Starttls), Tls::new(None).unwrap());
-    let opened = Pop3::open_over(Box::new(script), true, &server, &password(), &tls, Instant::now() + MINUTE).await;
+    let opened = open_over::<Line>(Box::new(script), true, &server, &password(), &tls, Instant::now() + MINUTE).await;
     let heard = heard.lock().unwrap().clone();
     (opened.err().unwrap().kind, heard)
 }
@@ -119,7 +119,7 @@ async fn no_credential_in_clear() {
     for (login, near) in [(token(9), true), (token(9), false), (password(), false)] {
         let script = Script::new(GREETING, &[]);
         let heard = script.heard.clone();
-        let opened = Pop3::open_over(Box::new(script), near, &server, &login, &tls, Instant::now() + MINUTE).await;
+        let opened = open_over::<Line>(Box::new(script), near, &server, &login, &tls, Instant::now() + MINUTE).await;
         assert!(matches!(opened.err().unwrap().kind, FaultKind::ClearText(_)));
         assert_eq!(*heard.lock().unwrap(), "");
     }

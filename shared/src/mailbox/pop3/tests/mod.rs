@@ -5,8 +5,10 @@ mod hostile;
 mod logins;
 mod sessions;
 
+use super::super::Listed;
+use super::super::opening::{Line as _, open_over};
+use super::super::sasl::Credential;
 use super::super::script::Script;
-use super::super::{Listed, sasl};
 use super::*;
 use crate::account::{AfterReading, Encryption, Since};
 use crate::cursor::{Position, Reference};
@@ -29,17 +31,14 @@ fn server(encryption: Encryption) -> Server {
     Server { host: "mail.example.com".into(), port: 110, encryption }
 }
 
-fn line(script: Script, login: &Login, time: Duration) -> Line {
-    let first = sasl::first_message(login).unwrap();
-    let wire = Wire::new(Box::new(script), "mail.example.com", 0, Instant::now() + time);
-    Line::over(wire, sasl::secrets(login, &first))
-}
-
 /// Logs in over the script as if TLS stood beneath it.
 async fn open_as(script: Script, login: &Login, time: Duration) -> Result<Pop3, MailboxFault> {
-    let mut line = line(script, login, time);
-    let greeting = login::greet(&mut line).await?;
-    Pop3::log_in(line, &greeting, login, &sasl::first_message(login).unwrap()).await
+    let server = server(Encryption::None);
+    let wire = Wire::new(Box::new(script), &server.host, 0, Instant::now() + time);
+    let credential = Credential::of(login).unwrap();
+    let mut line = Line::over(wire, credential.secrets.clone());
+    line.greet(Encryption::Tls).await?;
+    line.log_in(&credential).await
 }
 
 async fn open(steps: &[(&str, &str)]) -> Pop3 {

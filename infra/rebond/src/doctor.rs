@@ -1,0 +1,211 @@
+//! `rebond doctor`: why a mailbox does not answer, who must act, and the exact step.
+
+use crate::account;
+use crate::place::{Place, Where, invoke};
+use crate::terminal;
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table, Width};
+use rebond::account::AccountId;
+use rebond::advice::{self, Advice, Language, Who};
+use rebond::doctor::{Climbed, Examination, Verdict};
+use rebond::mailbox::Rung;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub const HELP: &str = "It climbs by the very steps of a poll, and stops at the first rung that does not hold:
+  settings, DNS, TCP, TLS, greeting, capabilities (before and after STARTTLS), token or
+  password, authentication, mailbox, count, one message
+No mail, cursor or health is changed. Of a token its claims are shown, never the token. With
+--stack NAME the deployed function climbs: what is shown is what it can reach.
+
+Examples:
+  rebond doctor bounces
+  rebond doctor bounces --json | jq -r .diagnosis.advice
+                                    the diagnosis by its name; docs/doctor.md lists them
+  rebond doctor bounces --language fr
+  rebond doctor bounces || echo \"somebody must look at it\"
+
+Exit codes: 0 the mailbox can be read (warnings included), 3 somebody must act, 6 it passes by
+itself and is tried again, 1 the doctor itself failed, 2 wrong usage.";
+
+/// Which account, and how it is told.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Which account
+    account: AccountId,
+    /// What was found as one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Language of what it means and what to do
+    #[arg(long, value_enum, default_value_t)]
+    language: LanguageArg,
+    /// The longest time for all of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=240))]
+    within: u16,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LanguageArg {
+    /// English
+    #[default]
+    En,
+    /// French
+    Fr,
+}
+
+pub async fn run(at: &Where, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let place = at.open().await?;
+    let item = account::find(&place, &args.account).await?;
+    let found: Examination = match &place {
+        Place::Machine(machine) => {
+            let deadline = Instant::now() + Duration::from_secs(args.within.into());
+            machine.poller().examine(&args.account, deadline).await?
+        }
+        Place::Stack(stack) => {
+            let event = serde_json::json!({ "doctor": args.account, "seconds": args.within });
+            invoke(stack, "bounce-poll", &event).await?
+        }
+    };
+    let language = match args.language {
+        LanguageArg::En => Language::English,
+        LanguageArg::Fr => Language::French,
+    };
+    let redirect_uri = match item.account.app() {
+        Some(app) => place.table().app(app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
+        None => String::new(),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&found)?);
+    } else {
+        tell(&found, language, &redirect_uri)?;
+    }
+    exit_code(&found)
+}
+
+fn exit_code(found: &Examination) -> anyhow::Result<ExitCode> {
+    let Some(diagnosis) = &found.diagnosis else { return Ok(ExitCode::SUCCESS) };
+    let passes = row(&diagnosis.advice)?.who == Who::Nobody;
+    Ok(ExitCode::from(if passes { 6 } else { 3 }))
+}
+
+/// The row of an advice; a newer stack may know one that this command does not.
+fn row(id: &str) -> anyhow::Result<&'static Advice> {
+    advice::by_id(id).with_context(|| format!("this version does not know the diagnosis {id:?}: take a newer rebond"))
+}
+
+fn tell(found: &Examination, language: Language, redirect_uri: &str) -> anyhow::Result<()> {
+    let words = Words::of(language);
+    let mut rungs = terminal::table(&["", words.rung, "ms", words.said]);
+    for climbed in &found.rungs {
+        rungs.add_row([
+            mark(climbed),
+            Cell::new(name(climbed.rung, language)),
+            took(climbed),
+            Cell::new(&climbed.said),
+        ]);
+    }
+    println!("{}", rungs.trim_fmt());
+    let account = found.account.as_str();
+    let warned = found.rungs.iter().filter_map(|climbed| Some((climbed.rung, climbed.warning.as_deref()?)));
+    for (rung, id) in warned {
+        let sentence = row(id)?.sentence(language, account, redirect_uri);
+        println!("\n{}", lines(&[(&format!("{} ({})", words.warning, name(rung, language)), &sentence)]).trim_fmt());
+    }
+    let Some(diagnosis) = &found.diagnosis else {
+        println!("\n{}", words.well);
+        return Ok(());
+    };
+    let advice = row(&diagnosis.advice)?;
+    let (means, step) = advice.parts(language, account, redirect_uri);
+    let who = advice.who.words(language);
+    let rows = [(words.means, &means[..]), (words.who, who), (words.step, &step), (words.id, advice.id)];
+    println!("\n{}", lines(&rows).trim_fmt());
+    Ok(())
+}
+
+fn mark(climbed: &Climbed) -> Cell {
+    match climbed.verdict {
+        Verdict::Good => Cell::new("ok").fg(Color::Green),
+        Verdict::Warning => Cell::new("warn").fg(Color::Yellow),
+        Verdict::Broken => Cell::new("BROKEN").fg(Color::Red).add_attribute(Attribute::Bold),
+    }
+}
+
+fn took(climbed: &Climbed) -> Cell {
+    Cell::new(climbed.milliseconds).set_alignment(comfy_table::CellAlignment::Right)
+}
+
+/// Labels in bold beside their texts, which are wrapped.
+fn lines(rows: &[(&str, &str)]) -> Table {
+    let mut table = terminal::table(&[]);
+    for (label, text) in rows {
+        table.add_row([Cell::new(label).add_attribute(Attribute::Bold), Cell::new(text)]);
+    }
+    if let Some(column) = table.column_mut(0) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(14)));
+    }
+    table
+}
+
+/// A rung's name for people.
+fn name(rung: Rung, language: Language) -> &'static str {
+    let (en, fr) = match rung {
+        Rung::Settings => ("settings", "réglages"),
+        Rung::Dns => ("DNS", "DNS"),
+        Rung::Tcp => ("TCP", "TCP"),
+        Rung::Tls => ("TLS", "TLS"),
+        Rung::Greeting => ("greeting", "accueil"),
+        Rung::CapabilitiesBefore => ("capabilities before TLS", "capacités avant TLS"),
+        Rung::Capabilities => ("capabilities", "capacités"),
+        Rung::Token => ("token or password", "jeton ou mot de passe"),
+        Rung::Authentication => ("authentication", "authentification"),
+        Rung::Mailbox => ("mailbox", "boîte"),
+        Rung::Count => ("count", "compte"),
+        Rung::Message => ("one message", "un message"),
+    };
+    match language {
+        Language::English => en,
+        Language::French => fr,
+    }
+}
+
+/// What stands around the advice.
+struct Words {
+    rung: &'static str,
+    said: &'static str,
+    warning: &'static str,
+    well: &'static str,
+    means: &'static str,
+    who: &'static str,
+    step: &'static str,
+    id: &'static str,
+}
+
+impl Words {
+    fn of(language: Language) -> Self {
+        match language {
+            Language::English => Self {
+                rung: "rung",
+                said: "what was found or said",
+                warning: "Warning",
+                well: "The mailbox can be read. Nothing was changed.",
+                means: "It means",
+                who: "Who must act",
+                step: "What to do",
+                id: "Its name",
+            },
+            Language::French => Self {
+                rung: "échelon",
+                said: "ce qui a été trouvé ou dit",
+                warning: "Attention",
+                well: "La boîte peut être relevée. Rien n’a été changé.",
+                means: "Signification",
+                who: "Qui doit agir",
+                step: "Que faire",
+                id: "Son nom",
+            },
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! At which step of the SMTP dialogue a refusal came (RFC 5321 §3): it says what was refused, where the answer itself does not.
+
+use super::Reason;
+use memchr::memmem;
+
+/// What reporting servers write around an answer; the later steps of the dialogue say nothing of what was refused.
+const STEPS: &[(&str, Reason)] = &[
+    // Postfix smtp_proto.c, smtp_connect.c; Exim transports/smtp.c; dma net.c; qmail-remote.c; Exchange.
+    ("(in reply to HELO", Reason::Blocked),
+    ("(in reply to EHLO", Reason::Blocked),
+    ("refused to talk to me: ", Reason::Blocked),
+    ("after initial connection", Reason::Blocked),
+    ("after EHLO", Reason::Blocked),
+    ("after HELO", Reason::Blocked),
+    ("did not like our EHLO", Reason::Blocked),
+    ("did not like our HELO", Reason::Blocked),
+    ("but greeting failed", Reason::Blocked),
+    ("but my name was rejected", Reason::Blocked),
+    ("(in reply to MAIL FROM", Reason::Rejected),
+    ("after MAIL FROM", Reason::Rejected),
+    ("did not like our MAIL FROM", Reason::Rejected),
+    ("but sender was rejected", Reason::Rejected),
+];
+
+/// What a refusal that names nothing refused: the host at the greeting, the sender after MAIL.
+pub(super) fn refused_at(text: &str) -> Option<Reason> {
+    if text.is_empty() {
+        return None;
+    }
+    let said = |step: &&(&str, Reason)| memmem::find(text.as_bytes(), step.0.as_bytes()).is_some();
+    STEPS.iter().find(said).map(|step| step.1)
+}
+
+/// An IPv4 address within an answer that says no more than "denied" is what was denied.
+pub(super) fn names_a_host_address(answer: &str) -> bool {
+    let parts = answer.split(|character: char| !character.is_ascii_digit() && character != '.');
+    parts.map(|part| part.trim_end_matches('.')).any(|part| part.parse::<std::net::Ipv4Addr>().is_ok())
+}
