@@ -34,6 +34,7 @@ pub mod page;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod poll;
 pub mod proof;
+pub mod qualify;
 #[cfg(feature = "aws")]
 pub mod queue;
 pub mod report;

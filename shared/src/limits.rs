@@ -116,6 +116,10 @@ pub const API_BURST: u32 = 200;
 pub const API_RATE: u32 = 50;
 /// Keys of the API of one deployment.
 pub const API_KEYS: usize = 100;
+/// Characters of the phrase of an operator's rule.
+pub const PHRASE_CHARS: usize = 200;
+/// Operators' rules of one deployment.
+pub const RULES: usize = 200;
 /// Refusals of one address that were taken back, the marks of which are kept.
 pub const UNDONE: usize = 64;
 /// Minutes and texts of refusals by one destination that are watched: a server that says something new each time.

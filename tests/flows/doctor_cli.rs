@@ -1,7 +1,8 @@
 //! `rebond doctor` as a person meets it, on a terminal: eight set-ups that are broken, one that passes by itself, one that is
 //! well. `REBOND_CAPTURES=DIR` keeps what was shown.
 
-use crate::doctor::{at, shows, speak, with_login};
+use crate::doctor::{at, speak, with_login};
+use crate::doctor_reaching::shows;
 use crate::imap_tls::{acceptor, ca, leaf};
 use rebond::account::{Account, AccountId, Authentication, Encryption, Protocol};
 use rebond_standin::entra::Answer;

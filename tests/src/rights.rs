@@ -70,6 +70,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:Query", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
             ("secretsmanager:GetSecretValue", "SigningKey"),
             // By the event source in its name.
             ("dynamodb:DescribeStream", "Table.StreamArn"),

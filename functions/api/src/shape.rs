@@ -51,6 +51,7 @@ fn cause(of: &Cause, counts: bool) -> Value {
         "proof": of.proof,
         "doubt": of.doubt.map(rebond::proof::Doubt::sentence),
         "reason": of.reason,
+        "rule": of.rule,
         "status": of.status,
         "said": of.said,
         "account": of.account,

@@ -209,7 +209,10 @@ fn tell(item: &StandingItem, standing: &Standing) {
         table.add_row([
             terminal::time(cause.at),
             cause.effect.as_str().to_owned(),
-            cause.reason.as_str().to_owned(),
+            match &cause.rule {
+                Some(rule) => format!("{} (rule {rule})", cause.reason.as_str()),
+                None => cause.reason.as_str().to_owned(),
+            },
             cause.status.clone().unwrap_or_default(),
             counts,
             cause.said.clone().unwrap_or_default(),

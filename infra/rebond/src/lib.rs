@@ -35,6 +35,7 @@ mod read;
 mod refresh;
 mod registration;
 mod reports;
+mod rules;
 mod secret_input;
 pub mod serve;
 mod stamp;
@@ -146,6 +147,9 @@ enum Command {
     Incident(incident::IncidentCommand),
     /// Take refusals of one destination and time back; first they are counted
     Undo(incident::UndoArgs),
+    /// Texts that no rule knows, and what you say they mean
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Erase a person from everything that was recorded; first it is counted
     Erase(erase::EraseArgs),
     /// Keys for other systems that ask and decide over HTTP
@@ -187,6 +191,7 @@ pub async fn run() -> ExitCode {
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
         Command::Incident(command) => incident::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
+        Command::Rules(command) => rules::run(&cli.at, command).await,
         Command::Erase(args) => erase::run(&cli.at, &args).await,
         Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
@@ -298,7 +303,12 @@ mod tests {
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");
-                let parsed = Cli::try_parse_from(line.split_whitespace());
+                // What stands between quotation marks is one word.
+                let words = line.split('"').enumerate().flat_map(|(number, piece)| match number % 2 {
+                    0 => piece.split_whitespace().collect(),
+                    _ => vec![piece],
+                });
+                let parsed = Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{name}: {line}: {}", parsed.unwrap_err());
                 seen += 1;
             }

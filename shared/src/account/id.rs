@@ -67,6 +67,10 @@ id! {
     ListId
 }
 id! {
+    /// The name of an operator's rule.
+    RuleId
+}
+id! {
     /// The name of a key of the API.
     KeyId
 }

@@ -6,7 +6,7 @@
 mod diagnosis;
 
 use self::diagnosis::{Broken, Fault};
-use crate::account::{Account, AccountId, Authentication, Encryption};
+use crate::account::{Account, AccountId, Authentication, Encryption, Protocol, Since};
 use crate::limits;
 use crate::mailbox::{self, FaultKind, Listed, Login, Mailbox, MailboxFault, Rung, Trail};
 use crate::net::{Seen, Tls};
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 /// A certificate that ends so soon is worth a warning.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
+/// Where nothing is new, a message of the last days is read.
+const RECENT: Since = Since::Days(30);
 /// Characters shown of what was said on a rung.
 const SAID_CHARS: usize = 400;
 
@@ -207,10 +209,16 @@ impl Poller {
             mailbox.select(name).await?;
             let cursor = self.table.cursor(&account.id, &Folder(name.clone())).await.map_err(PollError::from)?;
             let position = cursor.map(|cursor| cursor.position);
-            let mut listed = mailbox.list(position.as_ref(), account.since, now).await?;
-            counts.push(format!("{name}: {} to read", listed.len()));
-            if listed.is_empty() && position.is_some() {
-                listed = mailbox.list(None, account.since, now).await?;
+            // By POP3 a first poll asks for the head of each message to leave the old ones out: here one is enough.
+            let (since, what) = match (account.protocol, &position) {
+                (Protocol::Pop3, None) => (Since::All, "in it"),
+                _ => (account.since, "to read"),
+            };
+            let mut listed = mailbox.list(position.as_ref(), since, now).await?;
+            counts.push(format!("{name}: {} {what}", listed.len()));
+            if listed.is_empty() && (position.is_some() || since == Since::New) {
+                let again = if account.protocol == Protocol::Pop3 { Since::All } else { RECENT };
+                listed = mailbox.list(None, again, now).await?;
             }
             if let Some(last) = listed.pop() {
                 one = Some(last);

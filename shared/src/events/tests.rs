@@ -54,6 +54,7 @@ fn cause(at: i64, effect: Effect, reason: report::Reason) -> Cause {
         said: None,
         account: "bounces".parse().unwrap(),
         template: None,
+        rule: None,
         report: format!("r{at}"),
         number: 0,
     }

@@ -12,9 +12,10 @@ use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
 use crate::proof::{Judge, Proof};
+use crate::qualify::{self, Rule, rule_of, said};
 use crate::report::{Kind, Outcome};
 use crate::standing::{self, AddressKey, Cause, Effect, Hold, List, State};
-use crate::table::{Fact, Table, TableError};
+use crate::table::{Fact, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -82,6 +83,16 @@ pub enum FollowError {
 struct Group {
     written: String,
     causes: Vec<Cause>,
+    /// Those of them whose words no rule knows, with the words.
+    unknown: Vec<(Cause, String)>,
+}
+
+/// What became of them.
+#[derive(Default)]
+struct Written {
+    change: Option<Change>,
+    refusal: Option<sudden::Refusal>,
+    unknown: Vec<UnknownText>,
 }
 
 /// What the settings say, read once for some facts.
@@ -95,6 +106,8 @@ struct Settings {
     holds: Vec<Hold>,
     /// Refusals that are taken back as they come: late ones of an incident that a person has released.
     late: Vec<Hold>,
+    /// Operators' rules.
+    rules: Vec<Rule>,
 }
 
 impl Follower {
@@ -133,29 +146,47 @@ impl Follower {
                 }
             };
             for (number, outcome) in fact.report.recipients.iter().enumerate() {
-                let Some((address, list, cause)) = settings.cause(fact, number, outcome) else { continue };
+                let rule = rule_of(&settings.rules, outcome, fact.recorded);
+                let ruled;
+                let outcome = match rule {
+                    None => outcome,
+                    Some(rule) => match qualify::as_ruled(rule, outcome) {
+                        None => continue,
+                        Some(other) => {
+                            ruled = other;
+                            &ruled
+                        }
+                    },
+                };
+                let Some((address, list, mut cause)) = settings.cause(fact, number, outcome) else { continue };
+                cause.rule = rule.map(|rule| rule.id.to_string());
                 done.causes += 1;
                 done.unproven += u64::from(!cause.believed);
                 let group = groups.entry((address, list));
-                let empty = || Group { written: outcome.address.clone(), causes: vec![] };
-                group.or_insert_with(empty).causes.push(cause);
+                let empty = || Group { written: outcome.address.clone(), causes: vec![], unknown: vec![] };
+                let group = group.or_insert_with(empty);
+                if qualify::is_unknown(outcome) {
+                    group.unknown.push((cause.clone(), said(outcome).to_owned()));
+                }
+                group.causes.push(cause);
             }
         }
         let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
         let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
         // All are tried, so that one address's trouble holds up no other.
-        let (mut failed, mut refused) = (None, Vec::new());
+        let (mut failed, mut refused, mut unknown) = (None, Vec::new(), Vec::new());
         while let Some(result) = written.next().await {
             match result {
-                Ok(Some((change, refusal))) => {
-                    refused.extend(refusal);
-                    done.changes.push(change);
+                Ok(written) => {
+                    refused.extend(written.refusal);
+                    unknown.extend(written.unknown);
+                    done.changes.extend(written.change);
                 }
-                Ok(None) => {}
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
         drop(written);
+        self.count_texts(unknown, now.as_second()).await;
         // What was written counts, whatever became of the others: it moves its standing only once.
         match self.watch(refused, &settings, now.as_second()).await {
             Ok(incidents) => done.incidents = incidents,
@@ -182,7 +213,7 @@ impl Follower {
         group: Group,
         settings: &Settings,
         now: i64,
-    ) -> Result<Option<(Change, Option<sudden::Refusal>)>, FollowError> {
+    ) -> Result<Written, FollowError> {
         let of = |holds: &'_ [Hold]| -> Vec<Hold> {
             holds.iter().filter(|hold| hold.concerns(&address, &list)).cloned().collect()
         };
@@ -204,14 +235,32 @@ impl Follower {
         let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
         let holds: Vec<&Hold> = holds.iter().collect();
         let state = |history| standing::read_held(history, &thresholds, &holds, now).state;
+        // New ones alone: what comes again is not counted again.
+        let new =
+            group.unknown.iter().filter(|(cause, _)| !before.causes.contains(cause) && after.causes.contains(cause));
+        let unknown = new.map(|(cause, said)| unknown_text(cause, said, &group.written, now)).collect();
         let (before, after) = (state(&before), state(&after));
         if before == after {
-            return Ok(None);
+            return Ok(Written { unknown, ..Written::default() });
         }
         tracing::info!(list = %list, before = before.as_str(), after = after.as_str(), "a standing moved");
         let died = before.may_send() && after == State::Quarantined;
         let refusal = if died { sudden::Refusal::of(&address, &list, &group.causes) } else { None };
-        Ok(Some((Change { address, list, before, after }, refusal)))
+        Ok(Written { change: Some(Change { address, list, before, after }), refusal, unknown })
+    }
+
+    /// Counts texts that no rule knows; that one cannot be counted stops nothing.
+    async fn count_texts(&self, unknown: Vec<UnknownText>, now: i64) {
+        let mut by_template: BTreeMap<String, UnknownText> = BTreeMap::new();
+        for text in unknown {
+            let counted = by_template.entry(text.template.id.clone()).or_insert(UnknownText { seen: 0, ..text });
+            (counted.seen, counted.last) = (counted.seen + 1, now);
+        }
+        for text in by_template.values() {
+            if let Err(error) = self.table.count_text(text).await {
+                tracing::warn!(error = %error, "a text that no rule knows was not counted");
+            }
+        }
     }
 
     async fn settings(&self, facts: &[&Fact], now: Timestamp) -> Result<Settings, FollowError> {
@@ -228,7 +277,16 @@ impl Follower {
         let incidents = self.table.incidents().await?;
         let holds = incidents.iter().filter_map(Incident::hold).collect();
         let late = incidents.iter().filter_map(|incident| incident.takes_back(now.as_second())).collect();
-        Ok(Settings { lists, ids, sends_as, key: self.key(now.as_second()).await?, incidents, holds, late })
+        Ok(Settings {
+            lists,
+            ids,
+            sends_as,
+            key: self.key(now.as_second()).await?,
+            incidents,
+            holds,
+            late,
+            rules: self.table.rules().await?,
+        })
     }
 
     async fn key(&self, now: i64) -> Result<Arc<SigningKey>, FollowError> {
@@ -268,15 +326,22 @@ impl Settings {
     }
 }
 
-/// What was said, as far as anything was.
-fn words(outcome: &Outcome) -> &String {
-    outcome.diagnostic.as_ref().filter(|words| !words.is_empty()).unwrap_or(&outcome.evidence.text)
+fn unknown_text(cause: &Cause, said: &str, address: &str, now: i64) -> UnknownText {
+    UnknownText {
+        template: incident::template(said, address),
+        seen: 1,
+        first: now,
+        last: now,
+        example: said.chars().take(limits::SAID_CHARS).collect(),
+        mailbox: cause.account.clone(),
+        report: cause.report.clone(),
+    }
 }
 
 fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: Proof, list: &List) -> Cause {
     let believed = proof.satisfies(list.proof);
     let (token, at) = proof.signed.map_or((None, fact.arrived), |(token, at)| (Some(token), at));
-    let words = words(outcome);
+    let words = said(outcome);
     Cause {
         at,
         token,
@@ -288,6 +353,7 @@ fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: P
         status: outcome.status.clone(),
         said: (!words.is_empty()).then(|| words.chars().take(limits::SAID_CHARS).collect()),
         template: (effect == Effect::Hard).then(|| incident::template(words, &outcome.address).id),
+        rule: None,
         account: fact.account.clone(),
         report: fact.key.clone(),
         number,

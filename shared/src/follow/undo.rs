@@ -1,8 +1,8 @@
 //! Refusals taken back: those of one destination, one time and, if need be, one text. Counted first, with samples.
 
-use super::words;
 use crate::account::ListId;
 use crate::incident::{Incident, template};
+use crate::qualify;
 use crate::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, State, Thresholds};
 use crate::table::{Fact, Table, TableError};
 use futures::{StreamExt, stream};
@@ -132,7 +132,7 @@ fn note(
         if address.domain() != sought.domain || standing::effect(&fact.report, outcome) != Some(Effect::Hard) {
             continue;
         }
-        let said = words(outcome);
+        let said = qualify::said(outcome);
         let fits = |text: &String| said.to_lowercase().contains(text.as_str());
         let of_kind = |wanted: &String| template(said, &outcome.address).id == *wanted;
         if !sought.text.as_ref().is_none_or(fits) || !sought.template.as_ref().is_none_or(of_kind) {

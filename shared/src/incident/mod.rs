@@ -8,7 +8,7 @@
 mod template;
 mod watch;
 
-pub use template::{Template, template};
+pub use template::{Template, folded, template};
 pub use watch::{TOLD, Told, Trigger, Watch};
 
 #[cfg(test)]

@@ -18,6 +18,13 @@ pub struct Template {
 
 /// The template of what was said about an address: in lower case, without addresses, numbers, hosts and marks.
 pub fn template(said: &str, address: &str) -> Template {
+    let text: String = folded(said, address, WORDS).join(" ").chars().take(limits::SAID_CHARS).collect();
+    let id = sha256_hex(text.as_bytes())[..16].to_owned();
+    Template { id, text }
+}
+
+/// The words of a template, so many at most.
+pub fn folded(said: &str, address: &str, most: usize) -> Vec<String> {
     let local = address.rsplit_once('@').map_or("", |(local, _)| local).to_lowercase();
     let mut words: Vec<String> = Vec::new();
     let mark = |c: char| !c.is_alphanumeric() && !matches!(c, '@');
@@ -37,13 +44,11 @@ pub fn template(said: &str, address: &str) -> Template {
         if words.last() != Some(&word) || !matches!(word.as_str(), "#" | "@" | "host") {
             words.push(word);
         }
-        if words.len() == WORDS {
+        if words.len() == most {
             break;
         }
     }
-    let text: String = words.join(" ").chars().take(limits::SAID_CHARS).collect();
-    let id = sha256_hex(text.as_bytes())[..16].to_owned();
-    Template { id, text }
+    words
 }
 
 fn is_host(piece: &str) -> bool {

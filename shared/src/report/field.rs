@@ -68,6 +68,9 @@ impl<'a> Fields<'a> {
     }
 
     fn push(&mut self, field: Field<'a>) {
+        if self.list.is_empty() {
+            self.list.reserve(USUAL);
+        }
         self.present |= bit(field.name);
         self.list.push(field);
     }
@@ -92,6 +95,9 @@ impl<'a> Fields<'a> {
         self.list.is_empty()
     }
 }
+
+/// Fields of a usual header.
+const USUAL: usize = 20;
 
 /// One bit of 128 for a name in any case.
 fn bit(name: &[u8]) -> u128 {

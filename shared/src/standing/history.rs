@@ -35,6 +35,9 @@ pub struct Cause {
     /// What a hard refusal has in common with others of its kind: the id of its words' template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// The operator's rule that gave it its reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The mailbox that the report is in.
     pub account: AccountId,
     /// The report's key.

@@ -20,6 +20,7 @@ fn cause(at: i64, effect: Effect, reason: Reason) -> Cause {
         status: None,
         said: None,
         template: None,
+        rule: None,
         account: "bounces".parse().unwrap(),
         report: format!("{at:064}"),
         number: 0,

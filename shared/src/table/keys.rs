@@ -1,7 +1,7 @@
 //! Every key of the table, and nothing else that knows them.
 
 use super::Item;
-use crate::account::{AccountId, AppId, EndpointId, ListId};
+use crate::account::{AccountId, AppId, EndpointId, ListId, RuleId};
 use crate::standing::AddressKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -122,12 +122,26 @@ pub(super) fn told(list: &ListId, domain: &str, delivery: &str) -> Key {
     Key { pk: told_of(list, domain), sk: format!("DELIVERY#{delivery}") }
 }
 
+/// Operators' rules.
+pub(super) const RULES: &str = "RULES";
+
+pub(super) fn rule(id: &RuleId) -> Key {
+    Key { pk: RULES.into(), sk: format!("RULE#{id}") }
+}
+
+/// Texts that no rule knows.
+pub(super) const TEXTS: &str = "TEXTS";
+
+pub(super) fn text(template: &str) -> Key {
+    Key { pk: TEXTS.into(), sk: format!("TEXT#{template}") }
+}
+
 /// What happened to no account, but to the whole: what was erased, undone, decided.
 pub(super) const WHOLE: &str = "WHOLE";
 
 /// Whether an item is settings, or the audit: nothing that facts led to.
 pub(super) fn is_setting(sk: &str) -> bool {
-    let begins = ["CURSOR#", "LIST#", "KEY#", "ENDPOINT#", AUDIT];
+    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", AUDIT];
     matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 

@@ -13,6 +13,7 @@ mod keys;
 mod lists;
 mod outbox;
 mod reports;
+mod rules;
 mod schema;
 mod standings;
 mod witness;
@@ -27,6 +28,7 @@ pub use erase::Erased;
 pub use keys::Folder;
 pub use outbox::{Kept, KeptEvent};
 pub use reports::{Fact, FactPage, Recorded, Spot};
+pub use rules::UnknownText;
 pub use standings::{Page, StandingItem};
 pub use witness::{Change, Witness};
 

@@ -1,5 +1,6 @@
 //! Codes where they stand in a text: reply codes (RFC 5321 §4.2) and enhanced status codes (RFC 3463).
 
+use super::code::{self, Meaning};
 use crate::report::words::token::{self, Kind, Token};
 use std::ops::Range;
 
@@ -79,4 +80,19 @@ fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
 pub(super) fn first_code(field: &str) -> Option<&str> {
     let start = field.find(|character: char| character.is_ascii_digit())?;
     token::code(field.as_bytes(), start).map(|end| &field[start..end])
+}
+
+/// `X-Unix; 67`, or the bare number: sendmail's note of how a delivery program ended.
+pub(super) fn exit_status(remote: &str) -> Option<(Meaning, Range<usize>)> {
+    let text = remote.trim();
+    let marked = text.get(..6).is_some_and(|head| head.eq_ignore_ascii_case("x-unix"));
+    // The field may be folded before its number.
+    let number = text.rsplit(|c: char| c == ';' || c.is_whitespace()).next()?;
+    let status: u16 = number.parse().ok().filter(|status| *status < 256)?;
+    if !marked && number.len() != text.len() {
+        return None;
+    }
+    let meaning = code::read_exit(status);
+    let start = remote.rfind(number)?;
+    Some((meaning, start..start + number.len()))
 }

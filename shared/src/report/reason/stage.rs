@@ -31,6 +31,15 @@ pub(super) fn refused_at(text: &str) -> Option<Reason> {
     STEPS.iter().find(said).map(|step| step.1)
 }
 
+/// "Mail from 192.0.2.1 refused": what is said of a sender is said of a host.
+pub(super) fn is_from_host(answer: &str) -> bool {
+    let mut from = memmem::find_iter(answer.as_bytes(), b"ail from ").map(|at| &answer[at + 9..]);
+    from.any(|rest| {
+        let word = rest.split([' ', ',', ';']).next().unwrap_or_default();
+        word.trim_matches(['[', ']', '(', ')', '.', ':']).parse::<std::net::Ipv4Addr>().is_ok()
+    })
+}
+
 /// An IPv4 address within an answer that says no more than "denied" is what was denied.
 pub(super) fn names_a_host_address(answer: &str) -> bool {
     let parts = answer.split(|character: char| !character.is_ascii_digit() && character != '.');

@@ -2,7 +2,7 @@
 
 use super::code::{self, House, Meaning, Weight};
 use super::meaning::Concepts;
-use super::numbers::{Codes, first_code};
+use super::numbers::{Codes, exit_status, first_code};
 use super::stage::{self, names_a_host_address};
 use super::tables::{RULES, Sense, TABLE, reason_of};
 use super::{Clue, Reason, Source, Verdict};
@@ -133,7 +133,7 @@ impl<'a> Evidence<'a> {
         let house = self.house();
         self.codes(Weight::Telling, house)
             .or_else(strong_local)
-            .or_else(|| exit_status(self.clue.remote))
+            .or_else(|| self.exit_status())
             .or_else(|| self.local_code(Weight::Telling, house))
             .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).filter(|_| !self.remote.is_hinted()))
             .or_else(|| meant(&self.remote, self.clue.remote))
@@ -143,6 +143,12 @@ impl<'a> Evidence<'a> {
             .or_else(|| self.local_code(Weight::Vague, house))
     }
 
+    /// How a delivery program ended.
+    fn exit_status(&self) -> Option<Finding> {
+        let (meaning, span) = exit_status(self.clue.remote)?;
+        Some((meaning.reason, meaning.rule, Source::Remote, span))
+    }
+
     /// Whose limit or which part it was, where the words are of two that a code tells apart (RFC 3463 §3.3, §3.4, §3.7):
     /// the recipient's size limit (X.2.3) or the system's (X.3.4); the content itself (X.6.X) or what it was taken for.
     fn told_apart(&self, found: Finding) -> Finding {
@@ -150,6 +156,9 @@ impl<'a> Evidence<'a> {
         let (reason, rule) = match (found.0, code.get(1..)) {
             (Reason::MessageTooBig, Some(".2.3")) => (Reason::ExceedLimit, "code/x.2.3"),
             (Reason::ExceedLimit, Some(".3.4")) => (Reason::MessageTooBig, "code/x.3.4"),
+            (Reason::Rejected, _) if stage::is_from_host(self.clue.remote) => {
+                (Reason::Blocked, "words/from-host-address")
+            }
             _ => return found,
         };
         if self.remote.strong.as_ref().is_some_and(|hit| RULES[hit.rule as usize].rank == 0) {
@@ -238,11 +247,17 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The words' code before the field's, unless it is bare (`5.0.0`) and the field is not.
+    /// The words' code before the field's where they differ in detail, unless it is bare (`5.0.0`) and the field is not.
+    /// Where they differ in their class alone, the field is what became of it: an answer for now, given up in the end.
     fn best_status(&self) -> Option<&str> {
         let detailed = |code: &&str| !code.ends_with(".0.0");
         let remote = self.remote.codes.status.clone().map(|span| &self.clue.remote[span]);
         let field = Some(self.field).filter(|field| !field.is_empty());
+        if let (Some(remote), Some(field)) = (remote, field)
+            && remote.get(1..) == field.get(1..)
+        {
+            return Some(field);
+        }
         let local = || self.local_codes().status.clone().map(|span| &(self.words)()[span]);
         remote
             .filter(detailed)
@@ -289,21 +304,6 @@ fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
     reason.is_hard() && (for_now || of_else)
 }
 
-/// `X-Unix; 67`, or the bare number: sendmail's note of how a delivery program ended.
-fn exit_status(remote: &str) -> Option<Finding> {
-    let text = remote.trim();
-    let marked = text.get(..6).is_some_and(|head| head.eq_ignore_ascii_case("x-unix"));
-    // The field may be folded before its number.
-    let number = text.rsplit(|c: char| c == ';' || c.is_whitespace()).next()?;
-    let status: u16 = number.parse().ok().filter(|status| *status < 256)?;
-    if !marked && number.len() != text.len() {
-        return None;
-    }
-    let meaning = code::read_exit(status);
-    let start = remote.rfind(number)?;
-    Some((meaning.reason, meaning.rule, Source::Remote, start..start + number.len()))
-}
-
 /// The class of the best status, or of the reply code, or what the action says.
 fn is_permanent(clue: &Clue<'_>, status: Option<&str>, reply: Option<u16>) -> bool {
     match (status.and_then(|status| status.bytes().next()), reply) {
@@ -328,7 +328,8 @@ impl Reading {
         let (mut strong, mut weak) = (None, None);
         let frame = frame(text);
         // "(in reply to MAIL FROM command)": what the reporting server added.
-        let trailer = if hints { text.find("(in reply to ").unwrap_or(text.len()) } else { 0 };
+        static TRAILER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("(in reply to "));
+        let trailer = if hints { TRAILER.find(text.as_bytes()).unwrap_or(text.len()) } else { 0 };
         let mut codes = Codes::default();
         let concepts = Concepts::default();
         // Where the answer begins, once its reply code was passed: what stands before it leads up to it.
