@@ -16,6 +16,7 @@ pub mod deployment;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod doctor;
 pub mod erase;
+pub mod events;
 #[cfg(feature = "aws")]
 pub mod follow;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
@@ -43,5 +44,7 @@ pub mod standing;
 pub mod table;
 #[cfg(feature = "aws")]
 pub mod telemetry;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod tell;
 #[cfg(feature = "aws")]
 pub mod vault;

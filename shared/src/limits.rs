@@ -90,6 +90,16 @@ pub const LIST_ACCOUNTS: usize = 100;
 /// Lists of one deployment.
 pub const LISTS: usize = 200;
 
+/// Characters of a server's words that an event tells.
+pub const EVENT_SAID_CHARS: usize = 500;
+/// A URL that events are told to.
+pub const ENDPOINT_URL_BYTES: usize = 2_000;
+/// Accounts and lists that an endpoint names.
+pub const ENDPOINT_NAMES: usize = 200;
+/// Endpoints of one deployment.
+pub const ENDPOINTS: usize = 50;
+/// Bytes of a receiver's answer that are read: of a webhook nothing is done with them.
+pub const RECEIVER_ANSWER_BYTES: usize = 4 << 10;
 /// Body of a request to the API: 1,000 addresses, or some thousand messages that were sent.
 pub const API_BODY_BYTES: usize = 1 << 20;
 /// Addresses that one request may ask about.

@@ -4,8 +4,7 @@
 #![allow(clippy::print_stdout, reason = "the figures are told")]
 
 use async_trait::async_trait;
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use http::request::Parts;
 use jiff::SignedDuration;
 use rebond::account::{AccountId, HealthState};
@@ -13,47 +12,13 @@ use rebond::secret::Secret;
 use rebond::vault::{Name, Put, SecretsManager, Vault, VaultError, Version};
 use rebond_cli::embedded;
 use rebond_cli::machine::Machine;
+use rebond_tests::mortal::{Life, MortalTable};
 use rebond_tests::moto::Moto;
 use rebond_tests::stack::config;
 use rebond_tests::world::{Begun, MAILBOX, World};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
-
-/// Steps that a process may still take.
-#[derive(Debug)]
-struct Life {
-    left: AtomicUsize,
-    over: Notify,
-}
-
-impl Life {
-    fn of(steps: usize) -> Arc<Self> {
-        Arc::new(Self { left: AtomicUsize::new(steps), over: Notify::new() })
-    }
-
-    /// Whether one more step is taken; at the end of life nothing ever comes back.
-    fn step(&self) -> bool {
-        let taken = self.left.try_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if taken.is_err() {
-            self.over.notify_one();
-        }
-        taken.is_ok()
-    }
-}
-
-#[derive(Debug)]
-struct MortalTable(SharedHttpConnector, Arc<Life>);
-
-impl HttpConnector for MortalTable {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        match self.1.step() {
-            true => self.0.call(request),
-            false => HttpConnectorFuture::new(std::future::pending()),
-        }
-    }
-}
 
 struct MortalVault(Arc<dyn Vault>, Arc<Life>);
 

@@ -119,6 +119,9 @@ async fn all_with_start_and_callback_behind_the_api() {
     let judged = sam.invoke("StandingUpdate", &stack.stream_of(&account_id().unwrap()).await.unwrap());
     assert_eq!(judged, json!({ "batchItemFailures": [] }));
     assert!(stack.standings_of(&account_id().unwrap()).await.unwrap() > 0);
+    let told = sam.invoke("EventDelivery", &stack.stream_of(&account_id().unwrap()).await.unwrap());
+    assert_eq!(told, json!({ "batchItemFailures": [] }));
+    assert_eq!(sam.invoke("EventDelivery", &json!({}))["endpoints"], 0);
     let refreshed = sam.invoke("TokenRefresh", &json!({ "account": ACCOUNT }));
     assert_eq!((&refreshed["renewed"], &refreshed["failed"]), (&json!(1), &json!(0)), "{refreshed}");
     let refused = sam.invoke("OauthCallback", &event("oauth-callback"));

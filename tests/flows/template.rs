@@ -18,8 +18,16 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
     template["Resources"].as_object().unwrap().clone()
 });
 
-const FUNCTIONS: [&str; 7] =
-    ["OauthStart", "OauthCallback", "TokenRefresh", "PollDispatch", "BouncePoll", "StandingUpdate", "Asking"];
+const FUNCTIONS: [&str; 8] = [
+    "OauthStart",
+    "OauthCallback",
+    "TokenRefresh",
+    "PollDispatch",
+    "BouncePoll",
+    "StandingUpdate",
+    "EventDelivery",
+    "Asking",
+];
 
 fn of_type(kind: &str) -> impl Iterator<Item = (&'static String, &'static Value)> {
     RESOURCES.iter().filter(move |(_, resource)| resource["Type"] == kind)
@@ -72,8 +80,8 @@ fn rights(role: &Value) -> BTreeSet<(String, String)> {
     rights
 }
 
-/// Those that speak with mail servers and identity providers: put into a network of the operator's own where one is named.
-const IN_NETWORK: [&str; 3] = ["OauthCallback", "TokenRefresh", "BouncePoll"];
+/// Those that speak with mail servers, identity providers and webhooks: put into a network of the operator's own where one is named.
+const IN_NETWORK: [&str; 4] = ["OauthCallback", "TokenRefresh", "BouncePoll", "EventDelivery"];
 
 /// What Lambda does with a function's role to put it there (AWS, "Giving Lambda functions access to resources in an Amazon
 /// VPC"); most of it knows no resource.
@@ -135,6 +143,10 @@ fn no_role_names_a_managed_policy_or_every_resource() {
                 // It knows no resource; what it is for is in the conditions, which the next test reads.
                 continue;
             }
+            if action.starts_with("ses:") && action.ends_with("SuppressedDestination") {
+                // Neither do these; the statement is there only where the operator asked for it.
+                continue;
+            }
             if NETWORK.contains(&&action[..]) {
                 // Nor does this; a test of its own reads for whom it is.
                 continue;
@@ -166,7 +178,7 @@ fn who_a_function_is_is_told_to_the_identity_provider_alone() {
 
 #[test]
 fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
-    for function in ["TokenRefresh", "PollDispatch"] {
+    for function in ["TokenRefresh", "PollDispatch", "EventDelivery"] {
         let expected = BTreeSet::from([("lambda:InvokeFunction".to_owned(), function.to_owned())]);
         assert_eq!(rights(&RESOURCES[&format!("{function}TickRole")]), expected);
         // Else the function is sent the scheduler's event, whose `account` is that of AWS.
@@ -191,6 +203,7 @@ fn names_are_those_that_the_commands_look_for() {
         "poll-dispatch",
         "bounce-poll",
         "standing-update",
+        "event-delivery",
         "api",
     ]) {
         assert_eq!(properties(function)["FunctionName"]["Fn::Sub"], format!("${{AWS::StackName}}-{name}"));
@@ -236,6 +249,30 @@ fn the_stream_brings_new_facts_and_tells_what_failed() {
         let kind: rebond::report::Kind = serde_json::from_value(kind.into()).unwrap();
         assert_eq!(rebond::follow::Follower::concerns(kind), named, "{kind:?}");
     }
+}
+
+#[test]
+fn the_stream_brings_what_is_told_and_tells_what_failed() {
+    let source = properties("EventDeliveryChanges");
+    assert_eq!(source["FunctionResponseTypes"], serde_json::json!(["ReportBatchItemFailures"]));
+    assert_eq!(source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0], "EventDeadLetters");
+    // Else two batches of one address are told side by side.
+    assert!(source["ParallelizationFactor"].as_u64().is_none_or(|factor| factor == 1));
+    let filters = source["FilterCriteria"]["Filters"].as_array().unwrap().iter();
+    let patterns: Vec<Value> =
+        filters.map(|filter| serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap()).collect();
+    let of = |pattern: &Value| pattern["dynamodb"]["Keys"]["sk"]["S"][0]["prefix"].as_str().unwrap().to_owned();
+    assert_eq!(
+        patterns.iter().map(of).collect::<Vec<_>>(),
+        ["REPORT#", "STANDING#", "STANDING#", "INCIDENT#", "AUDIT#"]
+    );
+    assert_eq!(patterns[1]["eventName"], serde_json::json!(["INSERT", "MODIFY"]));
+    // What time cleans up, and not what an operator removes.
+    assert_eq!(patterns[2]["userIdentity"]["principalId"], serde_json::json!(["dynamodb.amazonaws.com"]));
+    let word = |event: rebond::table::AuditEvent| serde_json::to_value(event).unwrap();
+    use rebond::table::AuditEvent::{Connected, Disconnected, HealthChanged};
+    let named = [word(HealthChanged), word(Connected), word(Disconnected)];
+    assert_eq!(patterns[4]["dynamodb"]["NewImage"]["entry"]["M"]["event"]["S"], serde_json::json!(named));
 }
 
 #[test]

@@ -69,14 +69,23 @@ fn action(target: &str) -> String {
     match target.split_once('.') {
         Some((service, operation)) if service.starts_with("DynamoDB_") => format!("dynamodb:{operation}"),
         Some(("AmazonSQS", operation)) => format!("sqs:{}", operation.trim_end_matches("Batch")),
+        Some(("AWSEvents", operation)) => format!("events:{operation}"),
         Some((service, operation)) => format!("{service}:{operation}"),
         None => target.to_owned(),
     }
 }
 
+/// What SNS is asked, which has no target in its headers, but a form.
+fn of_form(body: &[u8]) -> String {
+    let form = String::from_utf8_lossy(body);
+    let operation = form.split('&').find_map(|pair| pair.strip_prefix("Action="));
+    operation.map_or_else(|| "no target".to_owned(), |operation| format!("sns:{operation}"))
+}
+
 async fn pass(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or("no target").to_owned();
-    inner.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(action(&target));
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let called = if target.is_empty() { of_form(&body) } else { action(&target) };
+    inner.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(called);
     let to = if target.starts_with("DynamoDB_") { &inner.table_url } else { &inner.other_url };
     let mut request = inner.http.post(to).body(body);
     for (name, value) in headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length")) {

@@ -80,6 +80,31 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "EventDelivery",
+        &[
+            ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:GetItem", "Table"),
+            ("dynamodb:PutItem", "Table"),
+            ("dynamodb:UpdateItem", "Table"),
+            ("dynamodb:DeleteItem", "Table"),
+            ("dynamodb:Query", "Table"),
+            ("dynamodb:Query", "Table/index/due"),
+            ("dynamodb:Query", "Table/index/arrivals"),
+            ("secretsmanager:GetSecretValue", "SigningKey"),
+            ("secretsmanager:GetSecretValue", "secret:{stack}/endpoint/*"),
+            ("sqs:SendMessage", "EventQueues"),
+            ("sns:Publish", "EventTopics"),
+            ("events:PutEvents", "EventBuses"),
+            ("ses:PutSuppressedDestination", "*"),
+            ("ses:DeleteSuppressedDestination", "*"),
+            // By the event source in its name.
+            ("dynamodb:DescribeStream", "Table.StreamArn"),
+            ("dynamodb:GetRecords", "Table.StreamArn"),
+            ("dynamodb:GetShardIterator", "Table.StreamArn"),
+            ("sqs:SendMessage", "EventDeadLetters"),
+        ],
+    ),
+    (
         "Asking",
         &[
             ("dynamodb:BatchGetItem", "Table"),

@@ -186,6 +186,12 @@ impl Stack {
         Ok((environment, recorder))
     }
 
+    /// Where moto is.
+    #[must_use]
+    pub fn services(&self) -> &str {
+        self.moto.endpoint()
+    }
+
     /// The link that the operator would send.
     pub async fn invitation(&self) -> Result<String> {
         let id = account_id()?;

@@ -17,7 +17,10 @@ mod csv;
 mod demo;
 mod doctor;
 pub mod embedded;
+mod endpoint;
+mod endpoint_add;
 mod erase;
+mod events;
 mod forget;
 mod incident;
 mod key;
@@ -131,6 +134,12 @@ enum Command {
     Deny(address::DecideArgs),
     /// Write to addresses no more: they do not work
     Quarantine(address::DecideArgs),
+    /// Receivers of events: webhooks, queues, topics, buses, suppression lists
+    #[command(subcommand)]
+    Endpoint(Box<endpoint::EndpointCommand>),
+    /// What endpoints are told, and what they could not be told
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Make return addresses whose bounces prove themselves
     Stamp(stamp::StampArgs),
     /// Destinations that suddenly refused many addresses, and what you decide about them
@@ -177,6 +186,8 @@ pub async fn run() -> ExitCode {
         Command::Release(args) => address::decide(&cli.at, Deed::Released, &args).await,
         Command::Deny(args) => address::decide(&cli.at, Deed::Denied, &args).await,
         Command::Quarantine(args) => address::decide(&cli.at, Deed::Quarantined, &args).await,
+        Command::Endpoint(command) => endpoint::run(&cli.at, *command).await,
+        Command::Events(command) => events::run(&cli.at, command).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
         Command::Incident(command) => incident::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
@@ -287,6 +298,7 @@ mod tests {
             ("docs/connect-microsoft-365.md", include_str!("../../../docs/connect-microsoft-365.md")),
             ("docs/doctor.md", include_str!("../../../docs/doctor.md")),
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
+            ("docs/events.md", include_str!("../../../docs/events.md")),
             ("docs/api.md", include_str!("../../../docs/api.md")),
         ] {
             for line in typed(text) {

@@ -3,6 +3,7 @@
 use crate::embedded::{self, Durability};
 use anyhow::{Context, bail};
 use rebond::connection::Connector;
+use rebond::deployment::signed::Signed;
 use rebond::follow::Follower;
 use rebond::grant::{Clock, Grants};
 use rebond::identity::TokenFile;
@@ -10,6 +11,7 @@ use rebond::net::{Http, Reach, Tls};
 use rebond::poll::Poller;
 use rebond::secret::Secret;
 use rebond::table::Table;
+use rebond::tell::Teller;
 use rebond::vault::{MasterKey, Name, SealedFile, Vault, Version};
 use rebond_api::Api;
 use rebond_oauth_callback::OauthCallback;
@@ -82,6 +84,8 @@ pub struct Machine {
     pub clock: Clock,
     /// What puts facts into standings.
     pub follower: Follower,
+    /// What tells endpoints.
+    pub teller: Teller,
 }
 
 impl Machine {
@@ -120,9 +124,16 @@ impl Machine {
 
     /// The same over parts that are open already.
     pub fn over(table: Table, vault: Arc<dyn Vault>, reach: Reach, tls: Tls, clock: Clock) -> anyhow::Result<Self> {
-        let grants = Grants::new(table.clone(), Arc::clone(&vault), Http::new(&reach, &tls)?, Arc::clone(&clock));
+        let http = Http::new(&reach, &tls)?;
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
-        Ok(Self { table, vault, reach, tls, grants, clock, follower })
+        let (source, of_clock) = ("/rebond".to_owned(), Arc::clone(&clock));
+        let signed = Signed::of_operator();
+        let teller = Teller::new(table.clone(), Arc::clone(&vault), follower, http.clone(), signed, source, of_clock);
+        // No stream tells of what is written here.
+        let table = table.witnessed(teller.witness());
+        let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
+        let follower = Follower::new(table.clone(), Arc::clone(&vault));
+        Ok(Self { table, vault, reach, tls, grants, clock, follower, teller })
     }
 
     /// The flow of `bounce-poll`.

@@ -7,6 +7,7 @@ use rebond::connection::Connector;
 use rebond::deployment::{self, Deployment};
 use rebond::net::Http;
 use rebond::table::Table;
+use rebond::tell::Teller;
 use rebond::vault::Vault;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -78,6 +79,14 @@ impl Place {
         Ok(match self {
             Self::Machine(machine) => machine.connector(),
             Self::Stack(stack) => stack.connector()?,
+        })
+    }
+
+    /// What tells endpoints, or keeps for them what a stack's function tells.
+    pub fn teller(&self) -> anyhow::Result<Teller> {
+        Ok(match self {
+            Self::Machine(machine) => machine.teller.clone(),
+            Self::Stack(stack) => stack.teller()?,
         })
     }
 

@@ -12,6 +12,8 @@ use tokio::time::Instant;
 /// A poll by hand takes as long as it must, in runs of this length: a process that dies leaves the account held up for no
 /// longer.
 const RUN: Duration = Duration::from_secs(120);
+/// Time that endpoints are told of it afterwards; what is left is the next run's.
+const TELLING: Duration = Duration::from_secs(30);
 
 pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
@@ -71,6 +73,10 @@ async fn poll(place: &Place, id: &AccountId) -> anyhow::Result<Summary> {
                 all.add(next);
             }
             bar.finish();
+            // Where `rebond serve` runs, it is at it already.
+            if let Err(error) = machine.teller.drain_all(Instant::now() + TELLING).await {
+                eprintln!("Endpoints could not be told of it now: {error}");
+            }
             Ok(all)
         }
         Place::Stack(stack) => invoke(stack, "bounce-poll", &serde_json::json!({ "account": id })).await,

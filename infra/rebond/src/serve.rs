@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -26,6 +26,9 @@ const DISPATCH: Duration = Duration::from_secs(60);
 const REFRESH: Duration = Duration::from_secs(15 * 60);
 /// One poll, as the function's time-out has it.
 const POLL: Duration = Duration::from_secs(120);
+/// Between two looks for events that are to be told, and the time that one takes at most.
+const TELL: Duration = Duration::from_secs(1);
+const TELLING: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(at: &Where) -> anyhow::Result<ExitCode> {
     crate::log_to_stderr();
@@ -52,10 +55,15 @@ pub async fn serve(
     let (sender, receiver) = mpsc::channel(1_000);
     let polls = tokio::spawn(poll_queue(machine.clone(), receiver, settings.polls_at_once));
     let schedules = tokio::spawn(schedules(machine.clone(), Arc::new(Channel(sender))));
+    let (stop, stopped) = oneshot::channel();
+    let telling = tokio::spawn(tell(machine.clone(), stopped));
     axum::serve(listener, pages(machine)).with_graceful_shutdown(ended).await?;
     // The schedules hold the queue's sending end: when they are gone, the queue runs dry and ends.
     schedules.abort();
     polls.await?;
+    // What is being told is told to its end, so that no endpoint stays held.
+    let _ = stop.send(());
+    telling.await?;
     Ok(())
 }
 
@@ -104,6 +112,19 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = renewals.tick() => if let Err(error) = refresh.run(None, &run, now).await {
                 tracing::error!(run, error = %error, "grants could not be renewed");
             },
+        }
+    }
+}
+
+/// Tells endpoints what is kept for them, as it comes.
+async fn tell(machine: Machine, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        if let Err(error) = machine.teller.drain_all(Instant::now() + TELLING).await {
+            tracing::error!(error = %error, "events could not be told");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TELL) => {}
+            _ = &mut stopped => return,
         }
     }
 }

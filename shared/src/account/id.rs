@@ -75,6 +75,11 @@ id! {
     KeyId
 }
 
+id! {
+    /// The name of an endpoint: one receiver of events.
+    EndpointId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

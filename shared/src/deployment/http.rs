@@ -21,6 +21,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 /// For a function, which talks to AWS alone: all its endpoints chain to Amazon Trust Services, and reading the operating
 /// system's roots would be most of a cold start.
 pub fn amazon_only() -> Result<SharedHttpClient, String> {
+    Ok(shared(amazon_only_client()?))
+}
+
+/// The same, as the client itself.
+pub fn amazon_only_client() -> Result<reqwest::Client, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(include_bytes!("amazon-roots.pem")).flatten());
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -33,14 +38,23 @@ pub fn amazon_only() -> Result<SharedHttpClient, String> {
 
 /// For an operator's machine: the operating system's roots, and the proxy that its environment names.
 pub fn of_this_machine() -> Result<SharedHttpClient, String> {
+    Ok(shared(client_of_this_machine()?))
+}
+
+/// The same, as the client itself.
+pub fn client_of_this_machine() -> Result<reqwest::Client, String> {
     // A second call finds it installed, which is as good.
     let _ = ring::default_provider().install_default();
     client(reqwest::Client::builder())
 }
 
-fn client(builder: reqwest::ClientBuilder) -> Result<SharedHttpClient, String> {
+fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
     let client = builder.connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
-    client.map(|client| SharedHttpClient::new(Client(client))).map_err(|error| error.to_string())
+    client.map_err(|error| error.to_string())
+}
+
+fn shared(client: reqwest::Client) -> SharedHttpClient {
+    SharedHttpClient::new(Client(client))
 }
 
 /// One pool of connections for all clients of the SDK.

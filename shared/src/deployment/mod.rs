@@ -1,6 +1,8 @@
 //! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
 
 mod http;
+#[cfg(feature = "mailbox")]
+pub mod signed;
 
 pub use http::of_this_machine as http_client;
 
@@ -11,8 +13,10 @@ use crate::vault::{Kms, SecretsManager};
 #[cfg(feature = "mailbox")]
 use crate::{
     connection::Connector,
+    follow::Follower,
     grant::{Clock, Grants},
     net::Http,
+    tell::Teller,
     vault::Vault,
 };
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -89,6 +93,17 @@ impl Deployment {
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
         let grants = grants.with_identity(Arc::new(self.identity())).with_kms(self.kms());
         Ok(Connector { table, vault, grants, reach, tls, clock })
+    }
+
+    /// All that telling events needs, at what this process may reach.
+    #[cfg(feature = "mailbox")]
+    pub fn teller(&self) -> Result<Teller, Unusable> {
+        let http = Http::new(&reach()?, &tls()?).map_err(|error| Unusable::Http(error.to_string()))?;
+        let vault: Arc<dyn Vault> = Arc::new(self.vault());
+        let follower = Follower::new(self.table(), Arc::clone(&vault));
+        let signed = signed::Signed::new(&self.config)?;
+        let source = format!("/{}", self.stack);
+        Ok(Teller::new(self.table(), vault, follower, http, signed, source, Arc::new(jiff::Timestamp::now)))
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

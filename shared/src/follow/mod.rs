@@ -7,6 +7,7 @@ mod sudden;
 pub mod undo;
 
 use crate::account::{AccountId, ListId};
+use crate::events::Judged;
 use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
@@ -194,6 +195,18 @@ impl Follower {
         failed.map_or(Ok(done), Err)
     }
 
+    /// How far each outcome of a fact, which must be whole, is believed; none where nobody could have its address.
+    pub async fn judge(&self, fact: &Fact, now: Timestamp) -> Result<Vec<Option<Judged>>, FollowError> {
+        let settings = self.settings(&[fact], now).await?;
+        let judged = |outcome| {
+            let (proof, list) = settings.judged(fact, outcome)?;
+            let believed = proof.satisfies(list.proof);
+            let (address, proof, doubt) = (proof.address, proof.level, proof.doubt);
+            Some(Judged { address, list: list.id.clone(), proof, doubt, believed })
+        };
+        Ok(fact.report.recipients.iter().map(judged).collect())
+    }
+
     async fn write(
         &self,
         (address, list): (AddressKey, ListId),
@@ -292,10 +305,16 @@ impl Settings {
         self.lists.iter().find(|list| list.id == *id)
     }
 
-    /// What one outcome is to its address, and on which list: the one that a signed address names, or that names the
-    /// account, or the default.
+    /// What one outcome is to its address, and on which list.
     fn cause(&self, fact: &Fact, number: usize, outcome: &Outcome) -> Option<(AddressKey, ListId, Cause)> {
         let effect = standing::effect(&fact.report, outcome)?;
+        let (proof, list) = self.judged(fact, outcome)?;
+        Some((proof.address.clone(), list.id.clone(), cause(fact, number, outcome, effect, proof, list)))
+    }
+
+    /// What one outcome proves, and the list that it belongs to: the one that a signed address names, or that names the
+    /// account, or the default.
+    fn judged(&self, fact: &Fact, outcome: &Outcome) -> Option<(Proof, &List)> {
         let bound = self.lists.iter().find(|list| list.accounts.contains(&fact.account));
         let sends_as = self.sends_as.get(&fact.account).map(Vec::as_slice).unwrap_or_default();
         let judge = Judge { sends_as, lists: &self.ids, bound: bound.map(|list| &list.id), key: &self.key };
@@ -303,7 +322,7 @@ impl Settings {
         let proof = judge.judge(&fact.report, outcome, fact.arrived, age)?;
         let named = proof.list.as_ref().and_then(|id| self.list(id));
         let list = named.or(bound).or_else(|| self.lists.iter().find(|list| list.id.as_str() == List::DEFAULT))?;
-        Some((proof.address.clone(), list.id.clone(), cause(fact, number, outcome, effect, proof, list)))
+        Some((proof, list))
     }
 }
 

@@ -59,6 +59,11 @@ pub struct Found {
 }
 
 impl Found {
+    /// Whose, and on which lists.
+    pub fn whose(&self) -> impl Iterator<Item = (&AddressKey, &ListId)> {
+        self.refusals.keys().map(|(address, list)| (address, list))
+    }
+
     /// How many addresses.
     pub fn addresses(&self) -> usize {
         self.refusals.keys().map(|(address, _)| address).collect::<BTreeSet<_>>().len()

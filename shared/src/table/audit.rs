@@ -1,7 +1,7 @@
 //! What happened to an account, for whoever asks later: who connected it, when its grant was renewed, what failed, who
 //! disconnected it, by which function and run. Written where it happens; a poll that changes nothing writes nothing here.
 
-use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item};
+use super::{Change, Item, Table, TableError, attribute, failed, is_condition, keys, read_item};
 use crate::account::{AccountId, Health, HealthState};
 use crate::advice::{self, Language};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -132,6 +132,9 @@ impl Table {
 
     /// An update, not a put, since every function that changes an account may update items and not all may put them.
     async fn put_audit(&self, id: Option<&AccountId>, entry: &AuditEntry) -> Result<(), TableError> {
+        if let Some(id) = id {
+            self.will(Change::Audit(id, entry)).await?;
+        }
         let expires = entry.at / 1_000 + KEPT_SECONDS;
         for number in 0..AT_ONCE {
             let update = self

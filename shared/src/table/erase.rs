@@ -67,6 +67,11 @@ impl Table {
         if !changed {
             return Ok(());
         }
+        if keys::is_kept_event(&sk) {
+            // An event that was not told yet tells nobody of a person who is gone.
+            done.others += 1;
+            return if count { Ok(()) } else { self.delete(key).await.map(|_| ()) };
+        }
         if is_report {
             done.reports += 1;
             if done.mailboxes.len() < PLACES && !place.0.is_empty() {

@@ -1,7 +1,7 @@
 //! Incidents, what is watched to find them, and what senders told.
 
 use super::accounts::applied;
-use super::{Table, TableError, attribute, failed, is_condition, keys, unique, write_item};
+use super::{Change, Table, TableError, attribute, failed, is_condition, keys, unique, write_item};
 use crate::account::ListId;
 use crate::incident::{Incident, Stage, Told, Watch};
 use crate::standing::Hold;
@@ -37,6 +37,7 @@ struct ToldItem {
 impl Table {
     /// Writes a new incident; `false` when there is one of that name.
     pub async fn open_incident(&self, incident: &Incident) -> Result<bool, TableError> {
+        self.will(Change::Incident(incident)).await?;
         let item = write_item(keys::incident(&incident.id), &IncidentItem { incident: incident.clone() })?;
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
         match put.condition_expression("attribute_not_exists(pk)").send().await {
@@ -66,6 +67,7 @@ impl Table {
 
     /// Moves an incident on from the stage it was read in; `false` when somebody else did.
     pub async fn move_incident(&self, from: Stage, incident: &Incident) -> Result<bool, TableError> {
+        self.will(Change::Incident(incident)).await?;
         let mut update = self
             .client
             .update_item()

@@ -1,7 +1,7 @@
 //! Every key of the table, and nothing else that knows them.
 
 use super::Item;
-use crate::account::{AccountId, AppId, ListId, RuleId};
+use crate::account::{AccountId, AppId, EndpointId, ListId, RuleId};
 use crate::standing::AddressKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -141,7 +141,7 @@ pub(super) const WHOLE: &str = "WHOLE";
 
 /// Whether an item is settings, or the audit: nothing that facts led to.
 pub(super) fn is_setting(sk: &str) -> bool {
-    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", AUDIT];
+    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", AUDIT];
     matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 
@@ -154,6 +154,29 @@ pub(super) fn address(address: &AddressKey) -> String {
 
 pub(super) fn standing(of: &AddressKey, list: &ListId) -> Key {
     Key { pk: address(of), sk: format!("{STANDING}{list}") }
+}
+
+/// All endpoints stand under one key: they are few, and each event asks for all.
+pub(super) const ENDPOINTS: &str = "ENDPOINTS";
+/// The shard of [`DUE_INDEX`] of endpoints that something is kept for.
+pub(super) const ENDPOINTS_SHARD: &str = "ENDPOINTS";
+/// Events that an endpoint was not told yet: what their sort keys begin with.
+pub(super) const PENDING: &str = "PENDING#";
+/// Events that it could not be told in three days.
+pub(super) const DEAD: &str = "DEAD#";
+
+pub(super) fn endpoint(id: &EndpointId) -> Key {
+    Key { pk: ENDPOINTS.into(), sk: format!("ENDPOINT#{id}") }
+}
+
+/// `name` keeps the events of one subject together, in their order.
+pub(super) fn kept_event(of: &EndpointId, kind: &str, name: &str) -> Key {
+    Key { pk: format!("ENDPOINT#{of}"), sk: format!("{kind}{name}") }
+}
+
+/// Whether a sort key is that of an event that is kept for an endpoint.
+pub(super) fn is_kept_event(sk: &str) -> bool {
+    sk.starts_with(PENDING) || sk.starts_with(DEAD)
 }
 
 /// The shard of an account: the same on every machine and in every version.

@@ -6,25 +6,31 @@ mod apps;
 mod audit;
 mod authorizations;
 mod cursors;
+mod endpoints;
 mod erase;
 mod incidents;
 mod keys;
 mod lists;
+mod outbox;
 mod reports;
 mod rules;
 mod schema;
 mod standings;
+mod witness;
 
 pub use accounts::{AccountItem, Busy, LastPoll, Lease, Warned};
 pub use api_keys::{ApiKey, NewKey, Scope};
 pub use audit::{AuditEntry, AuditEvent, By, log_health};
 pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, Sought};
 pub use cursors::Cursor;
+pub use endpoints::{EndpointHealth, EndpointItem, EndpointState};
 pub use erase::Erased;
 pub use keys::Folder;
+pub use outbox::{Kept, KeptEvent};
 pub use reports::{Fact, FactPage, Recorded, Spot};
 pub use rules::UnknownText;
 pub use standings::{Page, StandingItem};
+pub use witness::{Change, Witness};
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -57,12 +63,13 @@ pub enum TableError {
 pub struct Table {
     client: Client,
     name: String,
+    witness: Option<Witness>,
 }
 
 impl Table {
     /// A table by its client and name.
     pub fn new(client: Client, name: impl Into<String>) -> Self {
-        Self { client, name: name.into() }
+        Self { client, name: name.into(), witness: None }
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, key: keys::Key) -> Result<Option<T>, TableError> {

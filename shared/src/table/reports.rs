@@ -1,6 +1,6 @@
 //! Reports: the facts. Each is written once.
 
-use super::{Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
+use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
 use crate::account::AccountId;
 use crate::cursor::Reference;
 use crate::report::{Kind, Outcome, Report};
@@ -92,6 +92,7 @@ impl Table {
 
     /// Writes a fact once. What does not fit into one item goes first, the head last: a head is a whole fact.
     pub async fn record(&self, mut fact: Fact) -> Result<Recorded, TableError> {
+        self.will(Change::Fact(&fact)).await?;
         let chunks = split(std::mem::take(&mut fact.report.recipients));
         let mut chunks = chunks.into_iter();
         fact.report.recipients = chunks.next().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! What is on record of an address on a list, each in one item: a fact of one recipient costs one write more.
 
-use super::{Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
+use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::ListId;
 use crate::standing::{self, AddressKey, History, Hold, Standing, Thresholds};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
@@ -112,12 +112,12 @@ impl Table {
     ) -> Result<(History, History), TableError> {
         for attempt in 0..TRIES {
             let found = self.standing(address, list).await?;
-            let mut item = found.unwrap_or_else(|| StandingItem::new(address, list));
+            let mut item = found.clone().unwrap_or_else(|| StandingItem::new(address, list));
             let before = item.history.clone();
             if !change(&mut item.history) {
                 return Ok((before.clone(), before));
             }
-            if self.put_standing(&mut item, written).await? {
+            if self.put_standing(found.as_ref(), &mut item, written).await? {
                 return Ok((before, item.history));
             }
             // Who lost waits, each for another time, or the same would meet again.
@@ -128,13 +128,19 @@ impl Table {
     }
 
     /// Writes an item over the version that it was read as; `false` when another writer came between.
-    async fn put_standing(&self, item: &mut StandingItem, written: Option<&str>) -> Result<bool, TableError> {
+    async fn put_standing(
+        &self,
+        found: Option<&StandingItem>,
+        item: &mut StandingItem,
+        written: Option<&str>,
+    ) -> Result<bool, TableError> {
         let read = item.version;
         item.version += 1;
         item.written =
             item.written.take().or_else(|| written.map(str::to_owned)).filter(|w| *w != item.address.as_str());
         let newest = item.history.causes.iter().map(|cause| cause.at).max();
         item.expires = newest.filter(|_| item.history.ages()).map(|at| at + KEPT_SECONDS);
+        self.will(Change::Standing { before: found, after: Some(item) }).await?;
         let put = self
             .client
             .put_item()

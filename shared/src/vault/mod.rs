@@ -9,7 +9,7 @@ pub use kms::{Kms, KmsError};
 pub use sealed_file::{MasterKey, SealedFile};
 pub use secrets_manager::SecretsManager;
 
-use crate::account::{AccountId, AppId};
+use crate::account::{AccountId, AppId, EndpointId};
 use crate::oauth::SigningKey;
 use crate::secret::Secret;
 use std::fmt;
@@ -24,6 +24,8 @@ pub enum Name {
     Grant(AccountId),
     /// The password of a `password` account.
     Password(AccountId),
+    /// What an endpoint is spoken to with: signing secrets, or a password.
+    Endpoint(EndpointId),
     /// The deployment's own signing key.
     SigningKey,
     /// A secret of AWS Secrets Manager that somebody else keeps, by its ARN: it can be read, and nothing else.
@@ -36,6 +38,7 @@ impl fmt::Display for Name {
             Self::App(id) => write!(f, "app/{id}"),
             Self::Grant(id) => write!(f, "grant/{id}"),
             Self::Password(id) => write!(f, "password/{id}"),
+            Self::Endpoint(id) => write!(f, "endpoint/{id}"),
             Self::SigningKey => f.write_str("key/signing"),
             Self::Foreign(arn) => f.write_str(arn),
         }
