@@ -6,6 +6,7 @@ use crate::net::NetError;
 use crate::oauth::Refusal;
 use crate::table::TableError;
 use crate::vault::{KmsError, VaultError};
+use std::time::Duration;
 
 /// Why a grant could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +43,8 @@ pub enum GrantFault {
     Busy {
         /// HTTP status.
         status: u16,
-        /// `Retry-After`, in seconds.
-        retry_after: Option<u32>,
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
     },
     /// The provider was not reached.
     #[error("the identity provider: {0}")]

@@ -2,19 +2,20 @@
 
 use super::{GrantFault, Grants};
 use crate::account::{App, Protocol};
-use crate::net::{Http, NetError};
+use crate::net::{self, Http, NetError};
 use crate::oauth::{Refusal, TokenResponse, Tokens, accept, endpoint, entra, provider};
 use crate::secret::{ExposeSecret, Secret};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use futures::future::BoxFuture;
-use http::header::{AUTHORIZATION, RETRY_AFTER};
+use http::header::AUTHORIZATION;
 use oauth2::{
     AsyncHttpClient, AuthorizationCode, HttpRequest, HttpResponse, PkceCodeVerifier, RefreshToken, RequestTokenError,
     Scope,
 };
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 /// What the HTTP function says instead of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub(super) enum Unanswered {
     #[error(transparent)]
     Net(#[from] NetError),
     #[error("HTTP {status}")]
-    Busy { status: u16, retry_after: Option<u32> },
+    Busy { status: u16, retry_after: Option<Duration> },
 }
 
 /// The parameters of a token request that are secrets (RFC 6749 §2.3.1, §4.1.3, §6; RFC 7523 §2.2; RFC 7636 §4.5;
@@ -51,8 +52,7 @@ impl<'a> Exchange<'a> {
         let status = answer.status();
         self.status.store(status.as_u16(), Ordering::Relaxed);
         if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
-            let retry_after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            return Err(Unanswered::Busy { status: status.as_u16(), retry_after });
+            return Err(Unanswered::Busy { status: status.as_u16(), retry_after: net::retry_after(answer.headers()) });
         }
         Ok(answer)
     }

@@ -134,9 +134,7 @@ impl Stop {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Mailbox(fault) => fault.retry_after,
-            Self::Grant(GrantFault::Busy { retry_after, .. }) => {
-                retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)))
-            }
+            Self::Grant(GrantFault::Busy { retry_after, .. }) => *retry_after,
             _ => None,
         }
     }
