@@ -12,19 +12,20 @@ pub async fn trusting(dir: &std::path::Path) -> (Dovecot, World) {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
     // Dovecot's authority must be known to the world, and the provider's address to Dovecot: the port is chosen before both.
     let entra_port = rebond_tests::process::free_port().unwrap();
-    let settings = introspection(dir, &format!("http://127.0.0.1:{entra_port}"));
+    let settings = introspection(dir, &format!("http://127.0.0.1:{entra_port}"), "email");
     let dovecot = Dovecot::start_with(&settings).await.unwrap();
     let world = World::start_at(entra_port, &dovecot.ca_pem).await.unwrap();
     (dovecot, world)
 }
 
-/// Another place to ask about tokens, beside the harness's own: the identity provider of this world.
-pub fn introspection(dir: &std::path::Path, provider: &str) -> String {
+/// Another place to ask about tokens, beside the harness's own: the identity provider of this world. `mailbox` is the claim
+/// that names whose token it is.
+pub fn introspection(dir: &std::path::Path, provider: &str, mailbox: &str) -> String {
     let path = dir.join("provider.conf.ext");
     std::fs::write(
         &path,
         format!(
-            "introspection_mode = post\nintrospection_url = {}/introspect\nusername_attribute = email\n\
+            "introspection_mode = post\nintrospection_url = {}/introspect\nusername_attribute = {mailbox}\n\
              username_format = %Lu\nactive_attribute = active\nactive_value = true\ntimeout_msecs = 3000\n",
             provider.replace("localhost", "127.0.0.1")
         ),

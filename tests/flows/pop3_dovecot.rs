@@ -172,7 +172,7 @@ async fn the_front_speaks_imap_as_exchange_does() {
 async fn a_person_consents_and_the_mailbox_is_read_over_pop3() {
     let dir = tempfile::tempdir().unwrap();
     let entra_port = rebond_tests::process::free_port().unwrap();
-    let settings = crate::dovecot::introspection(dir.path(), &format!("http://127.0.0.1:{entra_port}"));
+    let settings = crate::dovecot::introspection(dir.path(), &format!("http://127.0.0.1:{entra_port}"), "email");
     let dovecot = Dovecot::start_with(&settings).await.unwrap();
     let front = ExchangeFront::start(FrontSettings::new(dovecot.imap, dovecot.pop3)).await.unwrap();
     let world = World::start_at(entra_port, &format!("{}{}", dovecot.ca_pem, front.ca_pem())).await.unwrap();

@@ -240,7 +240,7 @@ async fn a_forged_link_or_answer_of_consent_does_nothing() {
 
 #[tokio::test]
 async fn every_cloud_and_every_kind_of_tenant_connects_and_polls() {
-    let world = World::start().await.unwrap();
+    let mut world = World::start().await.unwrap();
     let home = world.app.tenant.to_string();
     for cloud in [Cloud::Global, Cloud::GccHigh, Cloud::Dod, Cloud::China] {
         for tenant in [home.as_str(), "example.org", "organizations", "common"] {
@@ -251,6 +251,21 @@ async fn every_cloud_and_every_kind_of_tenant_connects_and_polls() {
             let id = world.add_connected(&name, |_| {}).await.unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!(poll(&world, &id).await, HealthState::Active, "{name}");
             world.machine.token_refresh().run(Some(&id), "test", world.now()).await.unwrap();
+            world.app = app.clone();
+            let typed = world.add(&format!("{name}-device"), |_| {}).await.unwrap();
+            let (outcome, _) =
+                by_device(&world, &typed, async |page, code| types(person(MAILBOX, true), page, code).await).await;
+            assert!(outcome.connected, "{name} by device code: {outcome:?}");
+            let pasted = world.add(&format!("{name}-pasted"), |_| {}).await.unwrap();
+            let outcome = paste(&world, &pasted, |url| url).await;
+            assert!(outcome.connected, "{name} by a pasted address: {outcome:?}");
+            for id in [&typed, &pasted] {
+                assert_eq!(poll(&world, id).await, HealthState::Active, "{name}");
+            }
+            let place = Place::Machine(Box::new(world.machine.clone()));
+            let link = connect::consent_link(&place, &app).await.unwrap();
+            let walk = person("admin@example.org", true).walk(&link).await.unwrap();
+            assert!(walk.status == 200 && walk.text.contains("Consent is given"), "{name}: {}", walk.text);
             let robot = world.add(&format!("{name}-app"), app_only).await.unwrap();
             let expected = match app.check_app_only() {
                 Ok(()) => HealthState::Active,

@@ -1,12 +1,15 @@
 //! Providers other than Entra, by their discovery document: against a certified server that nobody here wrote.
 
+use crate::dovecot::introspection;
 use rebond::account::{App, HealthState};
 use rebond::net::Http;
 use rebond::oauth::open_id;
 use rebond::vault::Name;
 use rebond_standin::person::Browser;
 use rebond_standin::{Admission, ImapServer, ImapSettings};
-use rebond_tests::oidc_provider::{CLIENT_ID, CLIENT_SECRET, OidcProvider};
+use rebond_tests::dovecot::Dovecot;
+use rebond_tests::mail::bounce;
+use rebond_tests::oidc_provider::{CLIENT_ID, CLIENT_SECRET, MAIL_SERVER, OidcProvider};
 use rebond_tests::world::{MAILBOX, World};
 use serde_json::Value;
 use std::io::{Read, Write};
@@ -48,6 +51,24 @@ pub(crate) async fn sign_in(link: &str, name: &str) -> (u16, String) {
     browser.post(&action(&page), &[("prompt", "consent")]).await.unwrap()
 }
 
+/// The provider by its discovery document, as an app of this world.
+async fn add_app(world: &mut World, provider: &OidcProvider) {
+    let http = Http::new(&world.machine.reach, &world.machine.tls).unwrap();
+    let own = open_id::issuer(provider.issuer()).unwrap();
+    let request = http::Request::get(open_id::discovery_url(&own)).body(Vec::new()).unwrap();
+    let document = http.send(request).await.unwrap();
+    let described = open_id::read_discovery(&own, document.body(), &[SCOPE.to_owned()]).unwrap();
+    assert!(described.token_endpoint.starts_with(&own) && !described.basic, "{described:?}");
+    let id = "generic".parse().unwrap();
+    let app = App::entra(id, "common".parse().unwrap(), CLIENT_ID, world.app.redirect_uri.clone());
+    let app = App { provider: Some(described), ..app };
+    app.check().unwrap();
+    world.machine.table.add_app(&app).await.unwrap();
+    let name = Name::App(app.id.clone());
+    world.machine.vault.put(&name, uuid::Uuid::nil(), &CLIENT_SECRET.to_owned().into()).await.unwrap();
+    world.app = app;
+}
+
 #[tokio::test]
 async fn a_provider_by_its_discovery_document_connects_renews_and_is_held_to_its_word() {
     let issuer: Arc<Mutex<String>> = Arc::default();
@@ -69,20 +90,7 @@ async fn a_provider_by_its_discovery_document_connects_renews_and_is_held_to_its
     let provider = OidcProvider::start(&world.app.redirect_uri).unwrap();
     *issuer.lock().unwrap() = provider.issuer().to_owned();
 
-    let http = Http::new(&world.machine.reach, &world.machine.tls).unwrap();
-    let own = open_id::issuer(provider.issuer()).unwrap();
-    let request = http::Request::get(open_id::discovery_url(&own)).body(Vec::new()).unwrap();
-    let document = http.send(request).await.unwrap();
-    let described = open_id::read_discovery(&own, document.body(), &[SCOPE.to_owned()]).unwrap();
-    assert!(described.token_endpoint.starts_with(&own) && !described.basic, "{described:?}");
-    let id = "generic".parse().unwrap();
-    let app = App::entra(id, "common".parse().unwrap(), CLIENT_ID, world.app.redirect_uri.clone());
-    let app = App { provider: Some(described), ..app };
-    app.check().unwrap();
-    world.machine.table.add_app(&app).await.unwrap();
-    let name = Name::App(app.id.clone());
-    world.machine.vault.put(&name, uuid::Uuid::nil(), &CLIENT_SECRET.to_owned().into()).await.unwrap();
-    world.app = app;
+    add_app(&mut world, &provider).await;
     let account = world.add("box", |account| account.server.port = imap.tls_port()).await.unwrap();
 
     // Somebody whose token does not open the mailbox, then its owner.
@@ -110,6 +118,39 @@ async fn a_provider_by_its_discovery_document_connects_renews_and_is_held_to_its
     assert!(app_only_is_refused(&world.app));
     let opened = tokens.lock().unwrap().len();
     assert!(opened >= 4, "the mail server asked about {opened} tokens");
+}
+
+/// A mail server and an authorization server of others, with nothing of ours between them.
+#[tokio::test(flavor = "multi_thread")]
+async fn dovecot_opens_for_the_tokens_that_a_certified_provider_gave() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let port = rebond_tests::process::free_port().unwrap();
+    let asked = introspection(dir.path(), &format!("http://{MAIL_SERVER}@127.0.0.1:{port}"), "sub");
+    let dovecot = Dovecot::start_with(&asked).await.unwrap();
+    let mut world = World::start_trusting(&dovecot.ca_pem).await.unwrap();
+    let provider = OidcProvider::start_at(port, &world.app.redirect_uri).unwrap();
+    add_app(&mut world, &provider).await;
+    dovecot.deliver(MAILBOX, (0..5).map(bounce)).unwrap();
+    let account = world.add("box", |account| account.server.port = dovecot.imaps).await.unwrap();
+
+    let (status, page) = sign_in(&world.link(&account).await.unwrap(), "alex@example.org").await;
+    assert_eq!(status, 400, "{page}");
+    let (status, page) = sign_in(&world.link(&account).await.unwrap(), MAILBOX).await;
+    assert_eq!(status, 200, "{page}\n{}\n{}", provider.output(), dovecot.log());
+    let first = world.poll(&account).await.unwrap();
+    assert_eq!((first.messages, first.recorded), (5, 5), "{first:?}\n{}", dovecot.log());
+
+    // A rotated grant's token opens it as well, and one that the provider no longer knows does not.
+    let renewed = world.machine.token_refresh().run(Some(&account), "test", world.now()).await.unwrap();
+    assert_eq!(renewed.renewed, 1, "{}", provider.output());
+    dovecot.deliver(MAILBOX, [bounce(5)]).unwrap();
+    assert_eq!(world.poll(&account).await.unwrap().recorded, 1, "{}", dovecot.log());
+    drop(provider);
+    let refused = world.poll(&account).await.unwrap().health.unwrap();
+    assert_ne!(refused.state, HealthState::Active, "nobody vouches for the token: {refused:?}");
+    assert_eq!(world.facts(&account).await.unwrap().len(), 6);
 }
 
 fn app_only_is_refused(app: &App) -> bool {

@@ -11,6 +11,9 @@ pub const CLIENT_ID: &str = "5c8b5a5e-4f0c-4d5e-9a63-0a7a8e1b2c3d";
 /// Its secret.
 pub const CLIENT_SECRET: &str = "app-secret-0123456789";
 
+/// What a mail server calls itself when it asks about a token, as the user information of a URL.
+pub const MAIL_SERVER: &str = "dovecot:dovecot-secret-0123456789";
+
 /// A running provider. Its paths are those of Entra for the tenant `common`.
 #[derive(Debug)]
 pub struct OidcProvider {
@@ -22,8 +25,12 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// Starts a provider that accepts one redirect URI.
     pub fn start(redirect_uri: &str) -> Result<Self> {
+        Self::start_at(free_port()?, redirect_uri)
+    }
+
+    /// The same at a port of loopback that others were told of.
+    pub fn start_at(port: u16, redirect_uri: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let port = free_port()?;
         let mut command = Command::new("node");
         command
             .arg(workspace().join("tests/oidc-provider.mjs"))
