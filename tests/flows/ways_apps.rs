@@ -3,6 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{Account, AccountId, App, Authentication, Credential, HealthState, SecretSource};
+use rebond::deployment::signed::Signed;
 use rebond::identity::{Sts, TokenFile};
 use rebond::oauth::{assertion, entra};
 use rebond::secret::ExposeSecret;
@@ -319,6 +320,51 @@ async fn on_aws_the_role_of_the_function_proves_the_app() {
     assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, "client-assertion".into()));
     let said = world.item(&id).await.unwrap().health.said.unwrap();
     assert!(said.contains("role/rebond-token-refresh"), "what we sent is shown: {said}");
+}
+
+/// A function as Lambda's `Invoke` runs it: what it was sent, and what it answers.
+async fn function(answer: &'static str) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let invoke = move |path: axum::extract::Path<String>, headers: axum::http::HeaderMap, body: String| {
+        let signed = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        seen.lock().unwrap().push(format!("{} {signed} {body}", path.0));
+        std::future::ready(answer)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let routes = axum::Router::new().route("/2015-03-31/functions/{name}/invocations", axum::routing::post(invoke));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_client_secret_may_be_given_out_by_a_function() {
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:secrets";
+    let world = World::start().await.unwrap();
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    change_app(&world, |app| app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()))).await;
+    let id = world.add("app", app_only).await.unwrap();
+    let given = Box::leak(json!({ "client_secret": CLIENT_SECRET }).to_string().into_boxed_str());
+    for (answer, expected) in [
+        ("null", (HealthState::Misconfigured, "client-secret-missing")),
+        ("{\"errorMessage\": \"the secret is planted-1234\"}", (HealthState::Misconfigured, "client-secret-missing")),
+        (given, (HealthState::Active, "")),
+    ] {
+        let (url, asked) = function(answer).await;
+        let signed = Arc::new(Signed::new(&rebond_tests::stack::config(&url).await).unwrap());
+        let machine = Machine { grants: world.machine.grants.clone().with_signed(signed), ..world.machine.clone() };
+        world.advance(SignedDuration::from_hours(2));
+        let (state, advice) = poll_as(&world, &machine, &id).await;
+        let said = world.item(&id).await.unwrap().health.said.unwrap_or_default();
+        assert_eq!((state, advice.as_str()), expected, "{said}");
+        assert!(!said.contains("planted") && said.is_empty() == (state == HealthState::Active), "{said}");
+        let asked = asked.lock().unwrap().concat();
+        for part in [FUNCTION, "/eu-west-1/lambda/aws4_request", &world.app.client_id] {
+            assert!(asked.contains(part), "{part}: {asked}");
+        }
+    }
+    assert!(!names_in_vault(&world).iter().any(|name| name.starts_with("app/")), "ours is empty");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub struct CredentialArgs {
     kms_key: Option<String>,
     /// Prove it by who this deployment is: the function's role on AWS, or federated-token-file in rebond.toml.
     /// There is no secret then
-    #[arg(long, conflicts_with_all = ["secret_file", "secret_arn", "secret_env"])]
+    #[arg(long, conflicts_with_all = ["secret_file", "secret_arn", "secret_env", "secret_lambda"])]
     federated: bool,
     /// The client secret is the value of this secret of AWS Secrets Manager, which somebody else keeps
     #[arg(long, value_name = "ARN", conflicts_with_all = ["secret_file", "certificate", "secret_env"])]
@@ -45,6 +45,9 @@ pub struct CredentialArgs {
     /// The client secret is in this variable of the environment
     #[arg(long, value_name = "NAME", conflicts_with_all = ["secret_file", "certificate"])]
     secret_env: Option<String>,
+    /// The client secret is given out by this Lambda function: sent {"app", "client_id"}, it answers {"client_secret"}
+    #[arg(long, value_name = "ARN", conflicts_with_all = ["secret_file", "certificate", "secret_arn", "secret_env"])]
+    secret_lambda: Option<String>,
 }
 
 /// What was given: how the app proves itself, and what goes into our vault for it.
@@ -64,7 +67,8 @@ impl CredentialArgs {
             || self.certificate.is_some()
             || self.secret_file.is_some()
             || self.secret_arn.is_some()
-            || self.secret_env.is_some();
+            || self.secret_env.is_some()
+            || self.secret_lambda.is_some();
         if named {
             return Ok(self);
         }
@@ -100,7 +104,8 @@ impl CredentialArgs {
             None => None,
         };
         let arn = self.secret_arn.clone().map(SecretSource::Arn);
-        let secret_from = arn.or_else(|| self.secret_env.clone().map(SecretSource::Environment));
+        let function = self.secret_lambda.clone().map(SecretSource::Lambda);
+        let secret_from = arn.or(function).or_else(|| self.secret_env.clone().map(SecretSource::Environment));
         let secret = match secret_from {
             Some(_) => None,
             None => Some(secret_input::read("Client secret (its Value)", self.secret_file.as_deref())?),
@@ -202,6 +207,7 @@ pub(crate) fn describe(app: &App) -> String {
         (Credential::ClientSecret, None) => "secret",
         (Credential::ClientSecret, Some(SecretSource::Arn(_))) => "secret of another place",
         (Credential::ClientSecret, Some(SecretSource::Environment(_))) => "secret in the environment",
+        (Credential::ClientSecret, Some(SecretSource::Lambda(_))) => "secret of a function",
         (Credential::ClientSecret, Some(SecretSource::Kms(_))) => "nothing that could be used",
     };
     match app.credential_ends {

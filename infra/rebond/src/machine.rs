@@ -132,6 +132,7 @@ impl Machine {
         // No stream tells of what is written here.
         let table = table.witnessed(teller.witness());
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
+        let grants = grants.with_signed(Arc::new(Signed::of_operator()));
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
         Ok(Self { table, vault, reach, tls, grants, clock, follower, teller })
     }

@@ -126,6 +126,9 @@ pub enum SecretSource {
     Arn(String),
     /// A variable of the process's environment.
     Environment(String),
+    /// A Lambda function, by its ARN: it is sent `{"app": "…", "client_id": "…"}` and answers
+    /// `{"client_secret": "…"}`.
+    Lambda(String),
     /// A private key of AWS KMS, by its ARN. It signs there, and nobody ever reads it.
     Kms(String),
 }
@@ -255,6 +258,9 @@ impl App {
             Some(SecretSource::Arn(arn)) if !arn.starts_with("arn:") || !arn.contains(":secretsmanager:") => {
                 invalid(format!("{arn:?} is no ARN of a secret: arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"))
             }
+            Some(SecretSource::Lambda(arn)) if !arn.starts_with("arn:") || !arn.contains(":function:") => {
+                invalid(format!("{arn:?} is no ARN of a Lambda function: arn:aws:lambda:REGION:ACCOUNT:function:NAME"))
+            }
             Some(SecretSource::Environment(name))
                 if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') =>
             {
@@ -381,6 +387,9 @@ mod tests {
         assert!(check(SecretSource::Arn("arn:aws:secretsmanager:eu-west-1:111122223333:secret:x".into())));
         assert!(!check(SecretSource::Arn("arn:aws:s3:::bucket".into())));
         assert!(check(SecretSource::Environment("MAIL_SECRET".into())));
+        assert!(check(SecretSource::Lambda("arn:aws:lambda:eu-west-1:111122223333:function:secrets".into())));
+        assert!(!check(SecretSource::Lambda("secrets".into())));
+        assert!(!check(SecretSource::Lambda("arn:aws:kms:eu-west-1:111122223333:key/x".into())));
         assert!(!check(SecretSource::Environment("MAIL SECRET".into())));
         let federated = App { credential: Credential::Federated, ..app(Cloud::Global, GUID) };
         assert!(federated.check().is_ok());

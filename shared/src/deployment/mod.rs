@@ -92,6 +92,7 @@ impl Deployment {
         let http = Http::new(&reach, &tls).map_err(|error| Unusable::Http(error.to_string()))?;
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
         let grants = grants.with_identity(Arc::new(self.identity())).with_kms(self.kms());
+        let grants = grants.with_signed(Arc::new(signed::Signed::new(&self.config)?));
         Ok(Connector { table, vault, grants, reach, tls, clock })
     }
 

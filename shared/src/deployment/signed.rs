@@ -1,5 +1,5 @@
-//! Calls of AWS that events are told by: each is one request, signed (Signature Version 4). The clients of three more
-//! services would be a megabyte of the function, for one operation each.
+//! Calls of AWS that events are told by, and that ask for client secrets: each is one request, signed (Signature Version
+//! 4). The clients of these services would be a megabyte of the function, for one operation each.
 
 use super::Unusable;
 use crate::limits;
@@ -17,7 +17,7 @@ const EXCHANGE: Duration = Duration::from_secs(10);
 /// One request to a service.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// As it signs: `sns`, `sqs`, `events`, `ses`.
+    /// As it signs: `sns`, `sqs`, `events`, `ses`, `lambda`.
     pub service: &'a str,
     /// The first part of its host, where that is another: `email` for `ses`.
     pub host: &'a str,
@@ -46,7 +46,8 @@ impl Signed {
         Self { config: OnceCell::new() }
     }
 
-    pub(super) fn new(config: &SdkConfig) -> Result<Self, Unusable> {
+    /// With a configuration's credentials; at its endpoint where it names one and the environment none of the service's own.
+    pub fn new(config: &SdkConfig) -> Result<Self, Unusable> {
         let client = super::http::amazon_only_client().map_err(Unusable::Http)?;
         Ok(Self { config: OnceCell::new_with(Some((config.clone(), client))) })
     }
@@ -67,7 +68,11 @@ impl Signed {
             Ok(credentials) => credentials.into(),
             Err(_) => return Err("there are no credentials for AWS".to_owned()),
         };
-        let url = format!("{}/{}", Self::base(request.host, request.variable, request.region), request.path);
+        let base = match config.endpoint_url() {
+            Some(url) if std::env::var_os(format!("AWS_ENDPOINT_URL_{}", request.variable)).is_none() => url.to_owned(),
+            _ => Self::base(request.host, request.variable, request.region),
+        };
+        let url = format!("{}/{}", base.trim_end_matches('/'), request.path);
         let mut made = http::Request::builder().method(request.method).uri(&url);
         for (name, value) in request.headers {
             made = made.header(*name, value);

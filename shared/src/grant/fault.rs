@@ -38,6 +38,14 @@ pub enum GrantFault {
     /// The provider refused.
     #[error("the identity provider refused: {0}")]
     Refused(Refusal),
+    /// The function that keeps the client secret gave none.
+    #[error("the function {function} gave no client secret: {said}")]
+    SecretFunction {
+        /// Its ARN.
+        function: String,
+        /// What happened.
+        said: String,
+    },
     /// The provider answered 429 or 5xx.
     #[error("the identity provider is busy (HTTP {status})")]
     Busy {
@@ -84,7 +92,7 @@ impl GrantFault {
             Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
             Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),
-            Self::NoSecret(_) => (HealthState::Misconfigured, "client-secret-missing"),
+            Self::NoSecret(_) | Self::SecretFunction { .. } => (HealthState::Misconfigured, "client-secret-missing"),
             Self::Refused(refusal) => {
                 (state_after_refusal(&refusal.error, refusal.suberror.as_deref()), advice::for_refusal(refusal).id)
             }

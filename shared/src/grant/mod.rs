@@ -17,6 +17,7 @@ pub use fault::GrantFault;
 pub use proof::private_key;
 
 use crate::account::{App, AppId};
+use crate::deployment::signed::Signed;
 use crate::identity::Identity;
 use crate::net::Http;
 use crate::secret::Secret;
@@ -45,6 +46,8 @@ pub struct Grants {
     identity: Option<Arc<dyn Identity>>,
     /// What signs for apps whose certificate's key is in KMS.
     kms: Option<Kms>,
+    /// What asks functions that keep client secrets.
+    signed: Option<Arc<Signed>>,
     /// Which function acts, and in which run: for the audit.
     function: Arc<str>,
     run: Arc<str>,
@@ -69,6 +72,7 @@ impl Grants {
             app_tokens: AppTokens::default(),
             identity: None,
             kms: None,
+            signed: None,
             function: "rebond".into(),
             run: "".into(),
         }
@@ -84,6 +88,12 @@ impl Grants {
     #[must_use]
     pub fn with_kms(self, kms: Kms) -> Self {
         Self { kms: Some(kms), ..self }
+    }
+
+    /// The same for a process that may ask functions for client secrets.
+    #[must_use]
+    pub fn with_signed(self, signed: Arc<Signed>) -> Self {
+        Self { signed: Some(signed), ..self }
     }
 
     /// The same grants, acting as this function in this run: the audit names both.

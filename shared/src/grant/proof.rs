@@ -2,6 +2,7 @@
 
 use super::{GrantFault, Grants};
 use crate::account::{App, Credential, SecretSource};
+use crate::deployment::signed::Request;
 use crate::identity::IdentityError;
 use crate::oauth::{assertion, entra};
 use crate::secret::{ExposeSecret, Secret};
@@ -10,6 +11,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
+use serde::Deserialize;
+use serde_json::json;
 
 /// The proof of one request.
 pub(super) enum Proof {
@@ -56,11 +59,39 @@ impl Grants {
             None => self.vault.get(&Name::App(app.id.clone()), Version::Current).await?,
             Some(SecretSource::Arn(arn)) => self.vault.get(&Name::Foreign(arn.clone()), Version::Current).await?,
             Some(SecretSource::Environment(name)) => std::env::var(name).ok().map(Secret::from),
+            // Boxed, or the futures around it grow past what the compiler measures.
+            Some(SecretSource::Lambda(arn)) => Some(Box::pin(self.ask_function(app, arn)).await?),
             // No app whose settings were checked has one.
             Some(SecretSource::Kms(_)) => None,
         };
         let secret = secret.filter(|secret| !secret.expose_secret().trim().is_empty());
         secret.ok_or_else(|| GrantFault::NoSecret(app.id.clone()))
+    }
+
+    /// The client secret that a function of the operator's own gives out (Lambda's `Invoke`). Its words may hold the
+    /// secret, so none of them are repeated.
+    async fn ask_function(&self, app: &App, arn: &str) -> Result<Secret, GrantFault> {
+        #[derive(Deserialize)]
+        struct Answer {
+            client_secret: String,
+        }
+        let failed = |said: String| GrantFault::SecretFunction { function: arn.to_owned(), said };
+        let signed = self.signed.as_ref().ok_or_else(|| failed("this process calls no functions".to_owned()))?;
+        let request = Request {
+            service: "lambda",
+            host: "lambda",
+            variable: "LAMBDA",
+            region: arn.split(':').nth(3).unwrap_or_default(),
+            method: "POST",
+            path: &format!("2015-03-31/functions/{}/invocations", arn.replace(':', "%3A")),
+            headers: &[("content-type", "application/json".to_owned())],
+            body: json!({ "app": app.id, "client_id": app.client_id }).to_string(),
+        };
+        let (status, body) = signed.send(request).await.map_err(failed)?;
+        match serde_json::from_str::<Answer>(&body) {
+            Ok(answer) if status == 200 => Ok(Secret::from(answer.client_secret)),
+            _ => Err(failed(format!("HTTP {status}, and no {{\"client_secret\": \"…\"}}"))),
+        }
     }
 
     async fn sign_assertion(&self, app: &App, thumbprint: &str) -> Result<Secret, GrantFault> {
