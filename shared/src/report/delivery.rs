@@ -3,11 +3,11 @@
 use super::evidence::{Passage, Witness};
 use super::field::Field;
 use super::reading::Reading;
-use super::reason::{Clue, Verdict};
+use super::reason::{Clue, Source, Verdict};
 use super::status::{self, Recipient, Status};
 use super::texts::Sense;
 use super::types::{Action, Evidence, Kind, Outcome, Reason};
-use super::{address, text};
+use super::{address, notice, text};
 use crate::limits;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -105,10 +105,38 @@ impl Delivery<'_, '_> {
         Passage::new(self.path.to_owned(), at, words)
     }
 
+    /// The whole answer, where Diagnostic-Code has the first of its lines (`554-…`): sendmail keeps the others for the
+    /// transcript.
+    fn rest_of(&self, diagnostic: &Passage<'_>) -> Option<Passage<'_>> {
+        let line = diagnostic.raw.trim();
+        if line.as_bytes().get(3) != Some(&b'-') || line.contains('\n') {
+            return None;
+        }
+        let quoted = format!("<<< {line}");
+        let texts = &self.reading.texts().list;
+        let (text, at) = texts.iter().find_map(|text| Some((text, text.notice().find(&quoted)?)))?;
+        let at = at + quoted.len() - line.len();
+        let whole = notice::smtp_answer(&text.notice()[at..]).filter(|whole| whole.start == 0)?;
+        Some(text.passage(at..at + whole.end))
+    }
+
+    /// An echo in Diagnostic-Code, where the text for people tells the answer that it echoes.
+    fn is_answered_before(&self, diagnostic: &Passage<'_>) -> bool {
+        notice::is_echo(&diagnostic.raw)
+            && self.reading.texts().list.iter().any(|text| {
+                notice::smtp_answer(text.notice()).is_some_and(|answer| !notice::is_echo(&text.notice()[answer]))
+            })
+    }
+
     fn outcome(&self, recipient: &Recipient<'_>, search: bool, address: String, target: Option<String>) -> Outcome {
         let action = self.action(recipient);
         let mut witness = Witness {
-            remote: recipient.diagnostic.as_ref().map(|f| self.diagnostic(f)),
+            remote: recipient
+                .diagnostic
+                .as_ref()
+                .map(|f| self.diagnostic(f))
+                .filter(|d| !self.is_answered_before(d))
+                .map(|d| self.rest_of(&d).unwrap_or(d)),
             local: None,
             status: recipient.status_field.as_ref().map(|f| self.passage(f)),
             category: recipient.category.as_ref().map(|f| self.passage(f)),
@@ -127,7 +155,7 @@ impl Delivery<'_, '_> {
         let (mut verdict, mut evidence) = witness.weigh(&clue);
         if good {
             evidence = witness.named.as_ref().map(|p| p.whole("action/delivered")).unwrap_or_default();
-        } else if search && says_little(&verdict) {
+        } else if search && (says_little(&verdict) || witness.remote.is_none() && verdict.reason == Reason::Expired) {
             let who = [Some(address.as_str()), target.as_deref(), recipient.last.as_deref()];
             (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
         }
@@ -165,7 +193,7 @@ impl Delivery<'_, '_> {
         let alone = self.said.recipients.len() == 1;
         for local in self.reading.texts().about(&who, alone) {
             if witness.remote.is_none()
-                && let Some(answer) = super::notice::smtp_answer(&local.raw)
+                && let Some(answer) = notice::smtp_answer(&local.raw)
             {
                 let Cow::Borrowed(raw) = local.raw else { continue };
                 let (start, part) = (answer.start, local.part.clone());
@@ -173,7 +201,9 @@ impl Delivery<'_, '_> {
             }
             witness.local = Some(local);
             let (other, proof) = witness.weigh(clue);
-            if is_clearer(&other, &verdict) {
+            // What the last attempt met says more than that it was the last.
+            let met = verdict.reason == Reason::Expired && other.source == Source::Remote && !is_vague(other.reason);
+            if is_clearer(&other, &verdict) || met {
                 (verdict, evidence) = (other, proof);
             }
             if !says_little(&verdict) {

@@ -24,11 +24,14 @@ impl<'t> Passage<'t> {
         Passage { part, base, raw, unfolded: OnceCell::new() }
     }
 
-    /// The words unfolded.
+    /// The words unfolded, and freed of a queue's escapes.
     pub fn text(&self) -> &str {
-        self.unfolded.get_or_init(|| match &self.raw {
-            Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
-            Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
+        self.unfolded.get_or_init(|| {
+            let squeezed = match &self.raw {
+                Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
+                Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
+            };
+            text::unescaped(&squeezed).map_or(squeezed, Cow::Owned)
         })
     }
 
@@ -40,8 +43,13 @@ impl<'t> Passage<'t> {
     /// The words at `span` of the unfolded text.
     pub fn evidence(&self, rule: &str, span: std::ops::Range<usize>) -> Evidence {
         let words = self.text().get(span.clone()).unwrap_or_default();
-        let start = text::unsqueezed(&self.raw, span.start);
-        let end = text::unsqueezed(&self.raw, span.end).max(start);
+        let squeezed = text::squeeze(Cow::Borrowed(&self.raw));
+        let place = |at: usize| {
+            let at = if self.text().len() < squeezed.len() { text::escaped_at(&squeezed, at) } else { at };
+            text::unsqueezed(&self.raw, at)
+        };
+        let start = place(span.start);
+        let end = place(span.end).max(start);
         Evidence {
             rule: rule.to_owned(),
             part: self.part.clone(),

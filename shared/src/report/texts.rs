@@ -47,7 +47,8 @@ impl Text<'_> {
     pub fn witness(&self, section: Range<usize>) -> Witness<'_> {
         let raw = &self.text[section.clone()];
         let within = |span: Range<usize>| self.passage(section.start + span.start..section.start + span.end);
-        let said = text::prefix(raw, notice::said_by_queue(raw).min(limits::DIAGNOSTIC_CHARS * 4)).len();
+        let said = notice::said_by_queue(raw).min(notice::told_until(raw)).min(limits::DIAGNOSTIC_CHARS * 4);
+        let said = text::prefix(raw, said).len();
         Witness {
             remote: notice::smtp_answer(raw).map(within),
             local: Some(within(0..said)),
@@ -147,17 +148,18 @@ impl<'m> Texts<'m> {
         let mut passages = Vec::new();
         for text in self.list.iter().filter(|t| !t.notice().trim().is_empty()) {
             let notice = text.notice();
+            let said = |from: usize| {
+                let said = notice::told_until(&notice[from..]).min(limits::DIAGNOSTIC_CHARS * 4);
+                text.passage(from..from + text::prefix(&notice[from..], said).len())
+            };
             if alone {
-                passages.push(text.passage(0..text::prefix(notice, limits::DIAGNOSTIC_CHARS * 4).len()));
+                passages.push(said(0));
                 continue;
             }
             let lower = notice.to_ascii_lowercase();
             let at = who.iter().find_map(|a| lower.find(&a.to_ascii_lowercase()));
             let line = at.map(|at| notice[..at].rfind('\n').map_or(0, |n| n + 1));
-            for start in line.into_iter().chain(std::iter::once(0)) {
-                let raw = text::prefix(&notice[start..], limits::DIAGNOSTIC_CHARS * 4);
-                passages.push(text.passage(start..start + raw.len()));
-            }
+            passages.extend(line.into_iter().chain(std::iter::once(0)).map(said));
         }
         passages
     }
