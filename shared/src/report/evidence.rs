@@ -42,14 +42,17 @@ impl<'t> Passage<'t> {
 
     /// The words at `span` of the unfolded text.
     pub fn evidence(&self, rule: &str, span: std::ops::Range<usize>) -> Evidence {
-        let words = self.text().get(span.clone()).unwrap_or_default();
-        let squeezed = text::squeeze(Cow::Borrowed(&self.raw));
-        let place = |at: usize| {
-            let at = if self.text().len() < squeezed.len() { text::escaped_at(&squeezed, at) } else { at };
-            text::unsqueezed(&self.raw, at)
-        };
-        let start = place(span.start);
-        let end = place(span.end).max(start);
+        if text::has_escapes(&self.raw) {
+            let squeezed = text::squeeze(Cow::Borrowed(&self.raw));
+            let span = text::escaped_at(&squeezed, span.start)..text::escaped_at(&squeezed, span.end);
+            return self.cut(rule, squeezed.get(span.clone()).unwrap_or_default(), span);
+        }
+        self.cut(rule, self.text().get(span.clone()).unwrap_or_default(), span)
+    }
+
+    fn cut(&self, rule: &str, words: &str, span: std::ops::Range<usize>) -> Evidence {
+        let start = text::unsqueezed(&self.raw, span.start);
+        let end = text::unsqueezed(&self.raw, span.end).max(start);
         Evidence {
             rule: rule.to_owned(),
             part: self.part.clone(),

@@ -125,7 +125,9 @@ pub(crate) fn unsqueezed(raw: &str, at: usize) -> usize {
 
 /// Bytes beyond ASCII that a queue escaped (Exim: `Empf\303\244nger`), decoded; `None` where there are none.
 pub(crate) fn unescaped(text: &str) -> Option<String> {
-    memchr::memmem::find(text.as_bytes(), b"\\3")?;
+    if !has_escapes(text) {
+        return None;
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -134,6 +136,11 @@ pub(crate) fn unescaped(text: &str) -> Option<String> {
         rest = if escaped.is_some() { &rest[ESCAPE..] } else { after };
     }
     String::from_utf8(bytes).ok()
+}
+
+/// Whether `unescaped` may find something: every character beyond ASCII has a byte of the last quarter.
+pub(crate) fn has_escapes(text: &str) -> bool {
+    memchr::memchr_iter(b'\\', text.as_bytes()).any(|at| escape(&text.as_bytes()[at..]).is_some())
 }
 
 /// Where byte `at` of `unescaped(text)` stands in `text`.

@@ -58,7 +58,10 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
 /// The same, with `words` in place of [`Clue::local`].
 pub(crate) fn weigh_lazily<'a>(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a str) -> Verdict {
     let evidence = Evidence::new(clue, words, Reading::of(clue.remote, true));
-    let (reason, rule, source, span) = evidence.find().unwrap_or_else(|| evidence.left_over());
+    let read = evidence.find();
+    let sure = read.is_some();
+    let found = read.or_else(|| evidence.find_vague()).unwrap_or_else(|| evidence.left_over());
+    let (reason, rule, source, span) = found;
     let Numbers { status, reply_code, permanent } = evidence.numbers();
     Verdict {
         reason,
@@ -68,6 +71,7 @@ pub(crate) fn weigh_lazily<'a>(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a st
         reply_code,
         rule,
         source,
+        sure,
         span,
     }
 }
@@ -136,7 +140,13 @@ impl<'a> Evidence<'a> {
             .or_else(|| self.local_code(Weight::Telling, house))
             .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).map(|found| self.at_its_step(found)))
             .or_else(|| weak(self.local(), (self.words)(), Source::Local))
-            .or_else(|| self.codes(Weight::Vague, house).map(|found| self.at_its_step(found)))
+    }
+
+    /// What codes say that say little, and what sentences mean that no phrase reads.
+    fn find_vague(&self) -> Option<Finding> {
+        let house = self.house();
+        self.codes(Weight::Vague, house)
+            .map(|found| self.at_its_step(found))
             .or_else(|| self.local_code(Weight::Vague, house))
             .or_else(|| meant(&self.remote, self.clue.remote))
     }
