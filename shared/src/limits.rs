@@ -128,3 +128,7 @@ pub const WATCHED: usize = 600;
 pub const DELIVERY_DOMAINS: usize = 10_000;
 /// Characters of the name that a sender gives a delivery.
 pub const DELIVERY_ID_CHARS: usize = 100;
+/// Bytes of an object of kept mail. A poll begins another at a quarter of it, and one message more is no longer than that.
+pub const RAW_OBJECT_BYTES: usize = 16 << 20;
+/// Days that mail may be kept: no longer than the facts that point to it.
+pub const RAW_DAYS: u16 = 400;

@@ -109,9 +109,14 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = polls.tick() => if let Err(error) = dispatch.run(&run, now).await {
                 tracing::error!(run, error = %error, "polls could not be dispatched");
             },
-            _ = renewals.tick() => if let Err(error) = refresh.run(None, &run, now).await {
-                tracing::error!(run, error = %error, "grants could not be renewed");
-            },
+            _ = renewals.tick() => {
+                if let Some(raw) = &machine.raw {
+                    raw.sweep(now);
+                }
+                if let Err(error) = refresh.run(None, &run, now).await {
+                    tracing::error!(run, error = %error, "grants could not be renewed");
+                }
+            }
         }
     }
 }

@@ -3,8 +3,11 @@
 //! On AWS the table's stream brings the facts, on one machine the poll that recorded them, before its cursor moves. Either
 //! may bring a fact again, or late: a standing is a set of causes, so that changes nothing.
 
+mod reread;
 mod sudden;
 pub mod undo;
+
+pub use reread::{Ahead, Moves, Rereader};
 
 use crate::account::{AccountId, ListId};
 use crate::events::Judged;
@@ -19,6 +22,7 @@ use crate::table::{Fact, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -95,6 +99,17 @@ struct Written {
     unknown: Vec<UnknownText>,
 }
 
+/// What one outcome says of its address.
+struct Said {
+    address: AddressKey,
+    list: ListId,
+    /// The address as it was written.
+    written: String,
+    cause: Cause,
+    /// Its words, where no rule knows them.
+    unknown: Option<String>,
+}
+
 /// What the settings say, read once for some facts.
 struct Settings {
     lists: Vec<List>,
@@ -133,7 +148,7 @@ impl Follower {
         if facts.is_empty() {
             return Ok(done);
         }
-        let settings = self.settings(&facts, now).await?;
+        let settings = self.settings(&facts.iter().map(|fact| &fact.account).collect::<Vec<_>>(), now).await?;
         let mut groups: BTreeMap<(AddressKey, ListId), Group> = BTreeMap::new();
         for fact in facts {
             let whole;
@@ -145,30 +160,16 @@ impl Follower {
                     whole.as_ref().unwrap_or(fact)
                 }
             };
-            for (number, outcome) in fact.report.recipients.iter().enumerate() {
-                let rule = rule_of(&settings.rules, outcome, fact.recorded);
-                let ruled;
-                let outcome = match rule {
-                    None => outcome,
-                    Some(rule) => match qualify::as_ruled(rule, outcome) {
-                        None => continue,
-                        Some(other) => {
-                            ruled = other;
-                            &ruled
-                        }
-                    },
-                };
-                let Some((address, list, mut cause)) = settings.cause(fact, number, outcome) else { continue };
-                cause.rule = rule.map(|rule| rule.id.to_string());
+            for said in settings.said(fact) {
                 done.causes += 1;
-                done.unproven += u64::from(!cause.believed);
-                let group = groups.entry((address, list));
-                let empty = || Group { written: outcome.address.clone(), causes: vec![], unknown: vec![] };
+                done.unproven += u64::from(!said.cause.believed);
+                let group = groups.entry((said.address, said.list));
+                let empty = || Group { written: said.written, causes: vec![], unknown: vec![] };
                 let group = group.or_insert_with(empty);
-                if qualify::is_unknown(outcome) {
-                    group.unknown.push((cause.clone(), said(outcome).to_owned()));
+                if let Some(words) = said.unknown {
+                    group.unknown.push((said.cause.clone(), words));
                 }
-                group.causes.push(cause);
+                group.causes.push(said.cause);
             }
         }
         let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
@@ -197,7 +198,7 @@ impl Follower {
 
     /// How far each outcome of a fact, which must be whole, is believed; none where nobody could have its address.
     pub async fn judge(&self, fact: &Fact, now: Timestamp) -> Result<Vec<Option<Judged>>, FollowError> {
-        let settings = self.settings(&[fact], now).await?;
+        let settings = self.settings(&[&fact.account], now).await?;
         let judged = |outcome| {
             let (proof, list) = settings.judged(fact, outcome)?;
             let believed = proof.satisfies(list.proof);
@@ -263,15 +264,15 @@ impl Follower {
         }
     }
 
-    async fn settings(&self, facts: &[&Fact], now: Timestamp) -> Result<Settings, FollowError> {
+    async fn settings(&self, accounts: &[&AccountId], now: Timestamp) -> Result<Settings, FollowError> {
         let lists = self.table.lists().await?;
         let ids = lists.iter().map(|list| list.id.clone()).collect();
         let mut sends_as = HashMap::new();
-        for fact in facts {
-            if !sends_as.contains_key(&fact.account) {
-                let item = self.table.account(&fact.account).await?;
+        for id in accounts.iter().copied() {
+            if !sends_as.contains_key(id) {
+                let item = self.table.account(id).await?;
                 let domains = item.map(|item| item.account.sends_as).unwrap_or_default();
-                sends_as.insert(fact.account.clone(), domains);
+                sends_as.insert(id.clone(), domains);
             }
         }
         let incidents = self.table.incidents().await?;
@@ -303,6 +304,22 @@ impl Follower {
 impl Settings {
     fn list(&self, id: &ListId) -> Option<&List> {
         self.lists.iter().find(|list| list.id == *id)
+    }
+
+    /// What the outcomes of a fact, which must be whole, say of their addresses, as operators' rules have them.
+    fn said(&self, fact: &Fact) -> Vec<Said> {
+        let of = |(number, outcome): (usize, &Outcome)| {
+            let rule = rule_of(&self.rules, outcome, fact.ruled.unwrap_or(fact.recorded));
+            let outcome = match rule {
+                None => Cow::Borrowed(outcome),
+                Some(rule) => Cow::Owned(qualify::as_ruled(rule, outcome)?),
+            };
+            let (address, list, mut cause) = self.cause(fact, number, &outcome)?;
+            cause.rule = rule.map(|rule| rule.id.to_string());
+            let unknown = qualify::is_unknown(&outcome).then(|| said(&outcome).to_owned());
+            Some(Said { address, list, written: outcome.address.clone(), cause, unknown })
+        };
+        fact.report.recipients.iter().enumerate().filter_map(of).collect()
     }
 
     /// What one outcome is to its address, and on which list.

@@ -35,6 +35,8 @@ pub enum AuditEvent {
     IncidentReleased,
     /// A person decided that the addresses of an incident are dead.
     IncidentConfirmed,
+    /// Kept mail was read again, and said something else.
+    Replayed,
 }
 
 impl AuditEvent {
@@ -50,6 +52,7 @@ impl AuditEvent {
             Self::Undone => "undone",
             Self::IncidentReleased => "incident released",
             Self::IncidentConfirmed => "incident confirmed",
+            Self::Replayed => "replayed",
         }
     }
 }

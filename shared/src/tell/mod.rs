@@ -170,7 +170,8 @@ impl Teller {
                         | AuditEvent::Erased
                         | AuditEvent::Undone
                         | AuditEvent::IncidentReleased
-                        | AuditEvent::IncidentConfirmed => None,
+                        | AuditEvent::IncidentConfirmed
+                        | AuditEvent::Replayed => None,
                     };
                     let (advice, said) = (entry.advice.as_deref(), entry.said.as_deref());
                     let event =
