@@ -1,7 +1,6 @@
 //! Each built function behind Lambda's runtime emulator, with the events that AWS would send.
 
 use jiff::Timestamp;
-use rebond::deployment::signed::Signed;
 use rebond::raw::{Bucket, Store};
 use rebond::report::{self, Kind};
 use rebond_tests::gateway::Gateway;
@@ -10,7 +9,7 @@ use rebond_tests::process::workspace;
 use rebond_tests::recorder::Recorder;
 use rebond_tests::rie::Emulated;
 use rebond_tests::rights;
-use rebond_tests::stack::{ACCOUNT, Stack, account_id, config};
+use rebond_tests::stack::{ACCOUNT, Stack, account_id, signed};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -61,8 +60,8 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_and_its_addresse
     assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
 
     // What became a report is kept as it came, and the report points to it.
-    let signed = Arc::new(Signed::new(&config(stack.services()).await).unwrap());
-    let store = Store::Bucket(Bucket::new(signed, "raw-mail", "us-east-1"));
+    let signer = signed(stack.services()).await;
+    let store = Store::Bucket(Bucket::new(signer, "raw-mail"));
     let facts = stack.table.facts(&account_id().unwrap(), Timestamp::UNIX_EPOCH, 1_000).await.unwrap();
     for fact in facts.iter().filter(|fact| fact.kind != Kind::Other) {
         let pointer = fact.raw.as_ref().unwrap();

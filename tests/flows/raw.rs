@@ -2,7 +2,6 @@
 //! when a person is erased; on one machine and in a bucket.
 
 use rebond::account::{Account, AccountId};
-use rebond::deployment::signed::Signed;
 use rebond::erase::Person;
 use rebond::raw::bundle::{self, Bundle};
 use rebond::raw::{Bucket, Folder, Key, Store};
@@ -15,7 +14,7 @@ use rebond_tests::mortal::{Life, MortalTable};
 use rebond_tests::moto::{Moto, make_bucket};
 use rebond_tests::process::{built, workspace};
 use rebond_tests::receiver::{Mood, Receiver};
-use rebond_tests::stack::config;
+use rebond_tests::stack::signed;
 use rebond_tests::world::{BASIC, World};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -247,10 +246,9 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_keeps_finds_and_erases_as_a_folder_does() {
     let moto = Moto::start().unwrap();
-    let config = config(moto.endpoint()).await;
-    let signed = Arc::new(Signed::new(&config).unwrap());
+    let signer = signed(moto.endpoint()).await;
     make_bucket(moto.endpoint(), "raw-mail").await.unwrap();
-    let store = Store::Bucket(Bucket::new(Arc::clone(&signed), "raw-mail", "us-east-1"));
+    let store = Store::Bucket(Bucket::new(Arc::clone(&signer), "raw-mail"));
     let now = jiff::Timestamp::now();
     let (one, two): (AccountId, AccountId) = ("one".parse().unwrap(), "two".parse().unwrap());
     // More than one page of a listing.
@@ -277,7 +275,7 @@ async fn a_bucket_keeps_finds_and_erases_as_a_folder_does() {
     assert_eq!(store.remove(&two).await.unwrap(), 1);
     assert_eq!(store.list(Some(&two)).await.unwrap(), []);
     // A bucket that is not there is told by its name and the code.
-    let nowhere = Store::Bucket(Bucket::new(signed, "no-such-mail", "us-east-1"));
+    let nowhere = Store::Bucket(Bucket::new(signer, "no-such-mail"));
     let error = nowhere.list(None).await.unwrap_err().to_string();
     assert_eq!(error, "kept mail: s3://no-such-mail could not be listed: HTTP 404 NoSuchBucket");
 }
@@ -287,8 +285,8 @@ async fn a_bucket_keeps_finds_and_erases_as_a_folder_does() {
 async fn requests_to_a_bucket_are_signed_as_s3_wants_them() {
     let receiver = Receiver::start().await.unwrap();
     let base = receiver.url().trim_end_matches("/hook").to_owned();
-    let signed = Arc::new(Signed::new(&config(&base).await).unwrap());
-    let store = Store::Bucket(Bucket::new(signed, "raw-mail", "us-east-1"));
+    let signer = signed(&base).await;
+    let store = Store::Bucket(Bucket::new(signer, "raw-mail"));
     let key = Key::new(&"bounces".parse().unwrap(), jiff::Timestamp::now(), 1, 0);
     let _ = store.get(&key).await;
     let _ = store.list(Some(&"bounces".parse().unwrap())).await;

@@ -162,12 +162,14 @@ impl Machine {
         let http = Http::new(&reach, &tls)?;
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
         let (source, of_clock) = ("/rebond".to_owned(), Arc::clone(&clock));
-        let signed = Signed::of_operator();
-        let teller = Teller::new(table.clone(), Arc::clone(&vault), follower, http.clone(), signed, source, of_clock);
+        let signed = Arc::new(Signed::of_operator());
+        let for_teller = Arc::clone(&signed);
+        let teller =
+            Teller::new(table.clone(), Arc::clone(&vault), follower, http.clone(), for_teller, source, of_clock);
         // No stream tells of what is written here.
         let table = table.witnessed(teller.witness());
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
-        let grants = grants.with_signed(Arc::new(Signed::of_operator()));
+        let grants = grants.with_signed(signed);
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
         Ok(Self { table, vault, reach, tls, grants, clock, follower, teller, raw: None })
     }

@@ -99,7 +99,7 @@ impl Place {
             Self::Stack(stack) => stack,
         };
         // As the function that keeps it is told. A bucket that it is told of no longer can be named by hand.
-        if let Some(kept) = stack.kept_mail()? {
+        if let Some(kept) = stack.kept_mail() {
             return Ok(Some(kept));
         }
         let name = stack.function("bounce-poll");
@@ -109,7 +109,7 @@ impl Place {
             told.map_err(|error| anyhow::anyhow!("{name}: {}", aws_sdk_lambda::error::DisplayErrorContext(error)))?;
         let variables = told.environment.and_then(|environment| environment.variables).unwrap_or_default();
         let bucket = variables.get("REBOND_RAW_BUCKET").filter(|name| !name.is_empty());
-        Ok(bucket.map(|name| stack.bucket(name)).transpose()?)
+        Ok(bucket.map(|name| stack.bucket(name)))
     }
 
     /// What puts facts into standings.

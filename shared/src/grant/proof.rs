@@ -81,7 +81,7 @@ impl Grants {
             service: "lambda",
             host: "lambda",
             variable: "LAMBDA",
-            region: arn.split(':').nth(3).unwrap_or_default(),
+            region: arn.split(':').nth(3),
             method: "POST",
             path: &format!("2015-03-31/functions/{}/invocations", arn.replace(':', "%3A")),
             headers: &[("content-type", "application/json".to_owned())],

@@ -15,13 +15,12 @@ const TRIES: u32 = 4;
 pub struct Bucket {
     signed: Arc<Signed>,
     name: String,
-    region: String,
 }
 
 impl Bucket {
-    /// By name and region.
-    pub fn new(signed: Arc<Signed>, name: impl Into<String>, region: impl Into<String>) -> Self {
-        Self { signed, name: name.into(), region: region.into() }
+    /// By name, in the region of this process.
+    pub fn new(signed: Arc<Signed>, name: impl Into<String>) -> Self {
+        Self { signed, name: name.into() }
     }
 
     pub(super) async fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<(), RawError> {
@@ -97,7 +96,7 @@ impl Bucket {
                 service: "s3",
                 host: "s3",
                 variable: "S3",
-                region: &self.region,
+                region: None,
                 method,
                 path: &match path.strip_prefix('?') {
                     Some(_) => format!("{}{path}", self.name),

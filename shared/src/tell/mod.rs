@@ -99,11 +99,11 @@ impl Teller {
         vault: Arc<dyn Vault>,
         follower: Follower,
         http: Http,
-        signed: Signed,
+        signed: Arc<Signed>,
         source: String,
         clock: Clock,
     ) -> Self {
-        Self { table, vault, follower, http, signed: Arc::new(signed), source, clock, memory: Arc::default() }
+        Self { table, vault, follower, http, signed, source, clock, memory: Arc::default() }
     }
 
     /// One endpoint.
