@@ -21,17 +21,17 @@ fn ours(account: &mut Account) {
 }
 
 /// Makes a key, and gives what its holder sends.
-async fn key(table: &Table, name: &str, scopes: &[Scope]) -> String {
+pub async fn key(table: &Table, name: &str, scopes: &[Scope]) -> String {
     let random: [u8; 32] = rebond_cli::machine::random().unwrap();
     let made = NewKey::new(name.parse().unwrap(), scopes.to_vec(), "test", &random, jiff::Timestamp::now());
     assert!(table.add_api_key(&made.key).await.unwrap());
     made.secret.expose_secret().to_owned()
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: http::HeaderMap,
-    body: Value,
+    pub body: Value,
 }
 
 impl Answer {
@@ -40,7 +40,7 @@ impl Answer {
     }
 
     /// What a refusal must be.
-    fn refused(&self, status: u16, code: &str) {
+    pub fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.body);
         assert_eq!((&self.body["status"], &self.body["type"]), (&json!(status), &json!("about:blank")));
         assert!(self.body["detail"].as_str().unwrap().len() > 10 && self.body["title"].is_string(), "{}", self.body);
@@ -48,7 +48,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), "no-store");
     }
 
-    fn good(self) -> Value {
+    pub fn good(self) -> Value {
         assert_eq!((self.status, self.header("content-type")), (200, "application/json"), "{}", self.body);
         assert_eq!(self.header("cache-control"), "no-store");
         self.body
@@ -56,7 +56,7 @@ impl Answer {
 }
 
 /// One request; a body is JSON unless `kind` says otherwise.
-async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&str>, kind: &str) -> Answer {
+pub async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&str>, kind: &str) -> Answer {
     let url = format!("{}/api/v1{path}", world.origin());
     let mut request = world.http().request(method.parse().unwrap(), url);
     if !key.is_empty() {
@@ -71,11 +71,11 @@ async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&s
     Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
 }
 
-async fn get(world: &World, path: &str, key: &str) -> Answer {
+pub async fn get(world: &World, path: &str, key: &str) -> Answer {
     ask(world, "GET", path, key, None, "").await
 }
 
-async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
+pub async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
     ask(world, "POST", path, key, Some(&body.to_string()), "application/json").await
 }
 

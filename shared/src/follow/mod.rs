@@ -3,23 +3,27 @@
 //! On AWS the table's stream brings the facts, on one machine the poll that recorded them, before its cursor moves. Either
 //! may bring a fact again, or late: a standing is a set of causes, so that changes nothing.
 
+mod closing;
 mod sudden;
 pub mod undo;
 
+pub use closing::close_due;
+
 use crate::account::{AccountId, ListId};
+use crate::delivery::{Came, Class, Delivery, DeliveryId, mark};
 use crate::events::Judged;
 use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
-use crate::proof::{Judge, Proof};
+use crate::proof::{Judge, Known, Level, Proof};
 use crate::qualify::{self, Rule, rule_of, said};
 use crate::report::{Kind, Outcome};
 use crate::standing::{self, AddressKey, Cause, Effect, Hold, List, State};
-use crate::table::{Fact, Table, TableError, UnknownText};
+use crate::table::{Fact, Sent, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Addresses written at once.
@@ -108,6 +112,8 @@ struct Settings {
     late: Vec<Hold>,
     /// Operators' rules.
     rules: Vec<Rule>,
+    /// What was told of the mail that facts are of, by the facts' keys.
+    known: HashMap<String, (Delivery, Known)>,
 }
 
 impl Follower {
@@ -123,7 +129,7 @@ impl Follower {
 
     /// Whether anything can follow from reports of a kind.
     pub fn concerns(kind: Kind) -> bool {
-        matches!(kind, Kind::Bounce | Kind::Feedback | Kind::Delivered)
+        matches!(kind, Kind::Bounce | Kind::Feedback | Kind::Delivered | Kind::AutoReply)
     }
 
     /// Puts what facts say into the standings of their addresses, each address once.
@@ -135,6 +141,7 @@ impl Follower {
         }
         let settings = self.settings(&facts, now).await?;
         let mut groups: BTreeMap<(AddressKey, ListId), Group> = BTreeMap::new();
+        let mut came: BTreeMap<&DeliveryId, (&Delivery, BTreeSet<Came>)> = BTreeMap::new();
         for fact in facts {
             let whole;
             let fact = match fact.parts {
@@ -158,7 +165,13 @@ impl Follower {
                         }
                     },
                 };
-                let Some((address, list, mut cause)) = settings.cause(fact, number, outcome) else { continue };
+                let Some((proof, list)) = settings.judged(fact, outcome) else { continue };
+                if let Some((delivery, one)) = settings.came(fact, outcome, &proof) {
+                    came.entry(&delivery.id).or_insert_with(|| (delivery, BTreeSet::new())).1.insert(one);
+                }
+                let Some(effect) = standing::effect(&fact.report, outcome) else { continue };
+                let (address, mut cause) = (proof.address.clone(), cause(fact, number, outcome, effect, proof, list));
+                let list = list.id.clone();
                 cause.rule = rule.map(|rule| rule.id.to_string());
                 done.causes += 1;
                 done.unproven += u64::from(!cause.believed);
@@ -186,6 +199,11 @@ impl Follower {
             }
         }
         drop(written);
+        for (delivery, came) in came.values() {
+            if let Err(error) = self.table.add_came(delivery, came).await {
+                failed = failed.or(Some(error.into()));
+            }
+        }
         self.count_texts(unknown, now.as_second()).await;
         // What was written counts, whatever became of the others: it moves its standing only once.
         match self.watch(refused, &settings, now.as_second()).await {
@@ -202,7 +220,8 @@ impl Follower {
             let (proof, list) = settings.judged(fact, outcome)?;
             let believed = proof.satisfies(list.proof);
             let (address, proof, doubt) = (proof.address, proof.level, proof.doubt);
-            Some(Judged { address, list: list.id.clone(), proof, doubt, believed })
+            let delivery = settings.known.get(&fact.key).map(|(delivery, _)| delivery.id.clone());
+            Some(Judged { address, list: list.id.clone(), proof, doubt, believed, delivery })
         };
         Ok(fact.report.recipients.iter().map(judged).collect())
     }
@@ -231,7 +250,10 @@ impl Follower {
         };
         let sum = address.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let _turn = self.turns[sum % TURNS].lock().await;
-        let (before, after) = self.table.change_standing(&address, &list, Some(&group.written), add).await?;
+        // A report may name another address than the one that was mailed, or none.
+        let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
+        let written = Some(group.written.as_str()).filter(same);
+        let (before, after) = self.table.change_standing(&address, &list, written, add).await?;
         let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
         let holds: Vec<&Hold> = holds.iter().collect();
         let state = |history| standing::read_held(history, &thresholds, &holds, now).state;
@@ -286,7 +308,44 @@ impl Follower {
             holds,
             late,
             rules: self.table.rules().await?,
+            known: self.known(facts).await?,
         })
+    }
+
+    /// What was told of the mail that facts are of. Where nobody tells anything that is one read.
+    async fn known(&self, facts: &[&Fact]) -> Result<HashMap<String, (Delivery, Known)>, TableError> {
+        let mut known = HashMap::new();
+        if self.table.deliveries(None, 1).await?.is_empty() {
+            return Ok(known);
+        }
+        let mut sought = Vec::with_capacity(facts.len());
+        for fact in facts {
+            sought.push(self.sent(fact));
+        }
+        let found: Vec<(String, Option<Sent>)> = stream::iter(sought).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut deliveries: HashMap<DeliveryId, Option<Delivery>> = HashMap::new();
+        for (fact, sent) in found {
+            let Some(sent) = sent else { continue };
+            if !deliveries.contains_key(&sent.delivery) {
+                let item = self.table.delivery(&sent.delivery).await?;
+                deliveries.insert(sent.delivery.clone(), item.map(|item| item.delivery));
+            }
+            if let Some(Some(delivery)) = deliveries.get(&sent.delivery) {
+                let of = Known { address: sent.address, list: delivery.list.clone() };
+                known.insert(fact, (delivery.clone(), of));
+            }
+        }
+        Ok(known)
+    }
+
+    /// A fact's key, and what was told of its mail: by the first of the report's marks that somebody told of.
+    async fn sent(&self, fact: &Fact) -> Result<(String, Option<Sent>), TableError> {
+        for digest in mark::of(&fact.report) {
+            if let Some(sent) = self.table.sent(&digest).await? {
+                return Ok((fact.key.clone(), Some(sent)));
+            }
+        }
+        Ok((fact.key.clone(), None))
     }
 
     async fn key(&self, now: i64) -> Result<Arc<SigningKey>, FollowError> {
@@ -305,21 +364,22 @@ impl Settings {
         self.lists.iter().find(|list| list.id == *id)
     }
 
-    /// What one outcome is to its address, and on which list.
-    fn cause(&self, fact: &Fact, number: usize, outcome: &Outcome) -> Option<(AddressKey, ListId, Cause)> {
-        let effect = standing::effect(&fact.report, outcome)?;
-        let (proof, list) = self.judged(fact, outcome)?;
-        Some((proof.address.clone(), list.id.clone(), cause(fact, number, outcome, effect, proof, list)))
+    /// What one outcome is to its delivery. A signed address that is not good proves that it is of none.
+    fn came(&self, fact: &Fact, outcome: &Outcome, proof: &Proof) -> Option<(&Delivery, Came)> {
+        let (delivery, _) = self.known.get(&fact.key).filter(|_| proof.satisfies(Level::None))?;
+        let class = Class::of(&fact.report, outcome)?;
+        Some((delivery, Came::new(&delivery.id, &proof.address, class, outcome.reason)))
     }
 
-    /// What one outcome proves, and the list that it belongs to: the one that a signed address names, or that names the
-    /// account, or the default.
+    /// What one outcome proves, and the list that it belongs to: the one that a signed address or a delivery names, or that
+    /// names the account, or the default.
     fn judged(&self, fact: &Fact, outcome: &Outcome) -> Option<(Proof, &List)> {
         let bound = self.lists.iter().find(|list| list.accounts.contains(&fact.account));
         let sends_as = self.sends_as.get(&fact.account).map(Vec::as_slice).unwrap_or_default();
         let judge = Judge { sends_as, lists: &self.ids, bound: bound.map(|list| &list.id), key: &self.key };
         let age = |id: &ListId| self.list(id).map_or(0, |list| list.thresholds.proof_age);
-        let proof = judge.judge(&fact.report, outcome, fact.arrived, age)?;
+        let proof =
+            judge.judge(&fact.report, outcome, fact.arrived, self.known.get(&fact.key).map(|(_, known)| known), age)?;
         let named = proof.list.as_ref().and_then(|id| self.list(id));
         let list = named.or(bound).or_else(|| self.lists.iter().find(|list| list.id.as_str() == List::DEFAULT))?;
         Some((proof, list))

@@ -1,6 +1,6 @@
 //! A person removed from the table: reads the whole of it.
 
-use super::{Item, Table, TableError, failed, is_condition, keys};
+use super::{Item, Table, TableError, deliveries, failed, is_condition, keys};
 use crate::erase::Person;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
@@ -63,7 +63,11 @@ impl Table {
         }
         let place = (text(keys::ACCOUNT), format!("{} {}", text("folder"), reference(&item)));
         let is_report = sk.starts_with("REPORT#");
-        let changed = if is_report { of_report(&mut item, person) } else { of_fields(&mut item, person) };
+        let changed = match () {
+            () if is_report => of_report(&mut item, person),
+            () if sk.starts_with(keys::CAME) => deliveries::erase(&mut item, &pk, person.key()),
+            () => of_fields(&mut item, person),
+        };
         if !changed {
             return Ok(());
         }
