@@ -38,6 +38,10 @@ pub mod proof;
 pub mod qualify;
 #[cfg(feature = "aws")]
 pub mod queue;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod raw;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod replay;
 pub mod report;
 pub mod secret;
 pub mod standing;

@@ -136,3 +136,7 @@ pub const ACTIVITY_CHARS: usize = 200;
 pub const ROUTES: usize = 200;
 /// Characters of the name that a sender gives a delivery.
 pub const DELIVERY_ID_CHARS: usize = 100;
+/// Bytes of an object of kept mail. A poll begins another at a quarter of it, and one message more is no longer than that.
+pub const RAW_OBJECT_BYTES: usize = 16 << 20;
+/// Days that mail may be kept: no longer than the facts that point to it.
+pub const RAW_DAYS: u16 = 400;

@@ -55,7 +55,8 @@ fn short(resource: &Value) -> String {
         return target.to_owned();
     }
     let text = resource["Fn::Sub"].as_str().unwrap_or_else(|| panic!("neither a resource nor a name: {resource}"));
-    let text = text.replace("${Table.Arn}", "Table").replace("${AWS::StackName}", "{stack}");
+    let text = text.replace("${Table.Arn}", "Table").replace("${RawMail.Arn}", "RawMail");
+    let text = text.replace("${AWS::StackName}", "{stack}");
     text.replace("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:", "")
 }
 
@@ -184,6 +185,30 @@ fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
         // Else the function is sent the scheduler's event, whose `account` is that of AWS.
         assert_eq!(properties(&format!("{function}Tick"))["Target"]["Input"], "{}");
     }
+}
+
+#[test]
+fn kept_mail_is_private_encrypted_and_ends_by_itself() {
+    let bucket = properties("RawMail");
+    assert_eq!(RESOURCES["RawMail"]["Condition"], "KeepsRaw", "none by default");
+    let closed = bucket["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(closed.len() == 4 && closed.values().all(|value| value == true), "{closed:?}");
+    let encrypted = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+    assert_eq!(encrypted["ServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
+    let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
+    assert_eq!((&rule["Status"], &rule["ExpirationInDays"]["Ref"]), (&"Enabled".into(), &"KeepRaw".into()));
+    // What is erased must be gone.
+    assert!(bucket["VersioningConfiguration"].is_null());
+    let refused = &properties("RawMailPolicy")["PolicyDocument"]["Statement"][0];
+    assert_eq!(
+        (&refused["Effect"], &refused["Condition"]["Bool"]["aws:SecureTransport"]),
+        (&"Deny".into(), &"false".into())
+    );
+    let told = &properties("BouncePoll")["Environment"]["Variables"]["REBOND_RAW_BUCKET"]["Fn::If"];
+    assert_eq!(
+        (&told[0], &told[1]["Ref"], &told[2]["Ref"]),
+        (&"KeepsRaw".into(), &"RawMail".into(), &"AWS::NoValue".into())
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
             ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("s3:PutObject", "RawMail/*"),
             ("sqs:ReceiveMessage", "PollQueue"),
             ("sqs:DeleteMessage", "PollQueue"),
             ("sqs:GetQueueAttributes", "PollQueue"),

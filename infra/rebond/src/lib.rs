@@ -35,6 +35,7 @@ mod quote;
 mod read;
 mod refresh;
 mod registration;
+mod replay;
 mod reports;
 mod route;
 mod rules;
@@ -158,6 +159,9 @@ enum Command {
     /// Texts that no rule knows, and what you say they mean
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Read kept mail again under the rules of today; reports that say something else are recorded anew
+    #[command(after_help = replay::HELP)]
+    Replay(replay::ReplayArgs),
     /// Erase a person from everything that was recorded; first it is counted
     Erase(erase::EraseArgs),
     /// Keys for other systems that ask and decide over HTTP
@@ -202,6 +206,7 @@ pub async fn run() -> ExitCode {
         Command::Delivery(command) => delivery::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
         Command::Rules(command) => rules::run(&cli.at, command).await,
+        Command::Replay(args) => replay::run(&cli.at, &args).await,
         Command::Erase(args) => erase::run(&cli.at, &args).await,
         Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
@@ -310,6 +315,7 @@ mod tests {
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
             ("docs/events.md", include_str!("../../../docs/events.md")),
             ("docs/api.md", include_str!("../../../docs/api.md")),
+            ("docs/replay.md", include_str!("../../../docs/replay.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

@@ -116,9 +116,14 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = closings.tick() => if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
                 tracing::error!(run, error = %error, "deliveries could not be closed");
             },
-            _ = renewals.tick() => if let Err(error) = refresh.run(None, &run, now).await {
-                tracing::error!(run, error = %error, "grants could not be renewed");
-            },
+            _ = renewals.tick() => {
+                if let Some(raw) = &machine.raw {
+                    raw.sweep(now);
+                }
+                if let Err(error) = refresh.run(None, &run, now).await {
+                    tracing::error!(run, error = %error, "grants could not be renewed");
+                }
+            }
         }
     }
 }

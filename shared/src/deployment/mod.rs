@@ -16,6 +16,7 @@ use crate::{
     follow::Follower,
     grant::{Clock, Grants},
     net::Http,
+    raw::{Bucket, Store},
     tell::Teller,
     vault::Vault,
 };
@@ -105,6 +106,20 @@ impl Deployment {
         let signed = signed::Signed::new(&self.config)?;
         let source = format!("/{}", self.stack);
         Ok(Teller::new(self.table(), vault, follower, http, signed, source, Arc::new(jiff::Timestamp::now)))
+    }
+
+    /// Where mail is kept as it came (`REBOND_RAW_BUCKET`); none where that is not wanted.
+    #[cfg(feature = "mailbox")]
+    pub fn kept_mail(&self) -> Result<Option<Store>, Unusable> {
+        variable("REBOND_RAW_BUCKET").ok().map(|bucket| self.bucket(&bucket)).transpose()
+    }
+
+    /// The mail that is kept in a bucket of the deployment's region.
+    #[cfg(feature = "mailbox")]
+    pub fn bucket(&self, name: &str) -> Result<Store, Unusable> {
+        let region = self.config.region().ok_or(Unusable::Missing("AWS_REGION"))?;
+        let signed = Arc::new(signed::Signed::new(&self.config)?);
+        Ok(Store::Bucket(Bucket::new(signed, name, region.as_ref())))
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

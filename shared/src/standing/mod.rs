@@ -21,4 +21,6 @@ pub use hold::Hold;
 pub use list::{List, Thresholds};
 
 #[cfg(test)]
+mod replace_tests;
+#[cfg(test)]
 mod tests;

@@ -37,6 +37,8 @@ pub enum AuditEvent {
     IncidentConfirmed,
     /// A delivery is over: `said` names the activity that goes on, and its counts.
     DeliveryClosed,
+    /// Kept mail was read again, and said something else.
+    Replayed,
 }
 
 impl AuditEvent {
@@ -53,6 +55,7 @@ impl AuditEvent {
             Self::IncidentReleased => "incident released",
             Self::IncidentConfirmed => "incident confirmed",
             Self::DeliveryClosed => "delivery closed",
+            Self::Replayed => "replayed",
         }
     }
 }

@@ -66,7 +66,9 @@ pub(super) fn report(id: &AccountId, key: &str) -> Key {
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}") }
 }
 
-pub(super) fn report_part(id: &AccountId, key: &str, part: usize) -> Key {
+/// `reading` is the name of the last reading of a message that was read again: each has parts of its own.
+pub(super) fn report_part(id: &AccountId, key: &str, reading: Option<&str>, part: usize) -> Key {
+    let part = reading.map_or(part.to_string(), |reading| format!("{reading}.{part}"));
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}#PART#{part}") }
 }
 

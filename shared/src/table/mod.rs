@@ -30,7 +30,7 @@ pub use endpoints::{EndpointHealth, EndpointItem, EndpointState};
 pub use erase::Erased;
 pub use keys::Folder;
 pub use outbox::{Kept, KeptEvent};
-pub use reports::{Fact, FactPage, Recorded, Spot};
+pub use reports::{Fact, FactPage, Pointer, Recorded, Spot};
 pub use rules::UnknownText;
 pub use standings::{Page, StandingItem};
 pub use witness::{Change, Witness};

@@ -180,7 +180,8 @@ impl Teller {
                         | AuditEvent::Undone
                         | AuditEvent::IncidentReleased
                         | AuditEvent::IncidentConfirmed
-                        | AuditEvent::DeliveryClosed => None,
+                        | AuditEvent::DeliveryClosed
+                        | AuditEvent::Replayed => None,
                     };
                     let (advice, said) = (entry.advice.as_deref(), entry.said.as_deref());
                     let event =

@@ -270,7 +270,7 @@ impl Teller {
             method: "POST",
             path: "",
             headers: &headers,
-            body: message.to_string(),
+            body: message.to_string().into_bytes(),
         };
         self.signed(request, &[]).await.map(|_| ())
     }
@@ -299,7 +299,7 @@ impl Teller {
             method: "POST",
             path: "",
             headers: &headers,
-            body: form,
+            body: form.into_bytes(),
         };
         self.signed(request, &[]).await.map(|_| ())
     }
@@ -325,7 +325,7 @@ impl Teller {
             method: "POST",
             path: "",
             headers: &headers,
-            body: json!({ "Entries": [entry] }).to_string(),
+            body: json!({ "Entries": [entry] }).to_string().into_bytes(),
         };
         let answer = self.signed(request, &[]).await?;
         // What was not taken is said in an answer that is a success.
@@ -375,7 +375,7 @@ impl Teller {
             method: call.method,
             path: &call.path,
             headers: &headers,
-            body: call.body.map(|body| body.to_string()).unwrap_or_default(),
+            body: call.body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
         };
         // Who is taken off the list may not be on it.
         let fine: &[u16] = if call.method == "DELETE" { &[404] } else { &[] };
