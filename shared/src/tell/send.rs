@@ -342,6 +342,7 @@ impl Teller {
             ("content-type", "application/x-amz-json-1.0".to_owned()),
             ("x-amz-target", "AWSStepFunctions.StartExecution".to_owned()),
         ];
+        let start = json!({ "stateMachineArn": arn.as_str(), "name": event.id, "input": body });
         let request = Request {
             service: "states",
             host: "states",
@@ -350,7 +351,7 @@ impl Teller {
             method: "POST",
             path: "",
             headers: &headers,
-            body: json!({ "stateMachineArn": arn.as_str(), "name": event.id, "input": body }).to_string(),
+            body: start.to_string().into_bytes(),
         };
         let (status, answer) = self.signed.send(request).await.map_err(Refused::plain)?;
         let known = || {
