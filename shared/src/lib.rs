@@ -11,6 +11,7 @@ pub mod advice;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod connection;
 pub mod cursor;
+pub mod delivery;
 #[cfg(feature = "aws")]
 pub mod deployment;
 #[cfg(all(feature = "aws", feature = "mailbox"))]

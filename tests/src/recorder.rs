@@ -69,6 +69,7 @@ fn action(target: &str) -> String {
     match target.split_once('.') {
         Some((service, operation)) if service.starts_with("DynamoDB_") => format!("dynamodb:{operation}"),
         Some(("AmazonSQS", operation)) => format!("sqs:{}", operation.trim_end_matches("Batch")),
+        Some(("AWSStepFunctions", operation)) => format!("states:{operation}"),
         Some(("AWSEvents", operation)) => format!("events:{operation}"),
         Some((service, operation)) => format!("{service}:{operation}"),
         None => target.to_owned(),

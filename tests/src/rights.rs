@@ -99,6 +99,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("sqs:SendMessage", "EventQueues"),
             ("sns:Publish", "EventTopics"),
             ("events:PutEvents", "EventBuses"),
+            ("states:StartExecution", "StateMachines"),
             ("ses:PutSuppressedDestination", "*"),
             ("ses:DeleteSuppressedDestination", "*"),
             // By the event source in its name.
@@ -112,6 +113,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
         "Asking",
         &[
             ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:BatchWriteItem", "Table"),
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:Query", "Table"),

@@ -14,6 +14,7 @@ mod audit;
 pub mod connect;
 mod credential;
 mod csv;
+mod delivery;
 mod demo;
 mod doctor;
 pub mod embedded;
@@ -36,6 +37,7 @@ mod refresh;
 mod registration;
 mod replay;
 mod reports;
+mod route;
 mod rules;
 mod secret_input;
 pub mod serve;
@@ -146,6 +148,12 @@ enum Command {
     /// Destinations that suddenly refused many addresses, and what you decide about them
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// Ways on which other systems send mail, and what goes on when a delivery is over
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// What senders told of their mail, and what came back of it
+    #[command(subcommand)]
+    Delivery(delivery::DeliveryCommand),
     /// Take refusals of one destination and time back; first they are counted
     Undo(incident::UndoArgs),
     /// Texts that no rule knows, and what you say they mean
@@ -194,6 +202,8 @@ pub async fn run() -> ExitCode {
         Command::Events(command) => events::run(&cli.at, command).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
         Command::Incident(command) => incident::run(&cli.at, command).await,
+        Command::Route(command) => route::run(&cli.at, command).await,
+        Command::Delivery(command) => delivery::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
         Command::Rules(command) => rules::run(&cli.at, command).await,
         Command::Replay(args) => replay::run(&cli.at, &args).await,

@@ -2,7 +2,7 @@
 //! as if it had been read so at first. That it moves standings is told, as ever; that a destination refuses many, is not
 //! watched for, and texts are not counted: both happened when it came.
 
-use super::{Change, FollowError, Follower, Settings};
+use super::{Change, FollowError, Follower, Mail, Settings};
 use crate::account::{AccountId, ListId};
 use crate::standing::{self, AddressKey, Cause, History, Hold, State};
 use crate::table::Fact;
@@ -48,9 +48,17 @@ impl Follower {
 
 impl Rereader<'_> {
     /// Whether two readings of a fact, both whole, say the same of addresses by the rules of today.
-    pub fn says_the_same(&self, old: &Fact, new: &Fact) -> bool {
-        let said = |fact| self.settings.said(fact).into_iter().map(|said| (said.address, said.list, said.cause));
-        said(old).eq(said(new))
+    pub async fn says_the_same(&self, old: &Fact, new: &Fact) -> Result<bool, FollowError> {
+        let (of_old, of_new) = (self.mail(old).await?, self.mail(new).await?);
+        let said = |fact, mail: &Option<Mail>| {
+            self.settings.said(fact, mail.as_ref()).into_iter().map(|said| (said.address, said.list, said.cause))
+        };
+        Ok(said(old, &of_old).eq(said(new, &of_new)))
+    }
+
+    /// What was told of the mail that a reading of a fact is of.
+    async fn mail(&self, fact: &Fact) -> Result<Option<Mail>, FollowError> {
+        Ok(self.follower.mails(&[fact]).await?.remove(&fact.key))
     }
 
     /// Puts what a fact says now (`new`) into standings in place of what it said before (`old`), both whole; only into `ahead`
@@ -65,12 +73,14 @@ impl Rereader<'_> {
         let table = &self.follower.table;
         let mut changed = false;
         let mut said: BTreeMap<AddressKey, BTreeMap<ListId, (String, Vec<Cause>)>> = BTreeMap::new();
-        for one in self.settings.said(new) {
+        let (of_old, of_new) = (self.mail(old).await?, self.mail(new).await?);
+        for one in self.settings.said(new, of_new.as_ref()) {
+            let Some(cause) = one.cause else { continue };
             let of_list = said.entry(one.address).or_default().entry(one.list);
-            of_list.or_insert_with(|| (one.written, vec![])).1.push(one.cause);
+            of_list.or_insert_with(|| (one.written, vec![])).1.push(cause);
         }
-        let addresses: BTreeSet<AddressKey> =
-            self.settings.addresses(old).chain(self.settings.addresses(new)).collect();
+        let mut addresses: BTreeSet<AddressKey> = self.settings.addresses(old, of_old.as_ref()).collect();
+        addresses.extend(self.settings.addresses(new, of_new.as_ref()));
         for address in addresses {
             let mut of_lists = said.remove(&address).unwrap_or_default();
             let items = table.standings_of(&address).await?;
@@ -86,7 +96,9 @@ impl Rereader<'_> {
                 let replace = |history: &mut History| history.replace(&old.account, &old.key, &causes);
                 let (before, after) = match ahead.as_deref_mut() {
                     None => {
-                        let written = Some(written.as_str()).filter(|written| !written.is_empty());
+                        // A report may name another address than the one that was mailed, or none.
+                        let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
+                        let written = Some(written.as_str()).filter(same);
                         table.change_standing(&address, &list, written, replace).await?
                     }
                     Some(ahead) => {
@@ -112,8 +124,9 @@ impl Rereader<'_> {
     pub async fn forget(&self, said: &Fact, left: &Fact) -> Result<(), FollowError> {
         self.reread(said, left, None, &mut Moves::default()).await?;
         let table = &self.follower.table;
-        let still: BTreeSet<AddressKey> = self.settings.addresses(left).collect();
-        for address in self.settings.addresses(said).filter(|address| !still.contains(address)) {
+        let (of_said, of_left) = (self.mail(said).await?, self.mail(left).await?);
+        let still: BTreeSet<AddressKey> = self.settings.addresses(left, of_left.as_ref()).collect();
+        for address in self.settings.addresses(said, of_said.as_ref()).filter(|address| !still.contains(address)) {
             for item in table.standings_of(&address).await? {
                 if item.history == History::default() {
                     table.remove_standing(&item).await?;
@@ -126,8 +139,8 @@ impl Rereader<'_> {
 
 impl Settings {
     /// Whose addresses a fact names, whatever it says of them.
-    fn addresses<'a>(&'a self, fact: &'a Fact) -> impl Iterator<Item = AddressKey> + 'a {
-        fact.report.recipients.iter().filter_map(|outcome| Some(self.judged(fact, outcome)?.0.address))
+    fn addresses<'a>(&'a self, fact: &'a Fact, mail: Option<&'a Mail>) -> impl Iterator<Item = AddressKey> + 'a {
+        fact.report.recipients.iter().filter_map(move |outcome| Some(self.judged(fact, outcome, mail)?.0.address))
     }
 
     fn state(&self, address: &AddressKey, list: &ListId, history: &History, now: Timestamp) -> State {

@@ -161,7 +161,7 @@ impl Replayer {
         let ahead = wanted.dry_run.then_some(&mut done.ahead);
         let changed = rereader.reread(&old, &new, ahead, &mut done.moves).await?;
         // Standings may have been done with by a replay that died before it wrote down which rules decided.
-        if same && !changed && rereader.says_the_same(&old, &new) {
+        if same && !changed && rereader.says_the_same(&old, &new).await? {
             return Ok(());
         }
         if !wanted.dry_run && !self.table.rewrite(&old, &new).await? {

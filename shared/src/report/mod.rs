@@ -118,6 +118,7 @@ fn diagnostic(code: &str) -> Diagnostic {
         "status-unreadable" => "A delivery status part names no recipient.",
         "forwarded-report" => "A person forwarded somebody's report: it is not acted upon.",
         "recipient-unnamed" => "A notice of failure that names no recipient.",
+        "complainer-unnamed" => "A complaint that does not say whose it is.",
         "recipient-guessed" => "The recipient is taken from the returned message.",
         _ => "",
     };

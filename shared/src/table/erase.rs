@@ -1,7 +1,7 @@
 //! A person removed from the table: reads the whole of it.
 
 use super::reports::same_reading;
-use super::{Item, Table, TableError, failed, is_condition, keys};
+use super::{Item, Table, TableError, deliveries, failed, is_condition, keys};
 use crate::erase::Person;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeSet, HashMap};
@@ -72,7 +72,11 @@ impl Table {
         }
         let place = (text(keys::ACCOUNT), format!("{} {}", text("folder"), reference(&item)));
         let is_report = sk.starts_with("REPORT#");
-        let named = if is_report { of_report(&mut item, person) } else { of_fields(&mut item, person) };
+        let named = match () {
+            () if is_report => of_report(&mut item, person),
+            () if sk.starts_with(keys::CAME) => deliveries::erase(&mut item, &pk, person.key()),
+            () => of_fields(&mut item, person),
+        };
         let points = is_report && pointer(&item).is_some_and(|place| named || gone.contains(&place));
         if points {
             item.remove("raw");
