@@ -1,5 +1,6 @@
 //! One folder: what is new, read in chunks, each recorded before anything on the server is touched.
 
+use super::forward::{Forwarder, Noted};
 use super::{PollError, Poller, Progress, Stop, Summary};
 use crate::account::AfterReading;
 use crate::cursor::{Position, Reference};
@@ -24,13 +25,15 @@ const CHANGING_CHUNK: Chunk = Chunk { messages: 200, bytes: 8 << 20 };
 const UNTOLD: u64 = 64 << 10;
 /// Conditional puts under way at once.
 const PUTS: usize = 32;
+/// Facts whose consequences are seen to together: what it takes to know them is read once for all.
+const FOLLOWED: usize = 100;
 /// Messages fetched and not yet recorded.
 const QUEUED: usize = 64;
 /// The arrival of a fact is between so long ago and now, whatever the server says.
 const OLDEST_ARRIVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What was recorded, by what the server calls it.
-type Done = HashMap<Reference, (Kind, Recorded)>;
+type Done = HashMap<Reference, Noted>;
 
 pub(super) struct FolderRun<'a> {
     pub poller: &'a Poller,
@@ -42,7 +45,12 @@ pub(super) struct FolderRun<'a> {
 }
 
 impl FolderRun<'_> {
-    pub async fn read(&self, mailbox: &mut dyn Mailbox, summary: &mut Summary) -> Result<(), Stop> {
+    pub async fn read(
+        &self,
+        mailbox: &mut dyn Mailbox,
+        forwarder: &mut Option<Forwarder<'_>>,
+        summary: &mut Summary,
+    ) -> Result<(), Stop> {
         let key = Folder(self.name.to_owned());
         let before = self.poller.table.cursor(&self.item.account.id, &key).await?.map(|cursor| cursor.position);
         mailbox.select(self.name).await.map_err(Stop::Mailbox)?;
@@ -66,7 +74,7 @@ impl FolderRun<'_> {
                 return Ok(());
             }
             let (chunk, after) = rest.split_at(size.len_of(rest).min(allowed));
-            let stopped = self.read_chunk(mailbox, chunk, &key, summary).await?;
+            let stopped = self.read_chunk(mailbox, chunk, &key, forwarder, summary).await?;
             if let Some(fault) = stopped {
                 summary.left += after.len() as u64;
                 // Our own time being over is no fault of the mailbox: the next run goes on from the cursor.
@@ -84,6 +92,7 @@ impl FolderRun<'_> {
         mailbox: &mut dyn Mailbox,
         chunk: &[Listed],
         key: &Folder,
+        forwarder: &mut Option<Forwarder<'_>>,
         summary: &mut Summary,
     ) -> Result<Option<MailboxFault>, Stop> {
         let before = mailbox.position();
@@ -111,8 +120,8 @@ impl FolderRun<'_> {
             .collect();
         summary.messages += recorded.len() as u64;
         summary.table_writes += recorded.len() as u64;
-        summary.reports += recorded.values().filter(|(kind, _)| *kind != Kind::Other).count() as u64;
-        summary.recorded += recorded.values().filter(|(_, recorded)| *recorded == Recorded::New).count() as u64;
+        summary.reports += recorded.values().filter(|noted| noted.kind != Kind::Other).count() as u64;
+        summary.recorded += recorded.values().filter(|noted| noted.recorded == Recorded::New).count() as u64;
         summary.left += (chunk.len() - done.len()) as u64;
         if done.is_empty() {
             return Ok(fault);
@@ -120,8 +129,13 @@ impl FolderRun<'_> {
         if !self.poller.table.holds_lease(&self.item.account.id, self.lease, (self.poller.clock)()).await? {
             return Err(Stop::LeaseLost);
         }
+        let waits = match forwarder {
+            Some(forwarder) => forwarder.note(self.name, validity, &recorded, summary).await?,
+            None => HashSet::new(),
+        };
         if fault.is_none() {
-            self.settle(mailbox, &done, &recorded).await.map_err(Stop::Mailbox)?;
+            let settled: Vec<Reference> = done.iter().filter(|message| !waits.contains(*message)).cloned().collect();
+            self.settle(mailbox, &settled, &recorded).await.map_err(Stop::Mailbox)?;
         } else if self.changes_mail() {
             // The connection is gone: the cursor stays, so that the next run settles what this one recorded.
             return Ok(fault);
@@ -131,27 +145,36 @@ impl FolderRun<'_> {
         Ok(fault)
     }
 
-    /// Records what the channel brings, a few puts at once, until it closes.
+    /// Records what the channel brings, a few puts at once, until it closes, and sees to what follows from it.
     async fn record_all(&self, mut queue: Receiver<Fetched>, run: &str) -> Result<Done, PollError> {
-        let mut under_way = FuturesUnordered::new();
-        let (mut done, mut open) = (Done::new(), true);
+        let (mut under_way, mut following) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let (mut done, mut open, mut facts) = (Done::new(), true, Vec::new());
         while open || !under_way.is_empty() {
             tokio::select! {
-                message = queue.recv(), if open && under_way.len() < PUTS => match message {
+                message = queue.recv(), if open && under_way.len() < PUTS && following.len() < 2 => match message {
                     Some(message) => under_way.push(self.record(message, run)),
                     None => open = false,
                 },
                 Some(recorded) = under_way.next() => {
-                    let (message, kind, recorded) = recorded?;
-                    done.insert(message, (kind, recorded));
+                    let (message, noted, fact) = recorded?;
+                    done.insert(message, noted);
                     self.progress.recorded(1);
+                    facts.extend(fact);
+                    if facts.len() >= FOLLOWED {
+                        following.push(self.poller.follow(std::mem::take(&mut facts)));
+                    }
                 }
+                Some(followed) = following.next() => followed?,
             }
+        }
+        following.push(self.poller.follow(facts));
+        while let Some(followed) = following.next().await {
+            followed?;
         }
         Ok(done)
     }
 
-    async fn record(&self, message: Fetched, run: &str) -> Result<(Reference, Kind, Recorded), PollError> {
+    async fn record(&self, message: Fetched, run: &str) -> Result<(Reference, Noted, Option<Fact>), PollError> {
         let now = (self.poller.clock)();
         let mut report = report::read(&message.bytes);
         if message.cut {
@@ -166,9 +189,11 @@ impl FolderRun<'_> {
         let kind = report.kind;
         let oldest = now.saturating_sub(OLDEST_ARRIVAL).unwrap_or(now);
         let arrived = message.arrival.unwrap_or(now).clamp(oldest, now).as_second();
-        let fact = self.fact(report::key(&message.bytes), arrived, message.reference.clone(), run, report);
+        let key = report::key(&message.bytes);
+        let fact = self.fact(key.clone(), arrived, message.reference.clone(), run, report);
         drop(message.bytes);
-        Ok((message.reference, kind, self.poller.record(fact).await?))
+        let (recorded, fact) = self.poller.record(fact).await?;
+        Ok((message.reference, Noted { key, kind, recorded, size: message.size, arrived }, fact))
     }
 
     /// A message that the server lists and will not give out is a fact too, so that it is counted and can be seen.
@@ -221,7 +246,7 @@ impl FolderRun<'_> {
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for message in done {
             match recorded.get(message) {
-                Some((Kind::Other, _)) => others.push(message.clone()),
+                Some(noted) if noted.kind == Kind::Other => others.push(message.clone()),
                 Some(_) => reports.push(message.clone()),
                 None => {}
             }

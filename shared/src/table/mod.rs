@@ -8,6 +8,7 @@ mod authorizations;
 mod cursors;
 mod endpoints;
 mod erase;
+mod forwards;
 mod incidents;
 mod keys;
 mod lists;
@@ -25,6 +26,7 @@ pub use authorizations::{Authorization, Claim, Outcome as AuthorizationOutcome, 
 pub use cursors::Cursor;
 pub use endpoints::{EndpointHealth, EndpointItem, EndpointState};
 pub use erase::Erased;
+pub use forwards::{Forwarded, Forwards, Waiting};
 pub use keys::Folder;
 pub use outbox::{Kept, KeptEvent};
 pub use reports::{Fact, FactPage, Recorded, Spot};
