@@ -20,6 +20,7 @@ pub mod erase;
 pub mod events;
 #[cfg(feature = "aws")]
 pub mod follow;
+pub mod forward;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod grant;
 #[cfg(feature = "aws")]

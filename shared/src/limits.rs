@@ -140,3 +140,12 @@ pub const DELIVERY_ID_CHARS: usize = 100;
 pub const RAW_OBJECT_BYTES: usize = 16 << 20;
 /// Days that mail may be kept: no longer than the facts that point to it.
 pub const RAW_DAYS: u16 = 400;
+/// Received fields of a message that is forwarded: one more, and it goes in circles (RFC 5321 §6.3 wants 100 at least of
+/// who relays; what is brought to a person passed ten at most).
+pub const RECEIVED: usize = 50;
+/// Messages of one account that are forwarded in a day.
+pub const FORWARDS_A_DAY: u32 = 500;
+/// Messages of one account that wait to be forwarded.
+pub const FORWARDS_WAITING: usize = 500;
+/// Lines of one answer of a server that takes mail.
+pub const SMTP_REPLY_LINES: usize = 100;

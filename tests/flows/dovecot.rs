@@ -8,11 +8,16 @@ use rebond_tests::world::{MAILBOX, World};
 
 /// Dovecot and a world around it whose identity provider it asks about each token.
 pub async fn trusting(dir: &std::path::Path) -> (Dovecot, World) {
+    trusting_with(dir, "").await
+}
+
+/// The same; `settings` are added to its configuration.
+pub async fn trusting_with(dir: &std::path::Path, settings: &str) -> (Dovecot, World) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
     // Dovecot's authority must be known to the world, and the provider's address to Dovecot: the port is chosen before both.
     let entra_port = rebond_tests::process::free_port().unwrap();
-    let settings = introspection(dir, &format!("http://127.0.0.1:{entra_port}"), "email");
+    let settings = introspection(dir, &format!("http://127.0.0.1:{entra_port}"), "email") + settings;
     let dovecot = Dovecot::start_with(&settings).await.unwrap();
     let world = World::start_at(entra_port, &dovecot.ca_pem).await.unwrap();
     (dovecot, world)

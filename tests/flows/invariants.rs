@@ -47,7 +47,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 /// A file's code: without comments, and without the test module that ends it.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
     text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n")
 }
 
@@ -112,7 +112,8 @@ const PURE_ROOMS: &[&str] = &["report", "standing", "incident", "oauth", "accoun
 #[test]
 fn invariant_1_pure_rooms_name_no_service_socket_file_clock_or_random_source() {
     let mut read = 0;
-    let files = ["cursor", "erase", "page", "qualify"].map(|file| workspace().join(format!("shared/src/{file}.rs")));
+    let files =
+        ["cursor", "erase", "forward", "page", "qualify"].map(|file| workspace().join(format!("shared/src/{file}.rs")));
     for room in PURE_ROOMS.iter().copied().chain(["files"]) {
         let of_room = if room == "files" { files.to_vec() } else { sources(&format!("shared/src/{room}")) };
         for path in of_room {
@@ -173,6 +174,27 @@ fn invariant_2_aws_crates_are_named_in_their_rooms_alone() {
         }
     }
     assert!(found > 3, "only {found} files name aws_*: the search is broken");
+}
+
+/// Of all code what hands mail to a server is one file, and what calls it one more, which only forwards.
+#[test]
+fn invariant_4_mail_is_sent_by_forwarding_alone() {
+    let (mut sends, mut calls) = (vec![], vec![]);
+    for path in sources("shared/src").into_iter().chain(sources("functions")).chain(sources("infra/rebond")) {
+        if is_for_tests(&path) {
+            continue;
+        }
+        let (name, code) = (path.strip_prefix(workspace()).unwrap().display().to_string(), code(&path));
+        // As a command, and as a call: what is said of them is no sending.
+        if ["\"MAIL FROM:", "sendMail", "SendEmail", "SendRawEmail"].iter().any(|words| code.contains(words)) {
+            sends.push(name.clone());
+        }
+        if names(&code, "submission") && name != "shared/src/mailbox/mod.rs" {
+            calls.push(name);
+        }
+    }
+    assert_eq!(sends, ["shared/src/mailbox/submission/mod.rs"]);
+    assert_eq!(calls, ["shared/src/poll/forward.rs"]);
 }
 
 #[test]

@@ -12,7 +12,6 @@ use rebond_tests::rights;
 use rebond_tests::stack::{ACCOUNT, Stack, account_id, signed};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 
 async fn stack() -> Stack {
     Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap()

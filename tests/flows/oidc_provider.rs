@@ -5,7 +5,7 @@ use axum::Router;
 use axum::routing::get;
 use http::Uri;
 use jiff::Timestamp;
-use rebond::account::{AccountId, App, Authentication, Protocol, Tenant};
+use rebond::account::{AccountId, App, Authentication, Tenant};
 use rebond::grant::Grants;
 use rebond::net::{Http, Reach, Tls};
 use rebond::oauth::{IdTokenError, Pending, Principal, SigningKey, authorization_url, verify_id_token};
@@ -67,7 +67,7 @@ impl Certified {
 
     /// A person signs in and consents; the answer's code.
     async fn code(&self, pending: &Pending) -> Secret {
-        let url = authorization_url(&self.app, Protocol::Imap, MAILBOX, pending, &self.key).unwrap();
+        let url = authorization_url(&self.app, &self.item().await.account, pending, &self.key).unwrap();
         // Entra gives offline_access without prompt=consent; OpenID Connect Core, section 11, forbids that, and this
         // provider obeys.
         let url = url.as_str().replace("prompt=select_account", "prompt=consent");

@@ -199,7 +199,7 @@ async fn who_is_erased_is_in_no_kept_message_and_in_no_event_that_waits() {
     let (world, id) = keeping().await;
     let receiver = Receiver::start().await.unwrap();
     receiver.set(Mood::Bad(500, None));
-    said(&world, &["endpoint", "add", "crm", "--webhook", &receiver.url()]);
+    said(&world, &["endpoint", "add", "crm", "--webhook", receiver.url()]);
     let both = bounce_of(9, &["user7@example.net".into(), "user8@example.net".into()]);
     deliver(&world, [bounce(7), both, riddle(7), riddle(8), bounce(8)]);
     said(&world, &["poll", "bounces"]);

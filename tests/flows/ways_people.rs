@@ -37,7 +37,7 @@ async fn by_device(
     act: impl AsyncFn(String, String) + Send + Sync + 'static,
 ) -> (AuthorizationOutcome, Vec<u64>) {
     let (connector, item) = (world.machine.connector(), world.item(id).await.unwrap());
-    let code = connector.grants.device_code(&world.app, item.account.protocol).await.unwrap();
+    let code = connector.grants.device_code(&world.app, &item.account).await.unwrap();
     assert!(code.page().ends_with("/devicelogin") && code.life() == Duration::from_secs(900));
     let waits = Arc::new(Mutex::new(Vec::new()));
     let (seen, act) = (Arc::clone(&waits), Arc::new(act));
@@ -125,7 +125,7 @@ async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String)
     let (connector, item) = (world.machine.connector(), world.item(id).await.unwrap());
     let pending = Pending::new(&rebond_cli::machine::random().unwrap());
     let key = signing_key(&*world.machine.vault).await.unwrap();
-    let page = authorization_url(&world.app, item.account.protocol, MAILBOX, &pending, &key).unwrap();
+    let page = authorization_url(&world.app, &item.account, &pending, &key).unwrap();
     let sought = Sought::Account { account: id.clone(), connection: item.connection };
     let authorization = Authorization::new(sought, &pending, world.now());
     connector.table.start_authorization(&pending.id(), &authorization).await.unwrap();

@@ -89,6 +89,12 @@ impl Dovecot {
         Ok(())
     }
 
+    /// Where its configuration, `cert.pem` and `key.pem` are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()

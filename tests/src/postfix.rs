@@ -40,12 +40,17 @@ impl Postfix {
     /// Starts a Postfix that delivers to `mailboxes`: an address, and the Maildir (made when missing) that its mail
     /// goes to, owned by whoever owns the folder above it (which root gives to nobody).
     pub fn start(mailboxes: &[(&str, &Path)]) -> Result<Self> {
+        Self::start_with(mailboxes, "")
+    }
+
+    /// The same; `settings` are added to its configuration.
+    pub fn start_with(mailboxes: &[(&str, &Path)], settings: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("postfix").tempdir()?;
         let (port, peer) = (free_port()?, Peer::start(REFUSALS)?);
         // Its daemons run as another user and must pass through the folder.
         Command::new("chmod").arg("755").arg(dir.path()).status()?;
         for (name, text) in [
-            ("main.cf", main_cf(dir.path(), peer.port, mailboxes)?),
+            ("main.cf", main_cf(dir.path(), peer.port, mailboxes)? + settings),
             ("master.cf", master_cf(port)),
             ("mailboxes", mailbox_map(mailboxes)),
         ] {
@@ -274,6 +279,7 @@ fn master_cf(port: u16) -> String {
         ("defer".into(), "unix", "-", "0", "bounce"),
         ("trace".into(), "unix", "-", "0", "bounce"),
         ("verify".into(), "unix", "-", "1", "verify"),
+        ("tlsmgr".into(), "unix", "-", "1", "tlsmgr"),
         ("proxymap".into(), "unix", "-", "-", "proxymap"),
         ("smtp".into(), "unix", "-", "-", "smtp"),
         ("error".into(), "unix", "-", "-", "error"),

@@ -142,6 +142,7 @@ impl Stack {
             period_seconds: Account::PERIOD_SECONDS,
             limits: Default::default(),
             sends_as: Vec::new(),
+            forwarding: None,
         }
     }
 

@@ -196,6 +196,7 @@ impl World {
             period_seconds: Account::PERIOD_SECONDS,
             limits: Default::default(),
             sends_as: vec![],
+            forwarding: None,
         })
     }
 

@@ -88,7 +88,7 @@ impl OauthStart {
         }
         let app = self.table.app(app_id).await?;
         let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {app_id}")))?;
-        let to = authorization_url(&app, item.account.protocol, &item.account.mailbox, pending, &key);
+        let to = authorization_url(&app, &item.account, pending, &key);
         let to = to.map_err(|error| Refused::Settings(error.to_string()))?;
         let sought = Sought::Account { account: id.clone(), connection: item.connection };
         self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;

@@ -1,6 +1,7 @@
 //! `rebond account`: the mailboxes.
 
 mod add;
+mod forward;
 
 use crate::place::{Place, Where};
 use crate::terminal;
@@ -51,6 +52,9 @@ pub enum AccountCommand {
         /// The domains, in place of those named before; none at all, and its bounces suppress nobody
         domains: Vec<String>,
     },
+    /// Forward what nobody understood to an address; it stays in the mailbox
+    #[command(after_help = forward::EXAMPLES)]
+    Forward(Box<forward::ForwardArgs>),
     /// The same as `rebond forget`
     Disconnect {
         /// Which account
@@ -75,6 +79,7 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
         AccountCommand::Password { id, secret_file } => password(&place, &id, secret_file).await?,
         AccountCommand::Set(args) => add::set(&place, args).await?,
         AccountCommand::SendsAs { id, domains } => sends_as(&place, &id, domains).await?,
+        AccountCommand::Forward(args) => forward::forward(&place, *args).await?,
         AccountCommand::Disconnect { id } => crate::forget::forget(&place, &id).await?,
         AccountCommand::Remove { id, facts } => remove(&place, &id, facts).await?,
     }
@@ -189,6 +194,7 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
         ("first poll", String::from(account.since)),
         ("reports are", after(&account.reports)),
         ("other mail is", after(&account.others)),
+        ("forwarded to", account.forwarding.as_ref().map(|forwarding| forwarding.to.clone()).unwrap_or_default()),
         ("polled every", format!("{} s", account.period_seconds)),
         ("sends as", account.sends_as.join(", ")),
         ("next poll", terminal::time(item.next_due)),
@@ -254,6 +260,7 @@ async fn remove(place: &Place, id: &AccountId, facts: bool) -> anyhow::Result<()
     let removed = place.table().remove_mailbox(id, facts).await?;
     place.vault().remove(&Name::Grant(id.clone())).await?;
     place.vault().remove(&Name::Password(id.clone())).await?;
+    place.vault().remove(&Name::Relay(id.clone())).await?;
     if facts && let Some(store) = place.kept_mail().await? {
         let objects = store.remove(id).await?;
         if objects > 0 {

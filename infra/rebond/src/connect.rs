@@ -70,7 +70,7 @@ async fn by_invitation(at: &Where, place: &Place, item: &AccountItem, app: &App)
 
 async fn by_device(place: &Place, item: &AccountItem, app: &App) -> anyhow::Result<ExitCode> {
     let connector = place.connector()?;
-    let code = connector.grants.device_code(app, item.account.protocol).await?;
+    let code = connector.grants.device_code(app, &item.account).await?;
     println!("Open  {}\nenter {}", code.page(), code.user_code());
     eprintln!(
         "\nSign in there as whoever can open {}, within {} minutes. Waiting …",
@@ -85,7 +85,7 @@ async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resul
     let (connector, id) = (place.connector()?, &item.account.id);
     let pending = Pending::new(&crate::machine::random()?);
     let key = signing_key(&*place.vault()).await?;
-    let page = authorization_url(app, item.account.protocol, &item.account.mailbox, &pending, &key)?;
+    let page = authorization_url(app, &item.account, &pending, &key)?;
     let sought = Sought::Account { account: id.clone(), connection: item.connection };
     let authorization = Authorization::new(sought, &pending, (connector.clock)());
     connector.table.start_authorization(&pending.id(), &authorization).await?;

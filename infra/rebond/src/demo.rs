@@ -123,6 +123,7 @@ fn account(app: &App, port: u16) -> anyhow::Result<Account> {
         period_seconds: Account::PERIOD_SECONDS,
         limits: Default::default(),
         sends_as: vec!["example.org".into()],
+        forwarding: None,
     })
 }
 

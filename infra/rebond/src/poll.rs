@@ -35,6 +35,12 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
         summary.recorded,
         if summary.left > 0 { format!(", {} messages left for the next run", summary.left) } else { String::new() },
     );
+    if summary.forwarded + summary.not_forwarded > 0 {
+        println!("{} messages forwarded, {} will not be: see the log.", summary.forwarded, summary.not_forwarded);
+    }
+    if let Some(fault) = &summary.forward_fault {
+        println!("What waits to be forwarded was not taken: {fault}. It is tried again at the next poll.");
+    }
     if summary.reports > 0 {
         account::warn_of_proof(&place, &account::find(&place, id).await?.account).await?;
     }

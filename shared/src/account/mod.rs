@@ -2,6 +2,7 @@
 
 mod app;
 mod forecast;
+mod forwarding;
 mod health;
 mod id;
 pub mod lint;
@@ -9,6 +10,7 @@ mod settings;
 
 pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
 pub use forecast::{Ending, Forecast};
+pub use forwarding::{Forwarding, RelayLogin};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, EndpointId, InvalidId, KeyId, ListId, RouteId, RuleId};
 pub use settings::{

@@ -1,6 +1,6 @@
 //! What an account is made of, with the checks and the defaults.
 
-use super::{AccountId, AppId};
+use super::{AccountId, AppId, Forwarding};
 use serde::{Deserialize, Serialize};
 
 /// A setting that cannot work, in a sentence for the person who typed it.
@@ -72,8 +72,16 @@ pub struct Server {
 impl Server {
     /// Reads `host`, `host:port`, `[v6]:port`; the encryption follows the port, and the port the encryption.
     pub fn parse(text: &str, protocol: Protocol, encryption: Option<Encryption>) -> Result<Self, Invalid> {
+        Self::parse_for(text, protocol.ports(), encryption)
+    }
+
+    /// The same of a protocol with these ports: TLS from the first byte, and plain at first.
+    pub(super) fn parse_for(
+        text: &str,
+        (over_tls, plain): (u16, u16),
+        encryption: Option<Encryption>,
+    ) -> Result<Self, Invalid> {
         let (host, port) = split_host_port(text)?;
-        let (over_tls, plain) = protocol.ports();
         let (port, encryption) = match (port, encryption) {
             (None, None | Some(Encryption::Tls)) => (over_tls, Encryption::Tls),
             (None, Some(other)) => (plain, other),
@@ -311,6 +319,9 @@ pub struct Account {
     /// Domains whose mail is ours: what a bounce must prove to count.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends_as: Vec<String>,
+    /// Where mail goes that nobody understood; none where it only stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarding: Option<Forwarding>,
 }
 
 impl Account {
@@ -375,7 +386,7 @@ impl Account {
                 return invalid(format!("sends-as {domain:?} is no domain"));
             }
         }
-        Ok(())
+        self.forwarding.as_ref().map_or(Ok(()), |forwarding| forwarding.check(self))
     }
 
     /// POP3 has one folder, no marks, and deletes at best.

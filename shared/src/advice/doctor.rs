@@ -26,8 +26,8 @@ pub(super) const ROWS: &[Advice] = &[
         "reach-port",
         Who::Operator,
         w(
-            "At public addresses only the ports of mail (110, 143, 587, 993, 995) and 443 are connected to.",
-            "Aux adresses publiques, seuls les ports de messagerie (110, 143, 587, 993, 995) et 443 sont joints.",
+            "At public addresses only the ports of mail (110, 143, 465, 587, 993, 995) and 443 are connected to.",
+            "Aux adresses publiques, seuls les ports de messagerie (110, 143, 465, 587, 993, 995) et 443 sont joints.",
         ),
         w(
             "Correct the port with `rebond account set {account}`; a server that really listens elsewhere must be named in the reach policy.",
@@ -215,8 +215,8 @@ pub(super) const ROWS: &[Advice] = &[
         "smtp-answers",
         Who::Operator,
         w(
-            "A server for sending mail (SMTP) answers: mail is not read there, and Rebond sends none.",
-            "C’est un serveur d’envoi (SMTP) qui répond : on n’y relève pas de courrier, et Rebond n’en envoie pas.",
+            "A server for sending mail (SMTP) answers: mail is not read there.",
+            "C’est un serveur d’envoi (SMTP) qui répond : on n’y relève pas de courrier.",
         ),
         w(
             "Name host and port of IMAP (993) or POP3 (995). Whether SMTP AUTH is disabled, or a receive connector offers TLS, matters to what sends your mail alone; docs/doctor.md says how to look.",

@@ -2,7 +2,7 @@
 
 use super::token::Exchange;
 use super::{GrantFault, Grants};
-use crate::account::{App, Protocol};
+use crate::account::{Account, App};
 use crate::oauth::{Refusal, Tokens, endpoint, provider};
 use oauth2::{
     DeviceAuthorizationUrl, DeviceCodeErrorResponse, RequestTokenError, Scope, StandardDeviceAuthorizationResponse,
@@ -31,14 +31,15 @@ impl DeviceCode {
 
 impl Grants {
     /// Asks for a code (RFC 8628 §3.1).
-    pub async fn device_code(&self, app: &App, protocol: Protocol) -> Result<DeviceCode, GrantFault> {
+    pub async fn device_code(&self, app: &App, account: &Account) -> Result<DeviceCode, GrantFault> {
         let proof = self.proof(app).await?;
         let url = provider::device_endpoint(app)?;
         let url = DeviceAuthorizationUrl::new(url).map_err(|error| crate::account::Invalid(error.to_string()))?;
         let endpoint = endpoint(app, proof.secret())?.set_device_authorization_url(url);
         let exchange = Exchange::new(&self.http);
-        let mut request =
-            endpoint.exchange_device_code().add_scopes(provider::scopes(app, protocol).into_iter().map(Scope::new));
+        let mut request = endpoint
+            .exchange_device_code()
+            .add_scopes(provider::consent_scopes(app, account).into_iter().map(Scope::new));
         for (name, value) in proof.parameters() {
             request = request.add_extra_param(name, value);
         }

@@ -12,6 +12,7 @@ pub mod pop3;
 mod sasl;
 #[cfg(test)]
 mod script;
+pub mod submission;
 mod wire;
 
 pub use self::fault::{FaultKind, MailboxFault};
@@ -65,8 +66,9 @@ pub trait Mailbox: Send {
     /// Where the next poll goes on: at first what `list` made of its `from`, then moved by `advance`.
     fn position(&self) -> Option<Position>;
 
-    /// Fetches messages of the listing without marking anything, the first [`crate::limits::MESSAGE_BYTES`] of each, and
-    /// sends every one to `out` as it comes, in the server's order. Returns what did not come.
+    /// Fetches messages of the listing, or of an earlier one of the same validity, without marking anything, the first
+    /// [`crate::limits::MESSAGE_BYTES`] of each, and sends every one to `out` as it comes, in the server's order. Returns
+    /// what did not come.
     async fn fetch(&mut self, wanted: &[Listed], out: Sender<Fetched>) -> Result<Vec<Missed>, MailboxFault>;
 
     /// Marks, moves or deletes messages whose facts are durable. Messages that are gone already are no fault. An engine

@@ -22,12 +22,12 @@ pub struct Refused {
     pub why: &'static str,
 }
 
-/// POP3, IMAP, both over TLS, submission, HTTPS.
-const PORTS: [u16; 6] = [110, 143, 993, 995, 587, 443];
-const PORTS_ALONE: &str = "only mail ports (110, 143, 587, 993, 995) and 443 are reached";
+/// POP3, IMAP, both over TLS, submission in both ways, HTTPS.
+const PORTS: [u16; 7] = [110, 143, 993, 995, 465, 587, 443];
+const PORTS_ALONE: &str = "only mail ports (110, 143, 465, 587, 993, 995) and 443 are reached";
 
 impl Reach {
-    /// Public addresses on mail ports (110, 143, 993, 995, 587) and 443.
+    /// Public addresses on mail ports (110, 143, 993, 995, 465, 587) and 443.
     pub fn public() -> Self {
         Self::default()
     }

@@ -1,7 +1,7 @@
 //! The authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636), by the crate `oauth2`.
 
 use super::{Pending, Refusal, SigningKey, TokenResponse, entra, provider};
-use crate::account::{App, Invalid, Protocol, Tenant};
+use crate::account::{Account, App, Invalid, Protocol, Tenant};
 use crate::secret::{ExposeSecret, Secret};
 use oauth2::basic::{BasicErrorResponseType, BasicTokenType};
 use oauth2::{
@@ -42,11 +42,10 @@ pub fn endpoint(app: &App, secret: Option<&Secret>) -> Result<Endpoint, Invalid>
     })
 }
 
-/// Where the browser is sent: `response_type=code`, S256, state, nonce, and the mailbox as a hint of who should sign in.
+/// Where the browser is sent: `response_type=code`, S256, state, nonce, and the account's mailbox as a hint of who should sign in.
 pub fn authorization_url(
     app: &App,
-    protocol: Protocol,
-    login_hint: &str,
+    account: &Account,
     pending: &Pending,
     key: &SigningKey,
 ) -> Result<url::Url, Invalid> {
@@ -54,10 +53,10 @@ pub fn authorization_url(
     let endpoint = endpoint(app, None)?;
     let mut request = endpoint
         .authorize_url(|| CsrfToken::new(pending.state().to_owned()))
-        .add_scopes(provider::scopes(app, protocol).into_iter().map(Scope::new))
+        .add_scopes(provider::consent_scopes(app, account).into_iter().map(Scope::new))
         .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
         .add_extra_param("nonce", pending.nonce(key))
-        .add_extra_param("login_hint", login_hint);
+        .add_extra_param("login_hint", account.mailbox.as_str());
     for (name, value) in provider::extra(app) {
         request = request.add_extra_param(name, value);
     }

@@ -86,6 +86,11 @@ pub fn scopes(cloud: Cloud, protocol: Protocol) -> Vec<String> {
     scopes
 }
 
+/// The scope that lets a person's token send mail (Microsoft, "Authenticate an IMAP, POP or SMTP connection using OAuth").
+pub fn smtp_scope(cloud: Cloud) -> String {
+    format!("{}/SMTP.Send", hosts(cloud).scope)
+}
+
 /// The delegated permission that a protocol needs.
 pub fn user_permission(protocol: Protocol) -> &'static str {
     match protocol {

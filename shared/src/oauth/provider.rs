@@ -2,7 +2,7 @@
 //! document said.
 
 use super::entra;
-use crate::account::{App, Invalid, Protocol};
+use crate::account::{Account, App, Invalid, Protocol, RelayLogin};
 
 /// Where the browser is sent.
 pub fn authorization_endpoint(app: &App) -> String {
@@ -30,7 +30,18 @@ pub fn device_endpoint(app: &App) -> Result<String, Invalid> {
     }
 }
 
-/// What is asked of a person.
+/// What a person is asked to consent to: what the mailbox is read with, and where the same token is to open the server
+/// that takes what is forwarded, that. A renewal asks for the former alone, so that whoever consented before can still be read.
+pub fn consent_scopes(app: &App, account: &Account) -> Vec<String> {
+    let mut scopes = scopes(app, account.protocol);
+    let forwards = account.forwarding.as_ref().is_some_and(|forwarding| forwarding.login == RelayLogin::Mailbox);
+    if forwards && app.provider.is_none() {
+        scopes.push(entra::smtp_scope(app.cloud));
+    }
+    scopes
+}
+
+/// What the token of a person is for.
 pub fn scopes(app: &App, protocol: Protocol) -> Vec<String> {
     match &app.provider {
         Some(provider) => provider.scopes.clone(),

@@ -1,5 +1,6 @@
 //! One folder: what is new, read in chunks, each recorded before anything on the server is touched.
 
+use super::forward::{Forwarder, Noted};
 use super::{PollError, Poller, Progress, Stop, Summary};
 use crate::account::AfterReading;
 use crate::cursor::{Position, Reference};
@@ -26,6 +27,8 @@ const CHANGING_CHUNK: Chunk = Chunk { messages: 200, bytes: 8 << 20 };
 const UNTOLD: u64 = 64 << 10;
 /// Conditional puts under way at once.
 const PUTS: usize = 32;
+/// Facts whose consequences are seen to together: what it takes to know them is read once for all.
+const FOLLOWED: usize = 100;
 /// Messages fetched and not yet recorded.
 const QUEUED: usize = 64;
 /// Facts that wait for the object with their messages, and the bytes of these.
@@ -34,7 +37,7 @@ const WAITING: Chunk = Chunk { messages: 500, bytes: 8 << 20 };
 const OLDEST_ARRIVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// What was recorded, by what the server calls it.
-type Done = HashMap<Reference, (Kind, Recorded)>;
+type Done = HashMap<Reference, Noted>;
 
 pub(super) struct FolderRun<'a> {
     pub poller: &'a Poller,
@@ -46,7 +49,12 @@ pub(super) struct FolderRun<'a> {
 }
 
 impl FolderRun<'_> {
-    pub async fn run(&self, mailbox: &mut dyn Mailbox, summary: &mut Summary) -> Result<(), Stop> {
+    pub async fn run(
+        &self,
+        mailbox: &mut dyn Mailbox,
+        forwarder: &mut Option<Forwarder<'_>>,
+        summary: &mut Summary,
+    ) -> Result<(), Stop> {
         let key = Folder(self.name.to_owned());
         let before = self.poller.table.cursor(&self.item.account.id, &key).await?.map(|cursor| cursor.position);
         mailbox.select(self.name).await.map_err(Stop::Mailbox)?;
@@ -70,7 +78,7 @@ impl FolderRun<'_> {
                 return Ok(());
             }
             let (chunk, after) = rest.split_at(size.len_of(rest).min(allowed));
-            let stopped = self.read_chunk(mailbox, chunk, &key, summary).await?;
+            let stopped = self.read_chunk(mailbox, chunk, &key, forwarder, summary).await?;
             if let Some(fault) = stopped {
                 summary.left += after.len() as u64;
                 // Our own time being over is no fault of the mailbox: the next run goes on from the cursor.
@@ -88,6 +96,7 @@ impl FolderRun<'_> {
         mailbox: &mut dyn Mailbox,
         chunk: &[Listed],
         key: &Folder,
+        forwarder: &mut Option<Forwarder<'_>>,
         summary: &mut Summary,
     ) -> Result<Option<MailboxFault>, Stop> {
         let before = mailbox.position();
@@ -115,8 +124,8 @@ impl FolderRun<'_> {
             .collect();
         summary.messages += recorded.len() as u64;
         summary.table_writes += recorded.len() as u64;
-        summary.reports += recorded.values().filter(|(kind, _)| *kind != Kind::Other).count() as u64;
-        summary.recorded += recorded.values().filter(|(_, recorded)| *recorded == Recorded::New).count() as u64;
+        summary.reports += recorded.values().filter(|noted| noted.kind != Kind::Other).count() as u64;
+        summary.recorded += recorded.values().filter(|noted| noted.recorded == Recorded::New).count() as u64;
         summary.left += (chunk.len() - done.len()) as u64;
         if done.is_empty() {
             return Ok(fault);
@@ -124,8 +133,13 @@ impl FolderRun<'_> {
         if !self.poller.table.holds_lease(&self.item.account.id, self.lease, (self.poller.clock)()).await? {
             return Err(Stop::LeaseLost);
         }
+        let waits = match forwarder {
+            Some(forwarder) => forwarder.note(self.name, validity, &recorded, summary).await?,
+            None => HashSet::new(),
+        };
         if fault.is_none() {
-            self.settle(mailbox, &done, &recorded).await.map_err(Stop::Mailbox)?;
+            let settled: Vec<Reference> = done.iter().filter(|message| !waits.contains(*message)).cloned().collect();
+            self.settle(mailbox, &settled, &recorded).await.map_err(Stop::Mailbox)?;
         } else if self.changes_mail() {
             // The connection is gone: the cursor stays, so that the next run settles what this one recorded.
             return Ok(fault);
@@ -135,10 +149,11 @@ impl FolderRun<'_> {
         Ok(fault)
     }
 
-    /// Records what the channel brings, a few puts at once, until it closes.
+    /// Records what the channel brings, a few puts at once, until it closes, and sees to what follows from it.
     async fn record_all(&self, mut queue: Receiver<Fetched>, summary: &mut Summary) -> Result<Done, PollError> {
-        let (mut waiting, mut ready, mut under_way) = (Waiting::default(), VecDeque::new(), FuturesUnordered::new());
-        let (mut done, mut open) = (Done::new(), true);
+        let (mut waiting, mut ready) = (Waiting::default(), VecDeque::new());
+        let (mut under_way, mut following) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let (mut done, mut open, mut facts) = (Done::new(), true, Vec::new());
         loop {
             while under_way.len() < PUTS
                 && let Some(fact) = ready.pop_front()
@@ -146,10 +161,10 @@ impl FolderRun<'_> {
                 under_way.push(self.record(fact));
             }
             if !open && under_way.is_empty() {
-                return Ok(done);
+                break;
             }
             tokio::select! {
-                message = queue.recv(), if open && ready.is_empty() => {
+                message = queue.recv(), if open && ready.is_empty() && following.len() < 2 => {
                     match message {
                         Some(message) => self.read_message(&message, &summary.run, &mut waiting),
                         None => open = false,
@@ -159,12 +174,22 @@ impl FolderRun<'_> {
                     }
                 }
                 Some(recorded) = under_way.next() => {
-                    let (message, kind, recorded) = recorded?;
-                    done.insert(message, (kind, recorded));
+                    let (message, noted, fact) = recorded?;
+                    done.insert(message, noted);
                     self.progress.recorded(1);
+                    facts.extend(fact);
+                    if facts.len() >= FOLLOWED {
+                        following.push(self.poller.follow(std::mem::take(&mut facts)));
+                    }
                 }
+                Some(followed) = following.next() => followed?,
             }
         }
+        following.push(self.poller.follow(facts));
+        while let Some(followed) = following.next().await {
+            followed?;
+        }
+        Ok(done)
     }
 
     /// Reads a message, which then waits for the object that it is kept in.
@@ -176,15 +201,15 @@ impl FolderRun<'_> {
             fact.raw = Some(Pointer { object: String::new(), offset, length });
         }
         waiting.bytes += message.bytes.len() as u64;
-        waiting.facts.push(fact);
+        waiting.facts.push((fact, message.size));
     }
 
     /// Keeps what waits for that: from then on its facts may be recorded.
-    async fn keep(&self, waiting: Waiting, summary: &mut Summary) -> Result<Vec<Fact>, PollError> {
+    async fn keep(&self, waiting: Waiting, summary: &mut Summary) -> Result<Vec<(Fact, u32)>, PollError> {
         let Waiting { mut facts, bundle, .. } = waiting;
         let Some(store) = self.poller.raw.as_ref().filter(|_| !bundle.is_empty()) else { return Ok(facts) };
         let key = Key::new(&self.item.account.id, (self.poller.clock)(), self.lease.fence, summary.objects);
-        for raw in facts.iter_mut().filter_map(|fact| fact.raw.as_mut()) {
+        for raw in facts.iter_mut().filter_map(|(fact, _)| fact.raw.as_mut()) {
             raw.object = key.to_string();
             summary.kept += 1;
         }
@@ -211,9 +236,11 @@ impl FolderRun<'_> {
         self.fact(report::key(&message.bytes), arrived, message.reference.clone(), run, report)
     }
 
-    async fn record(&self, fact: Fact) -> Result<(Reference, Kind, Recorded), PollError> {
-        let (reference, kind) = (fact.reference.clone(), fact.kind);
-        Ok((reference, kind, self.poller.record(fact).await?))
+    /// Records one, and says what to note of the message of that size, and what is on record.
+    async fn record(&self, (fact, size): (Fact, u32)) -> Result<(Reference, Noted, Option<Fact>), PollError> {
+        let (reference, key, kind, arrived) = (fact.reference.clone(), fact.key.clone(), fact.kind, fact.arrived);
+        let (recorded, fact) = self.poller.record(fact).await?;
+        Ok((reference, Noted { key, kind, recorded, size, arrived }, fact))
     }
 
     /// A message that the server lists and will not give out is a fact too, so that it is counted and can be seen.
@@ -269,7 +296,7 @@ impl FolderRun<'_> {
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for message in done {
             match recorded.get(message) {
-                Some((Kind::Other, _)) => others.push(message.clone()),
+                Some(noted) if noted.kind == Kind::Other => others.push(message.clone()),
                 Some(_) => reports.push(message.clone()),
                 None => {}
             }
@@ -303,7 +330,8 @@ impl FolderRun<'_> {
 /// Facts whose messages are not kept yet.
 #[derive(Default)]
 struct Waiting {
-    facts: Vec<Fact>,
+    /// Each with the size of its message, as it was listed.
+    facts: Vec<(Fact, u32)>,
     bundle: Bundle,
     bytes: u64,
 }

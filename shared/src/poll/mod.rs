@@ -5,12 +5,14 @@
 //! A mailbox's fault goes to the account's health; only our own faults are errors.
 
 mod folder;
+mod forward;
 mod health;
 mod progress;
 
 pub use health::{state_and_advice, state_and_advice_for};
 pub use progress::Progress;
 
+use self::forward::Forwarder;
 use crate::account::{AccountId, Authentication, Health, HealthState};
 use crate::follow::{FollowError, Follower};
 use crate::grant::{Clock, GrantFault, Grants};
@@ -78,6 +80,15 @@ pub struct Summary {
     pub objects: usize,
     /// Messages that a folder still holds for the next run.
     pub left: u64,
+    /// Messages that were forwarded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forwarded: u64,
+    /// Messages that were to be forwarded, and will not be: they stay in the mailbox.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_forwarded: u64,
+    /// Why the server that takes what is forwarded takes nothing now; what waits is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_fault: Option<String>,
     /// Exchanges with the mail server.
     pub round_trips: u32,
     /// Writes to the table that were asked for.
@@ -85,6 +96,11 @@ pub struct Summary {
     /// The account's health after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<Health>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl Summary {
@@ -97,6 +113,9 @@ impl Summary {
         self.kept += next.kept;
         self.objects += next.objects;
         self.left = next.left;
+        self.forwarded += next.forwarded;
+        self.not_forwarded += next.not_forwarded;
+        self.forward_fault = next.forward_fault.or(self.forward_fault.take());
         self.round_trips += next.round_trips;
         self.table_writes += next.table_writes;
         self.busy = next.busy;
@@ -185,6 +204,9 @@ impl Poller {
             kept: 0,
             objects: 0,
             left: 0,
+            forwarded: 0,
+            not_forwarded: 0,
+            forward_fault: None,
             round_trips: 0,
             table_writes: 1,
             health: None,
@@ -201,18 +223,11 @@ impl Poller {
         };
         let limit = item.account.limits.session_seconds.map(|seconds| Duration::from_secs(u64::from(seconds)));
         let deadline = limit.map_or(deadline, |limit| deadline.min(Instant::now() + limit));
+        let margin = MARGIN.min(deadline.saturating_duration_since(Instant::now()) / 4);
         let ended = if item.account.enabled {
             // A renewal on the way is this run's.
             let acting = Self { grants: self.grants.acting_as(FUNCTION, run), ..self.clone() };
-            acting
-                .read_mailbox(
-                    &item,
-                    lease,
-                    deadline - MARGIN.min(Duration::from_secs(seconds / 4)),
-                    &mut summary,
-                    progress,
-                )
-                .await
+            acting.read_mailbox(&item, lease, deadline - margin, &mut summary, progress).await
         } else {
             Ok(())
         };
@@ -267,19 +282,26 @@ impl Poller {
         }
     }
 
-    /// Records a fact and sees to what follows from it. A fact that is durable already is followed as it was recorded: who
-    /// recorded it may have died before it got there.
-    async fn record(&self, fact: Fact) -> Result<Recorded, PollError> {
-        let Some(follower) = self.follower.as_ref().filter(|_| Follower::concerns(fact.kind)) else {
-            return Ok(self.table.record(fact).await?);
-        };
+    /// Records a fact, and gives back what is to be followed. A fact that is durable already is followed as it was recorded:
+    /// who recorded it may have died before it got there.
+    async fn record(&self, fact: Fact) -> Result<(Recorded, Option<Fact>), PollError> {
+        if self.follower.is_none() || !Follower::concerns(fact.kind) {
+            return Ok((self.table.record(fact).await?, None));
+        }
         let recorded = self.table.record(fact.clone()).await?;
         let known = match recorded {
             Recorded::New => None,
             Recorded::Known => self.table.fact(&fact.account, &fact.key).await?,
         };
-        follower.follow(&[known.unwrap_or(fact)], (self.clock)()).await?;
-        Ok(recorded)
+        Ok((recorded, Some(known.unwrap_or(fact))))
+    }
+
+    /// Sees to what follows from facts that are durable.
+    async fn follow(&self, facts: Vec<Fact>) -> Result<(), PollError> {
+        if let Some(follower) = &self.follower {
+            follower.follow(&facts, (self.clock)()).await?;
+        }
+        Ok(())
     }
 
     async fn read_mailbox(
@@ -306,11 +328,22 @@ impl Poller {
         summary: &mut Summary,
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
+        let mut forwarder = Forwarder::load(self, item, lease, deadline).await?;
+        let mut read = Ok(());
         for name in &item.account.folders {
-            let folder = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
-            folder.run(mailbox, summary).await?;
+            let run = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
+            read = run.run(mailbox, &mut forwarder, summary).await;
+            if let (Ok(()), Some(forwarder)) = (&read, &mut forwarder) {
+                read = forwarder.send_waiting(mailbox, name, summary).await;
+            }
+            if read.is_err() {
+                break;
+            }
         }
-        Ok(())
+        if let Some(forwarder) = forwarder {
+            forwarder.close().await;
+        }
+        read
     }
 
     /// Opens the mailbox. A token that is refused is renewed once and tried again: the server may have been told of

@@ -10,7 +10,7 @@ mod delivery;
 mod disposition;
 mod evidence;
 mod feedback;
-mod field;
+pub(crate) mod field;
 mod html;
 mod key;
 mod mime;

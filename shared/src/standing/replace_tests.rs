@@ -72,8 +72,8 @@ proptest! {
             now.replace(&account(), &report(i64::try_from(day).unwrap()), &causes(day, &new[day]));
         }
         prop_assert_eq!(&now, &history(&new));
-        for day in 0..new.len() {
-            let changed = now.replace(&account(), &report(i64::try_from(day).unwrap()), &causes(day, &new[day]));
+        for (day, reading) in new.iter().enumerate() {
+            let changed = now.replace(&account(), &report(i64::try_from(day).unwrap()), &causes(day, reading));
             prop_assert!(!changed, "once more changes nothing");
         }
         for (day, reading) in old.iter().enumerate() {

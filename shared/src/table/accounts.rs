@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
-use crate::account::{Account, AccountId, AppId, Health};
+use crate::account::{Account, AccountId, AppId, Forwarding, Health};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -403,6 +403,18 @@ impl Table {
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":domains", attribute(&domains)?);
         applied(update).await
+    }
+
+    /// Replaces what an account forwards, or has it forward nothing; `false` when there is no such account.
+    pub async fn set_forwarding(&self, id: &AccountId, forwarding: Option<&Forwarding>) -> Result<bool, TableError> {
+        let update = self.update_account(id).condition_expression("attribute_exists(pk)");
+        applied(match forwarding {
+            Some(forwarding) => update
+                .update_expression("SET settings.forwarding = :forwarding")
+                .expression_attribute_values(":forwarding", attribute(forwarding)?),
+            None => update.update_expression("REMOVE settings.forwarding"),
+        })
+        .await
     }
 
     /// Writes down that the end of an account's grant was warned of; `false` when somebody did so, or a nearer warning

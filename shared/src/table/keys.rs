@@ -72,6 +72,16 @@ pub(super) fn report_part(id: &AccountId, key: &str, reading: Option<&str>, part
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}#PART#{part}") }
 }
 
+/// What waits to be forwarded.
+pub(super) fn forwards(id: &AccountId) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: "FORWARDS".into() }
+}
+
+/// That a message was forwarded, or will not be.
+pub(super) fn forwarded(id: &AccountId, key: &str) -> Key {
+    Key { pk: format!("ACCOUNT#{id}"), sk: format!("FORWARDED#{key}") }
+}
+
 /// Entries of the audit: what their sort keys begin with.
 pub(super) const AUDIT: &str = "AUDIT#";
 

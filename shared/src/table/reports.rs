@@ -296,7 +296,11 @@ impl Table {
 
     /// Removes an account with its cursors and, if asked, its facts and its audit; answers how many items went.
     pub async fn remove_mailbox(&self, id: &AccountId, facts: bool) -> Result<usize, TableError> {
-        let prefixes: &[&str] = if facts { &["CURSOR#", "REPORT#", keys::AUDIT] } else { &["CURSOR#"] };
+        let prefixes: &[&str] = match facts {
+            true => &["CURSOR#", "FORWARD", "REPORT#", keys::AUDIT],
+            // That a message was forwarded stays with its fact.
+            false => &["CURSOR#", "FORWARDS"],
+        };
         let mut removed = 0;
         for prefix in prefixes {
             let mut from = None;

@@ -24,6 +24,8 @@ pub enum Name {
     Grant(AccountId),
     /// The password of a `password` account.
     Password(AccountId),
+    /// The password of the server that takes what an account forwards.
+    Relay(AccountId),
     /// What an endpoint is spoken to with: signing secrets, or a password.
     Endpoint(EndpointId),
     /// The deployment's own signing key.
@@ -38,6 +40,8 @@ impl fmt::Display for Name {
             Self::App(id) => write!(f, "app/{id}"),
             Self::Grant(id) => write!(f, "grant/{id}"),
             Self::Password(id) => write!(f, "password/{id}"),
+            // Below the passwords, where whoever polls may read; no account's name has a dot.
+            Self::Relay(id) => write!(f, "password/{id}.relay"),
             Self::Endpoint(id) => write!(f, "endpoint/{id}"),
             Self::SigningKey => f.write_str("key/signing"),
             Self::Foreign(arn) => f.write_str(arn),

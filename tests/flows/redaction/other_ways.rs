@@ -87,7 +87,7 @@ pub(super) async fn play(world: &World, search: &mut Search) {
     }
     let device = world.add("device", |_| {}).await.unwrap();
     let (connector, item) = (world.machine.connector(), world.item(&device).await.unwrap());
-    let code = connector.grants.device_code(&app, item.account.protocol).await.unwrap();
+    let code = connector.grants.device_code(&app, &item.account).await.unwrap();
     let outcome = connector.by_device(&item, &app, &code, |_| std::future::ready(()), BY).await;
     assert!(!outcome.connected, "an ID token that is none proves nobody");
     search.show("device", format!("{outcome:?} {:?}", world.machine.table.audited(&device, 10).await));

@@ -184,6 +184,7 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
             idle_seconds: args.idle_pause.max(args.period),
         },
         sends_as: args.sends_as,
+        forwarding: None,
     };
     account.check()?;
     if let Some(warning) = account.warning() {

@@ -246,6 +246,13 @@ impl Mailbox for Pop3 {
     }
 
     async fn fetch(&mut self, wanted: &[Listed], out: Sender<Fetched>) -> Result<Vec<Missed>, MailboxFault> {
+        if wanted.iter().any(|message| self.number(&message.reference).is_none()) {
+            // Of an earlier session: its number in this one is not known yet.
+            let names: HashSet<&Reference> = wanted.iter().map(|message| &message.reference).collect();
+            let there = self.inventory().await?;
+            let there = there.into_iter().filter(|(_, uidl, _)| names.contains(&Reference::Name(uidl.clone())));
+            self.reading.numbers.extend(there.map(|(number, uidl, _)| (uidl, number)));
+        }
         let since = self.reading.position.as_ref().map_or(0, |position| position.since);
         let old = self.old(wanted, since).await?;
         let (asked, left): (Vec<&Listed>, Vec<&Listed>) = wanted
