@@ -15,6 +15,7 @@ use crate::{
     follow::Follower,
     grant::{Clock, Grants},
     net::Http,
+    raw::{Bucket, Store},
     tell::Teller,
     vault::Vault,
 };
@@ -111,6 +112,18 @@ impl Deployment {
         let signed = Arc::clone(&self.signed);
         let source = format!("/{}", self.stack);
         Ok(Teller::new(self.table(), vault, follower, http, signed, source, Arc::new(jiff::Timestamp::now)))
+    }
+
+    /// Where mail is kept as it came (`REBOND_RAW_BUCKET`); none where that is not wanted.
+    #[cfg(feature = "mailbox")]
+    pub fn kept_mail(&self) -> Option<Store> {
+        variable("REBOND_RAW_BUCKET").ok().map(|bucket| self.bucket(&bucket))
+    }
+
+    /// The mail that is kept in a bucket of the deployment's region.
+    #[cfg(feature = "mailbox")]
+    pub fn bucket(&self, name: &str) -> Store {
+        Store::Bucket(Bucket::new(Arc::clone(&self.signed), name))
     }
 
     /// The poll queue (`REBOND_QUEUE_URL`).

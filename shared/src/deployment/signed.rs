@@ -1,11 +1,14 @@
 //! Calls of AWS for which a client of the SDK would be too much: each is one request, signed (Signature Version 4). The
-//! clients of these services would be a megabyte of a function, for one operation each.
+//! clients of these services would be a megabyte of a function, for an operation or two each.
 
 use super::Unusable;
 use crate::limits;
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::ProvideCredentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode,
+    sign,
+};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use serde_json::Value;
@@ -23,7 +26,7 @@ const SAID_CHARACTERS: usize = 500;
 /// One request to a service.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// As it signs: `sns`, `sqs`, `events`, `ses`, `lambda`, `sts`, `kms`.
+    /// As it signs: `sns`, `sqs`, `events`, `ses`, `lambda`, `sts`, `kms`, `s3`.
     pub service: &'a str,
     /// The first part of its host, where that is another: `email` for `ses`.
     pub host: &'a str,
@@ -33,12 +36,34 @@ pub struct Request<'a> {
     pub region: Option<&'a str>,
     /// HTTP method.
     pub method: &'a str,
-    /// Path, without the first slash.
+    /// Path, without the first slash, and query.
     pub path: &'a str,
     /// Headers: content type, and which operation.
     pub headers: &'a [(&'static str, String)],
     /// Body.
-    pub body: String,
+    pub body: Vec<u8>,
+}
+
+/// What a service answered, as far as it was read.
+#[derive(Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: http::HeaderMap,
+    /// Its body, bounded.
+    pub body: Vec<u8>,
+}
+
+/// S3 signs the path as it is sent, and the hash of the body in a header (Amazon S3, "Authenticating Requests").
+fn settings(service: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    settings
 }
 
 /// A service did not do what it was asked.
@@ -118,7 +143,7 @@ impl Signed {
             method: "POST",
             path: "",
             headers: &headers,
-            body: body.to_string(),
+            body: body.to_string().into_bytes(),
         };
         let answer = self.call(request).await?;
         let nonsense = |_| Fault { code: None, said: "its answer was not understood".to_owned(), passing: false };
@@ -127,6 +152,12 @@ impl Signed {
 
     /// Status and body of the answer; a sentence where there is none.
     pub async fn send(&self, request: Request<'_>) -> Result<(u16, String), String> {
+        let answer = self.exchange(request, limits::HTTP_ANSWER_BYTES).await?;
+        Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
+    }
+
+    /// The answer with `most` bytes of its body; a sentence where there is none.
+    pub async fn exchange(&self, request: Request<'_>, most: usize) -> Result<Answer, String> {
         let found = self.config.get_or_try_init(|| Box::pin(of_operator())).await;
         let (config, client) = found.map_err(|error| error.to_string())?;
         let own_region = config.region().map(AsRef::as_ref);
@@ -145,13 +176,13 @@ impl Signed {
         for (name, value) in request.headers {
             made = made.header(*name, value);
         }
-        let mut made = made.body(request.body.into_bytes()).map_err(|error| error.to_string())?;
+        let mut made = made.body(request.body).map_err(|error| error.to_string())?;
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(region)
             .name(request.service)
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(settings(request.service))
             .build()
             .map_err(|error| error.to_string())?
             .into();
@@ -160,7 +191,7 @@ impl Signed {
             .map_err(|error| error.to_string())?;
         let (signature, _) = sign(signable, &params).map_err(|error| error.to_string())?.into_parts();
         signature.apply_to_request_http1x(&mut made);
-        exchange(client, made).await.map_err(|error| match error.is_timeout() {
+        exchange(client, made, most).await.map_err(|error| match error.is_timeout() {
             true => "no answer in time".to_owned(),
             false => error.without_url().to_string(),
         })
@@ -193,19 +224,23 @@ async fn of_operator() -> Result<(SdkConfig, reqwest::Client), Unusable> {
     Ok((super::operator_config(&client).await, client))
 }
 
-async fn exchange(client: &reqwest::Client, request: http::Request<Vec<u8>>) -> Result<(u16, String), reqwest::Error> {
+async fn exchange(
+    client: &reqwest::Client,
+    request: http::Request<Vec<u8>>,
+    most: usize,
+) -> Result<Answer, reqwest::Error> {
     let mut request = reqwest::Request::try_from(request)?;
     *request.timeout_mut() = Some(EXCHANGE);
     let mut answer = client.execute(request).await?;
-    let (status, mut body) = (answer.status().as_u16(), Vec::new());
+    let (status, headers, mut body) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()), Vec::new());
     while let Some(chunk) = answer.chunk().await? {
-        let room = limits::HTTP_ANSWER_BYTES.saturating_sub(body.len());
+        let room = most.saturating_sub(body.len());
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if room <= chunk.len() {
             break;
         }
     }
-    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    Ok(Answer { status, headers, body })
 }
 
 #[cfg(test)]

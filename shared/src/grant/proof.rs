@@ -85,7 +85,7 @@ impl Grants {
             method: "POST",
             path: &format!("2015-03-31/functions/{}/invocations", arn.replace(':', "%3A")),
             headers: &[("content-type", "application/json".to_owned())],
-            body: json!({ "app": app.id, "client_id": app.client_id }).to_string(),
+            body: json!({ "app": app.id, "client_id": app.client_id }).to_string().into_bytes(),
         };
         let (status, body) = signed.send(request).await.map_err(failed)?;
         match serde_json::from_str::<Answer>(&body) {

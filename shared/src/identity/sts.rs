@@ -39,7 +39,7 @@ impl Identity for Sts {
             method: "POST",
             path: "",
             headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())],
-            body: form,
+            body: form.into_bytes(),
         };
         let answer = self.0.call(request).await.map_err(|fault| IdentityError::Sts(fault.said))?;
         // A token has no character that XML would write in another way.
