@@ -1,6 +1,8 @@
 //! The functions in containers, by the SAM command line. `tests/sam-local` prepares the engine and runs these inside
 //! its network namespace, where containers reach the emulators at the engine's own address.
 
+use rebond::secret::ExposeSecret;
+use rebond::table::{NewKey, Scope};
 use rebond_tests::process::{Process, free_port, loopback, tool, workspace};
 use rebond_tests::stack::{ACCOUNT, Stack, account_id, api_request};
 use serde_json::{Value, json};
@@ -93,6 +95,14 @@ async fn invoke_api() {
     let answer = sam.invoke("Asking", &event("api"));
     assert_eq!(answer["statusCode"], 401, "{answer}");
     assert!(answer["body"].as_str().unwrap().contains("no-valid-key"), "{answer}");
+    let random: [u8; 32] = rebond_cli::machine::random().unwrap();
+    let key = NewKey::new("crm".parse().unwrap(), vec![Scope::Check], "test", &random, jiff::Timestamp::now());
+    assert!(sam.stack.table.add_api_key(&key.key).await.unwrap());
+    let mut asked = event("api");
+    asked["headers"]["authorization"] = format!("Bearer {}", key.secret.expose_secret()).into();
+    let answer = sam.invoke("Asking", &asked);
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!((&answer["statusCode"], &body["results"][0]["may_send"]), (&json!(200), &json!(true)), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,11 +44,13 @@ pub enum AppCommand {
 
 const ADD_EXAMPLES: &str = "Examples:
   rebond app add m365 --tenant example.com --client-id 00000000-0000-4000-8000-000000000000
-  rebond app add m365 --tenant example.com --client-id … --certificate app.pem --secret-file app.key
-  rebond app add m365 --tenant example.com --client-id … --federated --stack rebond --redirect-uri …
+  rebond app add m365 --tenant example.com --client-id … \\
+      --certificate app.pem --secret-file app.key
+  rebond app add m365 --tenant example.com --client-id … --federated \\
+      --stack rebond --redirect-uri …
   rebond app add gmail --provider google --client-id … --secret-file secret.txt
-  rebond app add m365 --tenant example.com --client-id … --secret-file secret.txt \\
-      --redirect-uri https://abc123.execute-api.eu-west-1.amazonaws.com/oauth/callback --stack rebond
+  rebond app add m365 --tenant example.com --client-id … --stack rebond \\
+      --secret-file secret.txt --redirect-uri https://…/oauth/callback
 
 What is left out is asked for at a terminal. What the registration must have is printed.";
 

@@ -52,8 +52,8 @@ use rebond::standing::Deed;
 use std::process::ExitCode;
 
 const EXAMPLES: &str = "Examples:
-  rebond demo                      see the whole story on this machine, with no account anywhere
-  rebond serve                     run on this machine: the pages of the connection, and the schedules
+  rebond demo                      see the whole story, with no account
+  rebond serve                     run on this machine: pages and schedules
   rebond app add m365 --tenant example.com --client-id GUID
   rebond account add bounces --mailbox bounces@example.com --app m365
   rebond connect bounces           print the link that connects it
@@ -64,8 +64,9 @@ const EXAMPLES: &str = "Examples:
   rebond check jane@example.org    ask whether an address may be written to
   rebond poll bounces --stack NAME the same for a stack on AWS
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs somebody, 4 another process is at it,
-5 an address may not be written to, 6 it passes by itself and is tried again.";
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the mailbox or its grant needs
+somebody, 4 another process is at it, 5 an address may not be written to, 6 it
+passes by itself and is tried again.";
 
 /// Connects a mailbox once and turns returned mail into facts: which address is dead, and why.
 #[derive(Debug, Parser)]

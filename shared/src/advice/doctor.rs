@@ -42,8 +42,8 @@ pub(super) const ROWS: &[Advice] = &[
             "La machine est là, et rien n’écoute sur ce port.",
         ),
         w(
-            "Check the port; then start the service. On Exchange POP3 and IMAP4 are stopped after installation: Exchange 2010 has one service each (MSExchangePOP3, MSExchangeIMAP4), 2013 and later two each (MSExchangePOP3 and MSExchangePOP3BE, MSExchangeIMAP4 and MSExchangeIMAP4BE), and all of them must run and start by themselves (Set-Service -StartupType Automatic); the ports are in Get-PopSettings and Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
-            "Vérifiez le port, puis démarrez le service. Sur Exchange, POP3 et IMAP4 sont arrêtés après l’installation : Exchange 2010 a un service pour chacun (MSExchangePOP3, MSExchangeIMAP4), 2013 et suivants en ont deux (MSExchangePOP3 et MSExchangePOP3BE, MSExchangeIMAP4 et MSExchangeIMAP4BE), qui doivent tous tourner et démarrer seuls (Set-Service -StartupType Automatic) ; les ports sont dans Get-PopSettings et Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
+            "Check the port; then start the service. On Exchange POP3 and IMAP4 are stopped after installation: Exchange 2010 has one service each (MSExchangePOP3, MSExchangeIMAP4), 2013 and later two each (MSExchangePOP3 and MSExchangePOP3BE, MSExchangeIMAP4 and MSExchangeIMAP4BE), and all of them must run and start by themselves (`Set-Service -StartupType Automatic`); the ports are in Get-PopSettings and Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
+            "Vérifiez le port, puis démarrez le service. Sur Exchange, POP3 et IMAP4 sont arrêtés après l’installation : Exchange 2010 a un service pour chacun (MSExchangePOP3, MSExchangeIMAP4), 2013 et suivants en ont deux (MSExchangePOP3 et MSExchangePOP3BE, MSExchangeIMAP4 et MSExchangeIMAP4BE), qui doivent tous tourner et démarrer seuls (`Set-Service -StartupType Automatic`) ; les ports sont dans Get-PopSettings et Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
         ),
     ),
     row(
@@ -78,8 +78,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le certificat du serveur est signé par lui-même : n’importe qui aurait pu l’établir. Exchange en crée un à l’installation.",
         ),
         w(
-            "Give the service a certificate of an authority: on Exchange Enable-ExchangeCertificate -Services POP,IMAP, then X509CertificateName in Set-PopSettings or Set-ImapSettings, and restart the services.",
-            "Donnez au service le certificat d’une autorité : sur Exchange Enable-ExchangeCertificate -Services POP,IMAP, puis X509CertificateName dans Set-PopSettings ou Set-ImapSettings, et redémarrez les services.",
+            "Give the service a certificate of an authority: on Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, then X509CertificateName in Set-PopSettings or Set-ImapSettings, and restart the services.",
+            "Donnez au service le certificat d’une autorité : sur Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, puis X509CertificateName dans Set-PopSettings ou Set-ImapSettings, et redémarrez les services.",
         ),
     ),
     row(
@@ -123,8 +123,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur coupe pendant la négociation TLS, comme le fait un serveur sans certificat.",
         ),
         w(
-            "Give the service a certificate: on Exchange Get-ExchangeCertificate must show I and P (IMAP, POP) at one of them (Enable-ExchangeCertificate -Services POP,IMAP), and SSLBindings must name the port.",
-            "Donnez un certificat au service : sur Exchange, Get-ExchangeCertificate doit montrer I et P (IMAP, POP) pour l’un d’eux (Enable-ExchangeCertificate -Services POP,IMAP), et SSLBindings doit nommer le port.",
+            "Give the service a certificate: on Exchange Get-ExchangeCertificate must show I and P (IMAP, POP) at one of them (`Enable-ExchangeCertificate -Services POP,IMAP`), and SSLBindings must name the port.",
+            "Donnez un certificat au service : sur Exchange, Get-ExchangeCertificate doit montrer I et P (IMAP, POP) pour l’un d’eux (`Enable-ExchangeCertificate -Services POP,IMAP`), et SSLBindings doit nommer le port.",
         ),
     ),
     row(
@@ -147,8 +147,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur propose de chiffrer, puis refuse ; rien des identifiants n’a été envoyé.",
         ),
         w(
-            "Usually it has no certificate for the service: on Exchange Enable-ExchangeCertificate -Services POP,IMAP and X509CertificateName in Set-PopSettings or Set-ImapSettings. Port 993 (POP3 995) with tls is the better choice.",
-            "En général le service n’a pas de certificat : sur Exchange Enable-ExchangeCertificate -Services POP,IMAP et X509CertificateName dans Set-PopSettings ou Set-ImapSettings. Le port 993 (POP3 995) avec tls est préférable.",
+            "Usually it has no certificate for the service: on Exchange `Enable-ExchangeCertificate -Services POP,IMAP` and X509CertificateName in Set-PopSettings or Set-ImapSettings. Port 993 (POP3 995) with tls is the better choice.",
+            "En général le service n’a pas de certificat : sur Exchange `Enable-ExchangeCertificate -Services POP,IMAP` et X509CertificateName dans Set-PopSettings ou Set-ImapSettings. Le port 993 (POP3 995) avec tls est préférable.",
         ),
     ),
     row(
@@ -375,8 +375,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Exchange a accepté le nom et le mot de passe, et son frontal n’a trouvé personne derrière lui pour ouvrir la boîte.",
         ),
         w(
-            "Check that the back end runs (MSExchangePOP3BE, MSExchangeIMAP4BE), that the mailbox database is mounted (Get-MailboxDatabase -Status), and that the protocol is enabled for the mailbox (Set-CASMailbox).",
-            "Vérifiez que l’arrière-plan tourne (MSExchangePOP3BE, MSExchangeIMAP4BE), que la base de boîtes est montée (Get-MailboxDatabase -Status), et que le protocole est activé pour la boîte (Set-CASMailbox).",
+            "Check that the back end runs (MSExchangePOP3BE, MSExchangeIMAP4BE), that the mailbox database is mounted (`Get-MailboxDatabase -Status`), and that the protocol is enabled for the mailbox (Set-CASMailbox).",
+            "Vérifiez que l’arrière-plan tourne (MSExchangePOP3BE, MSExchangeIMAP4BE), que la base de boîtes est montée (`Get-MailboxDatabase -Status`), et que le protocole est activé pour la boîte (Set-CASMailbox).",
         ),
     ),
     row(

@@ -143,8 +143,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Exchange n’a pas ouvert la boîte : la personne connectée n’est pas la boîte elle-même, et n’y a pas d’accès complet.",
         ),
         w(
-            "Sign in as the mailbox itself, or have an administrator give this person full access (Add-MailboxPermission -AccessRights FullAccess); `rebond kit {account}` prints the commands.",
-            "Connectez-vous comme la boîte elle-même, ou faites donner à cette personne un accès complet par un administrateur (Add-MailboxPermission -AccessRights FullAccess) ; `rebond kit {account}` affiche les commandes.",
+            "Sign in as the mailbox itself, or have an administrator give this person full access (`Add-MailboxPermission -AccessRights FullAccess`); `rebond kit {account}` prints the commands.",
+            "Connectez-vous comme la boîte elle-même, ou faites donner à cette personne un accès complet par un administrateur (`Add-MailboxPermission -AccessRights FullAccess`) ; `rebond kit {account}` affiche les commandes.",
         ),
     ),
     row(
@@ -179,8 +179,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Microsoft Graph ne trouve aucune boîte à cette adresse, ou aucune que la personne connectée puisse ouvrir.",
         ),
         w(
-            "Check in this order: is the address the mailbox's own (user principal name), is it in Exchange Online and not on a server of your own, has it a licence, and for a shared mailbox: has who signed in full access (Add-MailboxPermission -AccessRights FullAccess).",
-            "Vérifiez dans cet ordre : l’adresse est-elle celle de la boîte (nom principal d’utilisateur), la boîte est-elle dans Exchange Online et non sur un serveur à vous, a-t-elle une licence et, pour une boîte partagée, la personne connectée a-t-elle un accès complet (Add-MailboxPermission -AccessRights FullAccess).",
+            "Check in this order: is the address the mailbox's own (user principal name), is it in Exchange Online and not on a server of your own, has it a licence, and for a shared mailbox: has who signed in full access (`Add-MailboxPermission -AccessRights FullAccess`).",
+            "Vérifiez dans cet ordre : l’adresse est-elle celle de la boîte (nom principal d’utilisateur), la boîte est-elle dans Exchange Online et non sur un serveur à vous, a-t-elle une licence et, pour une boîte partagée, la personne connectée a-t-elle un accès complet (`Add-MailboxPermission -AccessRights FullAccess`).",
         ),
     ),
     row(
@@ -188,8 +188,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Administrator,
         w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
         w(
-            "Enable it: Set-CASMailbox -ImapEnabled $true; `rebond kit {account}` prints the command.",
-            "Activez-le : Set-CASMailbox -ImapEnabled $true ; `rebond kit {account}` affiche la commande.",
+            "Enable it: `Set-CASMailbox -ImapEnabled $true`; `rebond kit {account}` prints the command.",
+            "Activez-le : `Set-CASMailbox -ImapEnabled $true` ; `rebond kit {account}` affiche la commande.",
         ),
     ),
     row(

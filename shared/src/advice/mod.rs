@@ -31,8 +31,8 @@ impl Who {
     /// In words.
     pub fn words(self, language: Language) -> &'static str {
         match (self, language) {
-            (Self::Nobody, Language::English) => "nobody: it is tried again",
-            (Self::Nobody, Language::French) => "personne : une nouvelle tentative suivra",
+            (Self::Nobody, Language::English) => "nobody",
+            (Self::Nobody, Language::French) => "personne",
             (Self::Person, Language::English) => "the person who signs in",
             (Self::Person, Language::French) => "la personne qui se connecte",
             (Self::AppOwner, Language::English) => "the owner of the app registration",

@@ -347,7 +347,7 @@ impl Teller {
             service: "states",
             host: "states",
             variable: "SFN",
-            region: arn.region(),
+            region: Some(arn.region()),
             method: "POST",
             path: "",
             headers: &headers,
