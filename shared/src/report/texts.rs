@@ -115,6 +115,13 @@ impl<'m> Texts<'m> {
         self.announced().1.iter().any(|f| f.notice == wanted)
     }
 
+    /// Whether what sounds like an automatic reply is no more than a courtesy ("thank you for your message"), as people
+    /// write it in an answer of their own.
+    pub fn is_courteous_alone(&self) -> bool {
+        let mut replies = self.announced().1.iter().filter(|found| found.notice == Notice::AutoReply).peekable();
+        replies.peek().is_some() && replies.all(|found| found.rule.starts_with("body-auto-reply/courtesy"))
+    }
+
     /// The words of an announcement.
     pub fn announcement(&self, wanted: Notice) -> Option<super::types::Evidence> {
         let (announcer, all) = self.announced();
