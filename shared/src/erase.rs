@@ -1,5 +1,6 @@
 //! A person's address wherever it stands in a text. Pure.
 
+use crate::report;
 use crate::standing::AddressKey;
 
 /// What stands in its place.
@@ -49,6 +50,12 @@ impl Person {
             rest = &after[mark..];
         }
         found.then_some(left)
+    }
+
+    /// Whether a message names the address, as it came or decoded.
+    pub fn is_named_in(&self, message: &[u8]) -> bool {
+        let names = |text: &str| self.out_of(text).is_some();
+        names(&String::from_utf8_lossy(message)) || report::readable(message).iter().any(|text| names(text))
     }
 
     fn stands_in(&self, word: &str) -> bool {

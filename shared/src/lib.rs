@@ -11,6 +11,7 @@ pub mod advice;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod connection;
 pub mod cursor;
+pub mod delivery;
 #[cfg(feature = "aws")]
 pub mod deployment;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
@@ -37,6 +38,10 @@ pub mod proof;
 pub mod qualify;
 #[cfg(feature = "aws")]
 pub mod queue;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod raw;
+#[cfg(all(feature = "aws", feature = "mailbox"))]
+pub mod replay;
 pub mod report;
 pub mod secret;
 pub mod standing;

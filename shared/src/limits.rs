@@ -126,5 +126,17 @@ pub const UNDONE: usize = 64;
 pub const WATCHED: usize = 600;
 /// Domains that one delivery may name.
 pub const DELIVERY_DOMAINS: usize = 10_000;
+/// Of these, those that are kept one by one: the largest.
+pub const DELIVERY_KEPT_DOMAINS: usize = 1_000;
+/// What came back of a delivery in one item of the table.
+pub const CAME_IN_ITEM: usize = 1_000;
+/// Characters of the name of what goes on when a delivery is over.
+pub const ACTIVITY_CHARS: usize = 200;
+/// Routes of one deployment.
+pub const ROUTES: usize = 200;
 /// Characters of the name that a sender gives a delivery.
 pub const DELIVERY_ID_CHARS: usize = 100;
+/// Bytes of an object of kept mail. A poll begins another at a quarter of it, and one message more is no longer than that.
+pub const RAW_OBJECT_BYTES: usize = 16 << 20;
+/// Days that mail may be kept: no longer than the facts that point to it.
+pub const RAW_DAYS: u16 = 400;

@@ -25,23 +25,31 @@ pub fn wanted() -> Targets {
     quiet(asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)))
 }
 
-/// Keeps the talkative crates quiet. async-imap prints what it sends, credentials too, at `trace` through the crate
-/// `log`: nothing here takes lines from there (`tracing-subscriber` is built without its feature `tracing-log`), and
-/// where something did, this would hold.
+/// Crates that would print what they send.
+const TALKATIVE: [&str; 10] = [
+    "async_imap",
+    "imap_proto",
+    "hyper",
+    "hyper_util",
+    "h2",
+    "reqwest",
+    "rustls",
+    "aws_smithy_runtime",
+    "aws_sigv4",
+    "oauth2",
+];
+
+/// Keeps the talkative crates quiet, also where a part of one is asked for by name. async-imap prints what it sends,
+/// credentials too, at `trace` through the crate `log`: nothing here takes lines from there (`tracing-subscriber` is built
+/// without its feature `tracing-log`), and where something did, this would hold.
 pub fn quiet(targets: Targets) -> Targets {
-    let quiet = [
-        "async_imap",
-        "imap_proto",
-        "hyper",
-        "hyper_util",
-        "h2",
-        "reqwest",
-        "rustls",
-        "aws_smithy_runtime",
-        "aws_sigv4",
-        "oauth2",
-    ];
-    targets.with_targets(quiet.map(|target| (target, LevelFilter::WARN)))
+    let talks = |target: &str| TALKATIVE.iter().any(|talkative| target.starts_with(talkative));
+    let quiet = targets.iter().filter(|(target, _)| !talks(target));
+    let quiet: Targets = quiet.chain(TALKATIVE.map(|target| (target, LevelFilter::WARN))).collect();
+    match targets.default_level() {
+        Some(level) => quiet.with_default(level),
+        None => quiet,
+    }
 }
 
 /// One line of CloudWatch's embedded metric format: counts under the namespace `Rebond`, by function.
@@ -66,4 +74,28 @@ pub fn emit_metrics(function: &str, counts: &[(&str, u64)], fields: &[(&str, &st
     use std::io::Write;
     let line = metrics_line(function, jiff::Timestamp::now().as_millisecond(), counts, fields);
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use tracing::Level;
+
+    #[test]
+    fn what_would_print_secrets_stays_quiet_whatever_is_asked() {
+        for asked in
+            ["trace", "hyper_util::client=trace,async_imap=trace", "debug,aws_smithy_runtime::client::http=trace"]
+        {
+            let targets = quiet(asked.parse().unwrap());
+            for target in ["hyper_util::client::legacy", "async_imap::client", "aws_smithy_runtime::client::http::body"]
+            {
+                assert!(!targets.would_enable(target, &Level::INFO), "{target} of {asked}");
+            }
+        }
+        let targets = quiet("info,rebond::poll=debug".parse().unwrap());
+        assert!(targets.would_enable("rebond::poll", &Level::DEBUG) && targets.would_enable("rebond", &Level::INFO));
+        assert!(!targets.would_enable("rebond", &Level::DEBUG));
+        assert!(!quiet("rebond=debug".parse().unwrap()).would_enable("other", &Level::ERROR));
+    }
 }

@@ -1,6 +1,7 @@
 //! The API: who may ask what, and what is answered; on one machine, and behind the Lambda emulator.
 
 use rebond::account::Account;
+use rebond::delivery::Delivery;
 use rebond::incident::{Incident, Trigger, template};
 use rebond::secret::ExposeSecret;
 use rebond::standing::List;
@@ -21,17 +22,17 @@ fn ours(account: &mut Account) {
 }
 
 /// Makes a key, and gives what its holder sends.
-async fn key(table: &Table, name: &str, scopes: &[Scope]) -> String {
+pub async fn key(table: &Table, name: &str, scopes: &[Scope]) -> String {
     let random: [u8; 32] = rebond_cli::machine::random().unwrap();
     let made = NewKey::new(name.parse().unwrap(), scopes.to_vec(), "test", &random, jiff::Timestamp::now());
     assert!(table.add_api_key(&made.key).await.unwrap());
     made.secret.expose_secret().to_owned()
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: http::HeaderMap,
-    body: Value,
+    pub body: Value,
 }
 
 impl Answer {
@@ -40,7 +41,7 @@ impl Answer {
     }
 
     /// What a refusal must be.
-    fn refused(&self, status: u16, code: &str) {
+    pub fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{}", self.body);
         assert_eq!((&self.body["status"], &self.body["type"]), (&json!(status), &json!("about:blank")));
         assert!(self.body["detail"].as_str().unwrap().len() > 10 && self.body["title"].is_string(), "{}", self.body);
@@ -48,7 +49,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), "no-store");
     }
 
-    fn good(self) -> Value {
+    pub fn good(self) -> Value {
         assert_eq!((self.status, self.header("content-type")), (200, "application/json"), "{}", self.body);
         assert_eq!(self.header("cache-control"), "no-store");
         self.body
@@ -56,7 +57,7 @@ impl Answer {
 }
 
 /// One request; a body is JSON unless `kind` says otherwise.
-async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&str>, kind: &str) -> Answer {
+pub async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&str>, kind: &str) -> Answer {
     let url = format!("{}/api/v1{path}", world.origin());
     let mut request = world.http().request(method.parse().unwrap(), url);
     if !key.is_empty() {
@@ -71,11 +72,11 @@ async fn ask(world: &World, method: &str, path: &str, key: &str, body: Option<&s
     Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
 }
 
-async fn get(world: &World, path: &str, key: &str) -> Answer {
+pub async fn get(world: &World, path: &str, key: &str) -> Answer {
     ask(world, "GET", path, key, None, "").await
 }
 
-async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
+pub async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
     ask(world, "POST", path, key, Some(&body.to_string()), "application/json").await
 }
 
@@ -376,6 +377,11 @@ async fn the_description_is_true() {
     }
     world.poll(&id).await.unwrap();
     assert!(world.machine.table.put_list(&List::new("news".parse().unwrap()), true).await.unwrap());
+    // The one that the examples name.
+    let (id, list) = ("march-news".parse().unwrap(), "default".parse().unwrap());
+    let now = world.now().as_second();
+    let delivery = Delivery { id, list, route: None, opened: now, closes: now + 86_400, sent: 5 };
+    assert!(world.machine.table.put_delivery(&delivery, &[("example.net".to_owned(), 5)].into()).await.unwrap());
     let all = key(&world.machine.table, "all", &[Scope::Check, Scope::Read, Scope::Write, Scope::Deliveries]).await;
     let origin = world.origin().to_owned();
     let given = world.http().get(format!("{origin}/api/v1/openapi.json")).send().await.unwrap().text().await.unwrap();
@@ -391,6 +397,7 @@ async fn the_description_is_true() {
     let accepted = "[checks.positive_data_acceptance]\nexpected-statuses = [\"2xx\", 401, 403, 404, 422, 429]\n";
     std::fs::write(dir.path().join("schemathesis.toml"), accepted).unwrap();
     let mut command = tool("st");
+    command.env("SCHEMATHESIS_HOOKS", "jsonl_requests").env("PYTHONPATH", workspace().join("tests"));
     command.arg("run").arg(workspace().join("functions/api/openapi.json")).current_dir(dir.path());
     command.args(["--url", &origin, "--header", &format!("Authorization: Bearer {all}")]);
     let examples = if std::env::var("REBOND_LONG").is_ok() { "500" } else { "25" };
@@ -422,7 +429,7 @@ async fn the_function_answers_and_does_no_more_than_it_may() {
     let stack = Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap();
     let (environment, calls) = stack.recorded().await.unwrap();
     let function = Emulated::start("api", &environment).unwrap();
-    let all = key(&stack.table, "all", &[Scope::Check, Scope::Read, Scope::Write]).await;
+    let all = key(&stack.table, "all", &[Scope::Check, Scope::Read, Scope::Write, Scope::Deliveries]).await;
     let body = |answer: &Value| -> Value { serde_json::from_str(answer["body"].as_str().unwrap()).unwrap() };
     let invoke = async |method: &str, path: &str, query: &str, sent: &str| {
         function.invoke(&event(method, path, query, &all, sent)).await.unwrap()
@@ -452,6 +459,17 @@ async fn the_function_answers_and_does_no_more_than_it_may() {
     assert_eq!(body(&answer)["reports"].as_array().unwrap().len(), stack.messages, "{answer}");
     let answer = invoke("GET", "/api/v1/reports", &format!("account={}", account_id().unwrap()), "").await;
     assert_eq!(body(&answer)["reports"], json!([]), "{answer}");
+    let closes = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let told = json!({ "id": "march", "sent_per_domain": { "example.org": 2 }, "closes_at": closes.to_string() });
+    let answer = invoke("POST", "/api/v1/deliveries", "", &told.to_string()).await;
+    assert_eq!(body(&answer)["sent"], 2, "{answer}");
+    let mail = json!({ "message_id": "a@example.com", "address": "jane@example.org" }).to_string();
+    let mut lines = event("POST", "/api/v1/deliveries/march/sent", "", &all, &format!("{mail}\n{mail}\n"));
+    lines["headers"]["content-type"] = json!("application/jsonl");
+    let answer = function.invoke(&lines).await.unwrap();
+    assert_eq!(body(&answer)["lines"], 2, "{answer}");
+    let answer = invoke("GET", "/api/v1/deliveries/march", "", "").await;
+    assert_eq!(body(&answer)["total"]["delivered"], 2, "{answer}");
     let answer = invoke("PATCH", "/api/v1/check", "", "").await;
     assert_eq!((&answer["statusCode"], &answer["headers"]["allow"]), (&json!(405), &json!("POST")), "{answer}");
     assert!(!function.output().contains("jane@example.org"), "{}", function.output());

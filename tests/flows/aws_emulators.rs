@@ -9,7 +9,7 @@ use rebond::queue::{PollRequest, Queue, Sqs};
 use rebond::secret::{ExposeSecret, Secret};
 use rebond::vault::{Kms, KmsError, Name, Put, SecretsManager, Vault, Version};
 use rebond_tests::moto::Moto;
-use rebond_tests::stack::config;
+use rebond_tests::stack::{config, signed};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
@@ -72,7 +72,7 @@ async fn kms_gives_a_public_key_and_a_signature_and_says_what_it_refuses() {
     let client = aws_sdk_kms::Client::new(&config(moto.endpoint()).await);
     let made = client.create_key().key_usage(KeyUsageType::SignVerify).key_spec(KeySpec::Rsa2048).send().await.unwrap();
     let arn = made.key_metadata.unwrap().arn.unwrap();
-    let kms = Kms::new(client.clone());
+    let kms = Kms::new(signed(moto.endpoint()).await);
     assert_eq!(kms.sign(&arn, b"message").await.unwrap().len(), 256);
     // SubjectPublicKeyInfo of an RSA key (RFC 5280, section 4.1): a sequence of 290 bytes.
     let public = kms.public_key(&arn).await.unwrap();
@@ -91,7 +91,7 @@ async fn polls_are_queued_in_batches_of_ten() {
     let client = aws_sdk_sqs::Client::new(&config(moto.endpoint()).await);
     let url = client.create_queue().queue_name("poll").send().await.unwrap().queue_url.unwrap();
     let request = |n: u32| PollRequest { account: format!("a{n}").parse().unwrap(), run: Some("run-1".into()) };
-    Sqs::new(client.clone(), &url).send((0..23).map(request).collect()).await.unwrap();
+    Sqs::new(signed(moto.endpoint()).await, &url).send((0..23).map(request).collect()).await.unwrap();
     let mut found = std::collections::BTreeSet::new();
     loop {
         let page = client.receive_message().queue_url(&url).max_number_of_messages(10).send().await.unwrap();
@@ -108,8 +108,7 @@ async fn polls_are_queued_in_batches_of_ten() {
 #[tokio::test]
 async fn a_queue_that_does_not_exist_is_an_error() {
     let moto = Moto::start().unwrap();
-    let client = aws_sdk_sqs::Client::new(&config(moto.endpoint()).await);
-    let queue = Sqs::new(client, format!("{}/123456789012/none", moto.endpoint()));
+    let queue = Sqs::new(signed(moto.endpoint()).await, format!("{}/123456789012/none", moto.endpoint()));
     let polls = vec![PollRequest { account: "a".parse().unwrap(), run: None }];
     queue.send(polls).await.unwrap_err();
 }

@@ -1,13 +1,18 @@
 //! Each built function behind Lambda's runtime emulator, with the events that AWS would send.
 
+use jiff::Timestamp;
+use rebond::raw::{Bucket, Store};
+use rebond::report::{self, Kind};
 use rebond_tests::gateway::Gateway;
+use rebond_tests::moto::make_bucket;
 use rebond_tests::process::workspace;
 use rebond_tests::recorder::Recorder;
 use rebond_tests::rie::Emulated;
 use rebond_tests::rights;
-use rebond_tests::stack::{ACCOUNT, Stack, account_id};
+use rebond_tests::stack::{ACCOUNT, Stack, account_id, signed};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 async fn stack() -> Stack {
     Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap()
@@ -46,10 +51,23 @@ async fn a_mailbox_is_connected_dispatched_polled_and_refreshed_and_its_addresse
     let dispatched = dispatch.invoke(&event("poll-dispatch")).await.unwrap();
     assert_eq!((&dispatched["due"], &dispatched["queued"]), (&json!(1), &json!(1)), "{dispatched}");
     let batch = stack.queued().await.unwrap();
-    let (poll, poll_calls) = recorded(stack, "bounce-poll").await;
+    let (mut environment, poll_calls) = stack.recorded().await.unwrap();
+    make_bucket(stack.services(), "raw-mail").await.unwrap();
+    environment.push(("REBOND_RAW_BUCKET", "raw-mail".to_owned()));
+    let poll = Emulated::start("bounce-poll", &environment).unwrap();
     let answer = poll.invoke(&batch).await.unwrap();
     assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", poll.output());
     assert_eq!(stack.facts_of(&account_id().unwrap()).await.unwrap(), stack.messages, "{}", poll.output());
+
+    // What became a report is kept as it came, and the report points to it.
+    let signer = signed(stack.services()).await;
+    let store = Store::Bucket(Bucket::new(signer, "raw-mail"));
+    let facts = stack.table.facts(&account_id().unwrap(), Timestamp::UNIX_EPOCH, 1_000).await.unwrap();
+    for fact in facts.iter().filter(|fact| fact.kind != Kind::Other) {
+        let pointer = fact.raw.as_ref().unwrap();
+        let object = store.get(&pointer.object.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!(report::key(&object.message(pointer).unwrap()), fact.key);
+    }
 
     let (standing, standing_calls) = recorded(stack, "standing-update").await;
     let answer = standing.invoke(&stack.stream_of(&account_id().unwrap()).await.unwrap()).await.unwrap();

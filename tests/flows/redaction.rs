@@ -12,9 +12,10 @@ use rebond_standin::imap::{ImapAction, ImapFault};
 use rebond_standin::{Answer as Script, Refusal};
 use rebond_tests::mail::bounce;
 use rebond_tests::world::{BASIC, CLIENT_SECRET, MAILBOX, PASSWORD, SIGN_IN, World};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -31,6 +32,21 @@ impl Write for Log {
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// Everything that is logged from now on, once at each level, as a terminal and as CloudWatch get it.
+fn log_at_every_level() -> BTreeMap<LevelFilter, Log> {
+    let levels = [LevelFilter::ERROR, LevelFilter::WARN, LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE];
+    let logs = levels.map(|level| (level, Log::default()));
+    let lines = logs.iter().flat_map(|(level, log)| {
+        let wanted = rebond::telemetry::quiet(Targets::new().with_default(*level));
+        let (plain, json) = (log.clone(), log.clone());
+        let plain = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || plain.clone());
+        let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(move || json.clone());
+        [plain.with_filter(wanted.clone()).boxed(), json.with_filter(wanted).boxed()]
+    });
+    tracing_subscriber::registry().with(lines.collect::<Vec<_>>()).init();
+    logs.into()
 }
 
 /// What was planted, and what came out.
@@ -76,11 +92,8 @@ async fn plant_grant(world: &World, search: &mut Search, id: &rebond::account::A
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f47_no_secret_comes_out_anywhere() {
-    let log = Log::default();
-    let to = log.clone();
-    let everything = rebond::telemetry::quiet(Targets::new().with_default(LevelFilter::TRACE));
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || to.clone());
-    tracing_subscriber::registry().with(lines).with(everything).init();
+    let logs = log_at_every_level();
+    let log = logs[&LevelFilter::TRACE].clone();
     let mut search = Search::default();
     let world = World::start().await.unwrap();
     search.plant("password", PASSWORD);
@@ -184,10 +197,19 @@ async fn f47_no_secret_comes_out_anywhere() {
             search.show(&path.display().to_string(), bytes);
         }
     }
-    let lines = log.0.lock().unwrap().clone();
-    let text = String::from_utf8_lossy(&lines).into_owned();
-    assert!(text.contains("mailbox not connected") && text.contains("mailbox connected"), "it was logged at all");
-    search.show("log", lines);
+    let mut before = 0;
+    for (level, log) in &logs {
+        let lines = log.0.lock().unwrap().clone();
+        let text = String::from_utf8_lossy(&lines).into_owned();
+        println!("{} lines at {level}", text.lines().count());
+        assert!(text.lines().count() >= before, "{level} has every line of the levels above it");
+        before = text.lines().count();
+        if *level >= LevelFilter::INFO {
+            assert!(text.contains("mailbox not connected") && text.contains("mailbox connected"), "{level}: {text}");
+        }
+        search.show(&format!("log at {level}"), lines);
+    }
+    assert!(before > 0, "it was logged at all");
     let kinds: BTreeSet<&str> = search.secrets.iter().map(|(name, _)| name.as_str()).collect();
     println!("{} secrets of {} kinds in {} places: {kinds:?}", search.secrets.len(), kinds.len(), search.shown.len());
     assert!(search.secrets.len() >= 80 && kinds.len() >= 24 && search.shown.len() >= 50);

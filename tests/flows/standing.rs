@@ -238,6 +238,61 @@ async fn f33_f35_ten_thousand_bounces_by_one_signed_address_count_once_and_forge
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn f34_a_thousand_flipped_marks_suppress_nobody() {
+    let (world, id) = recorded([bounce(1)]).await;
+    let table = &world.machine.table;
+    let mut list = List::new("news".parse().unwrap());
+    list.proof = Level::Signed;
+    list.accounts = vec![id.clone()];
+    assert!(table.put_list(&list, true).await.unwrap());
+    let key = signing_key(&*world.machine.vault).await.unwrap();
+    let fact = world.facts(&id).await.unwrap().remove(0);
+    let holder: AddressKey = "user1@example.net".parse().unwrap();
+    let mark = tag::stamp("bounces@example.org", &holder, &list.id, &key, fact.arrived - 60).unwrap();
+    let inside = mark.find('+').unwrap() + 1..mark.find('@').unwrap();
+    let mut flipped = std::collections::BTreeSet::new();
+    for round in 0.. {
+        let mut bytes = mark.clone().into_bytes();
+        // One bit, or two: there are fewer than a thousand ways to flip one.
+        for part in [round, round / (inside.len() * 7)] {
+            bytes[inside.start + part / 7 % inside.len()] ^= 1 << (part % 7);
+        }
+        let text = String::from_utf8(bytes).unwrap();
+        // Capitals mean the same: mail systems change them.
+        if !text.eq_ignore_ascii_case(&mark) {
+            flipped.insert(text);
+        }
+        if flipped.len() == 1_000 {
+            break;
+        }
+    }
+    let facts: Vec<Fact> = flipped
+        .into_iter()
+        .enumerate()
+        .map(|(number, returned_to)| {
+            let mut fact = fact.clone();
+            fact.key = format!("{number:064x}");
+            fact.report.returned_to = Some(returned_to);
+            fact
+        })
+        .collect();
+    let mut unproven = 0;
+    for batch in facts.chunks(100) {
+        let followed = world.machine.follower().follow(batch, world.now()).await.unwrap();
+        assert_eq!(followed.changes, []);
+        unproven += followed.unproven;
+    }
+    assert_eq!(unproven, 1_000);
+    let item = table.standing(&holder, &list.id).await.unwrap().unwrap();
+    let read = standing::read(&item.history, &list.thresholds, world.now().as_second());
+    assert_eq!(read.state, State::Valid, "{read:?}");
+    // The mark as it was made does.
+    let mut good = fact;
+    good.report.returned_to = Some(mark);
+    assert_eq!(world.machine.follower().follow(&[good], world.now()).await.unwrap().changes.len(), 1);
+}
+
 /// Real messages of one recipient whose address is dead.
 fn single_hard_bounces() -> Vec<Vec<u8>> {
     let mut found = Vec::new();

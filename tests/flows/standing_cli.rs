@@ -149,6 +149,14 @@ async fn standings_are_exported_and_imported_and_an_import_may_be_given_again() 
         assert_eq!((answers[0]["state"].as_str(), answers[1]["state"].as_str()), (Some("denied"), Some("quarantined")));
     }
 
+    // What led there, in our word and in Campaign's number.
+    let whole = std::fs::read_to_string(world.dir().join("out.jsonl")).unwrap();
+    let rows = whole.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    for row in rows {
+        let code = if row["state"] == "denied" { 8 } else { 9 };
+        assert_eq!((&row["reason"], &row["adobe_reason_code"]), (&"".into(), &code.into()), "{row}");
+    }
+
     // Broken off behind the heading: what stands behind the mark is written anew.
     let out = world.dir().join("again.csv");
     let whole = std::fs::read_to_string(world.dir().join("out.csv")).unwrap();

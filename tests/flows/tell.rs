@@ -4,7 +4,9 @@
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, EndpointId, HealthState};
+use rebond::delivery::Delivery;
 use rebond::events::{Destination, Endpoint, Event, EventType, Shape, WebhookKey, of_health};
+use rebond::follow::close_due;
 use rebond::incident::{self, Decision, Incident, Stage, Trigger};
 use rebond::secret::ExposeSecret;
 use rebond::table::{Change, EndpointItem, EndpointState, Kept};
@@ -27,12 +29,12 @@ fn ours(account: &mut Account) {
     account.sends_as = vec!["example.org".into()];
 }
 
-fn in_seconds(seconds: u64) -> tokio::time::Instant {
+pub fn in_seconds(seconds: u64) -> tokio::time::Instant {
     tokio::time::Instant::now() + Duration::from_secs(seconds)
 }
 
 /// Adds a webhook, as `rebond endpoint add` does.
-async fn webhook(world: &World, id: &str, url: &str, change: impl FnOnce(&mut Endpoint)) -> EndpointId {
+pub async fn webhook(world: &World, id: &str, url: &str, change: impl FnOnce(&mut Endpoint)) -> EndpointId {
     let to = Destination::Webhook { url: url.parse().unwrap() };
     let id: EndpointId = id.parse().unwrap();
     let mut endpoint = Endpoint {
@@ -70,11 +72,11 @@ async fn kept(world: &World, id: &EndpointId, kept: Kept) -> usize {
     }
 }
 
-async fn drain(world: &World) -> Drained {
+pub async fn drain(world: &World) -> Drained {
     world.machine.teller.drain_all(in_seconds(60)).await.unwrap()
 }
 
-fn types(got: &[Got]) -> Vec<String> {
+pub fn types(got: &[Got]) -> Vec<String> {
     let short = |got: &Got| {
         let kind = got.json()["type"].as_str().unwrap_or("?").to_owned();
         kind.trim_start_matches("rebond.").trim_end_matches(".v1").to_owned()
@@ -190,6 +192,19 @@ async fn what_a_poll_finds_is_told_signed_and_as_its_schema_says() {
     let decided = Decision { at: world.now().as_second(), who: "ann".into(), why: None };
     let released = Incident { stage: Stage::Released, decided: Some(decided), ..incident };
     assert!(table.move_incident(Stage::Open, &released).await.unwrap());
+    drain(&world).await;
+    // A delivery that is over.
+    let delivery = Delivery {
+        id: "march".parse().unwrap(),
+        list: "default".parse().unwrap(),
+        route: None,
+        opened: world.now().as_second() - 60,
+        closes: world.now().as_second(),
+        sent: 3,
+    };
+    let sent = [("example.net".to_owned(), 3)].into();
+    assert!(table.put_delivery(&delivery, &sent).await.unwrap());
+    assert_eq!(close_due(table, world.now(), in_seconds(30)).await.unwrap(), 1);
     drain(&world).await;
     let item = item(&world, &id).await;
     let test = world.machine.teller.test(&item).await.unwrap().unwrap();
@@ -426,7 +441,7 @@ async fn killed_between_any_two_steps_every_event_is_told_in_order() {
 }
 
 /// Another process over the same files, that lives for some calls of the table.
-async fn mortal(world: &World, life: &std::sync::Arc<Life>) -> Machine {
+pub async fn mortal(world: &World, life: &std::sync::Arc<Life>) -> Machine {
     life.left.store(usize::MAX, std::sync::atomic::Ordering::SeqCst);
     let steps = life.steps;
     let table = embedded::table(SharedHttpConnector::new(MortalTable(world.connector(), life.clone()))).await.unwrap();

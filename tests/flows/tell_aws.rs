@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use rebond::account::{AccountId, EndpointId};
+use rebond::delivery::Delivery;
 use rebond::events::{Arn, Destination, Endpoint, Judged, Received, Shape, WebhookKey, notification, of_report};
 use rebond::proof::Level;
 use rebond::table::{AccountItem, EndpointItem};
@@ -250,15 +251,91 @@ async fn the_function_tells_receivers_of_every_kind_and_no_record_twice() {
     check_call(&off_list, "DeleteSuppressedDestination", &json!({ "EmailAddress": "user1@example.net" }));
 
     let (made, allowed) = (calls.actions(), rights::actions("EventDelivery"));
-    // All but what the event source does in its name, the two of SES, which went past the recorder, and what a confirmed
-    // incident needs.
-    assert!(made.len() == allowed.len() - 6 && made.is_subset(&allowed), "called {made:?}, may {allowed:?}");
+    // All but what the event source does in its name, the two of SES, which went past the recorder, what a confirmed
+    // incident needs, and what the next test shows.
+    assert!(made.len() == allowed.len() - 7 && made.is_subset(&allowed), "called {made:?}, may {allowed:?}");
     // A record that is none of ours stops the batch there.
     let mut broken = records.clone();
     broken[1]["dynamodb"]["NewImage"]["version"] = json!({ "S": "another's" });
     let answer = function.invoke(&json!({ "Records": broken })).await.unwrap();
     let number = broken[1]["dynamodb"]["SequenceNumber"].clone();
     assert_eq!(answer, json!({ "batchItemFailures": [{ "itemIdentifier": number }] }));
+}
+
+fn delivery(now: i64) -> Delivery {
+    let (id, list) = ("march".parse().unwrap(), "default".parse().unwrap());
+    Delivery { id, list, route: None, opened: now - 3_600, closes: now, sent: 10 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_over_is_closed_and_starts_a_state_machine_once() {
+    let stack = Stack::start(Ipv4Addr::LOCALHOST, "test", "http://localhost:3000").await.unwrap();
+    let machine = json!({ "name": "after-news", "roleArn": "arn:aws:iam::123456789012:role/x",
+        "definition": json!({ "StartAt": "a", "States": { "a": { "Type": "Pass", "End": true } } }).to_string() });
+    ask(&stack, "states", "AWSStepFunctions.CreateStateMachine", machine.to_string()).await;
+    let machine = "arn:aws:states:us-east-1:123456789012:stateMachine:after-news";
+    let to = Destination::StepFunctions { arn: arn(machine.to_owned()) };
+    let id = add(&stack, "next", to, Shape::Cloudevents, None).await;
+    let (environment, calls) = stack.recorded().await.unwrap();
+    let function = Emulated::start("event-delivery", &environment).unwrap();
+    // The schedule closes what is over, once, and nothing that is not.
+    let now = Timestamp::now().as_second();
+    let early = Delivery { id: "april".parse().unwrap(), closes: now + 3_600, ..delivery(now) };
+    for delivery in [delivery(now), early] {
+        assert!(stack.table.put_delivery(&delivery, &[("example.net".to_owned(), 10)].into()).await.unwrap());
+    }
+    for expected in [1, 0] {
+        let ticked = function.invoke(&json!({})).await.unwrap();
+        assert_eq!(ticked["closed"], expected, "{ticked} {}", function.output());
+    }
+    let closed = stack.table.delivery(&"march".parse().unwrap()).await.unwrap().unwrap().closed.unwrap();
+    assert_eq!((closed.total.sent, closed.total.failed()), (10, 0));
+    assert!(stack.table.delivery(&"april".parse().unwrap()).await.unwrap().unwrap().closed.is_none());
+
+    // What the stream brings of one, as it was told and as it was closed.
+    let world = World::start().await.unwrap();
+    let (table, sent) = (&world.machine.table, [("example.net".to_owned(), 10)].into());
+    let heads = json!({ "TableName": "rebond", "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": { ":pk": { "S": "DELIVERIES" } } });
+    let at = world.now().as_second();
+    assert!(table.put_delivery(&delivery(at), &sent).await.unwrap());
+    let mut records = stream::records(&world.raw("Query", heads.clone()).await.unwrap());
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    assert_eq!(rebond::follow::close_due(table, world.now(), deadline).await.unwrap(), 1);
+    let mut after = stream::records(&world.raw("Query", heads).await.unwrap());
+    after[0]["eventName"] = "MODIFY".into();
+    records.extend(after);
+    assert_eq!(records.len(), 2);
+    let executions = async || -> Vec<Value> {
+        let asked = json!({ "stateMachineArn": machine }).to_string();
+        let listed = ask(&stack, "states", "AWSStepFunctions.ListExecutions", asked).await;
+        serde_json::from_str::<Value>(&listed).unwrap()["executions"].as_array().unwrap().clone()
+    };
+    // Brought three times, as after a crash: the service knows the name, and it counts as told.
+    for _ in 0..3 {
+        let answer = function.invoke(&json!({ "Records": records })).await.unwrap();
+        assert_eq!(answer, json!({ "batchItemFailures": [] }), "{}", function.output());
+        assert_eq!(executions().await.len(), 1, "{}", function.output());
+        assert!(!stack.table.endpoint(&id).await.unwrap().unwrap().held, "{}", function.output());
+    }
+    let name = executions().await[0]["name"].as_str().unwrap().to_owned();
+    let asked =
+        json!({ "executionArn": format!("{}:{name}", machine.replace("stateMachine", "execution")) }).to_string();
+    let shown: Value =
+        serde_json::from_str(&ask(&stack, "states", "AWSStepFunctions.DescribeExecution", asked).await).unwrap();
+    let event: Value = serde_json::from_str(shown["input"].as_str().unwrap()).unwrap();
+    assert_eq!((&event["type"], event["id"].as_str()), (&json!("rebond.delivery.closed.v1"), Some(name.as_str())));
+    assert_eq!((&event["data"]["delivery"], &event["data"]["delivered"]), (&json!("march"), &json!(10)));
+    // A refusal of another kind is none: the machine is gone.
+    ask(&stack, "states", "AWSStepFunctions.DeleteStateMachine", json!({ "stateMachineArn": machine }).to_string())
+        .await;
+    let gone = Destination::StepFunctions { arn: arn(machine.replace("after-news", "nobody's")) };
+    let gone = add(&stack, "gone", gone, Shape::Cloudevents, None).await;
+    function.invoke(&json!({ "Records": records })).await.unwrap();
+    let item = stack.table.endpoint(&gone).await.unwrap().unwrap();
+    assert!(item.held && item.health.said.unwrap().contains("HTTP 400"), "{}", function.output());
+    let (made, allowed) = (calls.actions(), rights::actions("EventDelivery"));
+    assert!(made.contains("states:StartExecution") && made.is_subset(&allowed), "called {made:?}, may {allowed:?}");
 }
 
 #[test]
@@ -272,7 +349,7 @@ fn every_bounce_and_complaint_reads_as_amazon_ses_documents_it() {
         let list = || "default".parse().unwrap();
         let judge = |address: &String| {
             let address = address.parse().ok()?;
-            Some(Judged { address, list: list(), proof: Level::Ours, doubt: None, believed: true })
+            Some(Judged { address, list: list(), proof: Level::Ours, doubt: None, believed: true, delivery: None })
         };
         let judged: Vec<_> = report.recipients.iter().map(|outcome| judge(&outcome.address)).collect();
         let account = "bounces".parse().unwrap();

@@ -55,7 +55,8 @@ fn short(resource: &Value) -> String {
         return target.to_owned();
     }
     let text = resource["Fn::Sub"].as_str().unwrap_or_else(|| panic!("neither a resource nor a name: {resource}"));
-    let text = text.replace("${Table.Arn}", "Table").replace("${AWS::StackName}", "{stack}");
+    let text = text.replace("${Table.Arn}", "Table").replace("${RawMail.Arn}", "RawMail");
+    let text = text.replace("${AWS::StackName}", "{stack}");
     text.replace("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:", "")
 }
 
@@ -187,6 +188,30 @@ fn the_schedules_may_invoke_their_function_alone_and_say_nothing() {
 }
 
 #[test]
+fn kept_mail_is_private_encrypted_and_ends_by_itself() {
+    let bucket = properties("RawMail");
+    assert_eq!(RESOURCES["RawMail"]["Condition"], "KeepsRaw", "none by default");
+    let closed = bucket["PublicAccessBlockConfiguration"].as_object().unwrap();
+    assert!(closed.len() == 4 && closed.values().all(|value| value == true), "{closed:?}");
+    let encrypted = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+    assert_eq!(encrypted["ServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
+    let rule = &bucket["LifecycleConfiguration"]["Rules"][0];
+    assert_eq!((&rule["Status"], &rule["ExpirationInDays"]["Ref"]), (&"Enabled".into(), &"KeepRaw".into()));
+    // What is erased must be gone.
+    assert!(bucket["VersioningConfiguration"].is_null());
+    let refused = &properties("RawMailPolicy")["PolicyDocument"]["Statement"][0];
+    assert_eq!(
+        (&refused["Effect"], &refused["Condition"]["Bool"]["aws:SecureTransport"]),
+        (&"Deny".into(), &"false".into())
+    );
+    let told = &properties("BouncePoll")["Environment"]["Variables"]["REBOND_RAW_BUCKET"]["Fn::If"];
+    assert_eq!(
+        (&told[0], &told[1]["Ref"], &told[2]["Ref"]),
+        (&"KeepsRaw".into(), &"RawMail".into(), &"AWS::NoValue".into())
+    );
+}
+
+#[test]
 fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
     for function in ["OauthStart", "OauthCallback", "Asking"] {
         let reads = rights(&RESOURCES[&format!("{function}Role")]);
@@ -239,7 +264,7 @@ fn the_stream_brings_new_facts_and_tells_what_failed() {
         "eventName": ["INSERT"],
         "dynamodb": {
             "Keys": { "sk": { "S": [{ "prefix": "REPORT#" }] } },
-            "NewImage": { "kind": { "S": ["bounce", "feedback", "delivered"] } },
+            "NewImage": { "kind": { "S": ["bounce", "feedback", "delivered", "auto-reply"] } },
         },
     });
     assert_eq!(pattern, expected);
@@ -261,11 +286,10 @@ fn the_stream_brings_what_is_told_and_tells_what_failed() {
     let filters = source["FilterCriteria"]["Filters"].as_array().unwrap().iter();
     let patterns: Vec<Value> =
         filters.map(|filter| serde_json::from_str(filter["Pattern"].as_str().unwrap()).unwrap()).collect();
-    let of = |pattern: &Value| pattern["dynamodb"]["Keys"]["sk"]["S"][0]["prefix"].as_str().unwrap().to_owned();
-    assert_eq!(
-        patterns.iter().map(of).collect::<Vec<_>>(),
-        ["REPORT#", "STANDING#", "STANDING#", "INCIDENT#", "AUDIT#"]
-    );
+    let of = |pattern: &Value| pattern["dynamodb"]["Keys"]["sk"]["S"].as_array().unwrap().clone();
+    let prefixes: Vec<Value> = patterns.iter().flat_map(of).map(|one| one["prefix"].clone()).collect();
+    assert_eq!(prefixes, ["REPORT#", "STANDING#", "STANDING#", "INCIDENT#", "DELIVERY#", "AUDIT#"]);
+    assert!(patterns.len() <= 5, "Lambda takes five patterns of an event source");
     assert_eq!(patterns[1]["eventName"], serde_json::json!(["INSERT", "MODIFY"]));
     // What time cleans up, and not what an operator removes.
     assert_eq!(patterns[2]["userIdentity"]["principalId"], serde_json::json!(["dynamodb.amazonaws.com"]));

@@ -3,13 +3,13 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{Account, AccountId, App, Authentication, Credential, HealthState, SecretSource};
-use rebond::deployment::signed::Signed;
 use rebond::identity::{Sts, TokenFile};
 use rebond::oauth::{assertion, entra};
 use rebond::secret::ExposeSecret;
 use rebond::vault::{Name, Version};
 use rebond_cli::machine::Machine;
 use rebond_standin::entra::{AppSecret, Certificate, Federated, Settings};
+use rebond_tests::stack::signed;
 use rebond_tests::world::{CLIENT_SECRET, MAILBOX, World};
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
@@ -300,8 +300,7 @@ async fn on_aws_the_role_of_the_function_proves_the_app() {
     change_app(&world, |app| app.credential = Credential::Federated).await;
     let id = world.add("app", app_only).await.unwrap();
     let (url, asked) = sts(ROLE).await;
-    let config = rebond_tests::stack::config(&url).await;
-    let identity = Sts::new(aws_sdk_sts::Client::new(&config));
+    let identity = Sts::new(signed(&url).await);
     let machine =
         Machine { grants: world.machine.grants.clone().with_identity(Arc::new(identity)), ..world.machine.clone() };
     assert_eq!(poll_as(&world, &machine, &id).await.0, HealthState::Active);
@@ -313,7 +312,7 @@ async fn on_aws_the_role_of_the_function_proves_the_app() {
     }
     // Another function's role is another subject.
     let (url, _) = sts("arn:aws:iam::111122223333:role/rebond-token-refresh").await;
-    let identity = Sts::new(aws_sdk_sts::Client::new(&rebond_tests::stack::config(&url).await));
+    let identity = Sts::new(signed(&url).await);
     let machine =
         Machine { grants: world.machine.grants.clone().with_identity(Arc::new(identity)), ..world.machine.clone() };
     world.advance(SignedDuration::from_hours(2));
@@ -352,8 +351,8 @@ async fn a_client_secret_may_be_given_out_by_a_function() {
         (given, (HealthState::Active, "")),
     ] {
         let (url, asked) = function(answer).await;
-        let signed = Arc::new(Signed::new(&rebond_tests::stack::config(&url).await).unwrap());
-        let machine = Machine { grants: world.machine.grants.clone().with_signed(signed), ..world.machine.clone() };
+        let grants = world.machine.grants.clone().with_signed(signed(&url).await);
+        let machine = Machine { grants, ..world.machine.clone() };
         world.advance(SignedDuration::from_hours(2));
         let (state, advice) = poll_as(&world, &machine, &id).await;
         let said = world.item(&id).await.unwrap().health.said.unwrap_or_default();
@@ -476,7 +475,6 @@ async fn kms() -> (String, Arc<std::sync::Mutex<Vec<Value>>>) {
 async fn a_key_in_kms_signs_and_is_never_seen() {
     let world = World::start().await.unwrap();
     let (url, asked) = kms().await;
-    let client = aws_sdk_kms::Client::new(&rebond_tests::stack::config(&url).await);
     let public_key = key().public().as_ref().to_vec();
     let thumbprint = assertion::thumbprint(b"a certificate of the key in KMS");
     world.entra.change(|settings| {
@@ -500,7 +498,7 @@ async fn a_key_in_kms_signs_and_is_never_seen() {
         "there is no KMS here"
     );
     assert_eq!(calls(&world), 0);
-    let grants = world.machine.grants.clone().with_kms(rebond::vault::Kms::new(client));
+    let grants = world.machine.grants.clone().with_kms(rebond::vault::Kms::new(signed(&url).await));
     let machine = Machine { grants, ..world.machine.clone() };
     assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Active, String::new()));
     world.advance(SignedDuration::from_hours(2));

@@ -135,7 +135,8 @@ impl HttpConnector for Faulty {
             let answer = answer.await;
             if let (Some(kind), Ok(answer)) = (kind, &answer) {
                 let said: Value = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
-                let said = &said["ConsumedCapacity"];
+                // Of a batch for each table.
+                let said = said["ConsumedCapacity"].get(0).unwrap_or(&said["ConsumedCapacity"]);
                 for index in said["GlobalSecondaryIndexes"].as_object().into_iter().flat_map(|indexes| indexes.values())
                 {
                     faults.add_units(format!("{kind} index"), index["CapacityUnits"].as_f64().unwrap_or_default());
@@ -180,10 +181,12 @@ impl Faulty {
 fn ask_for_units(request: &HttpRequest) -> Option<(String, HttpRequest)> {
     let mut body: Value = serde_json::from_slice(request.body().bytes()?).ok()?;
     let target = request.headers().get("x-amz-target")?.to_owned();
-    if !["PutItem", "UpdateItem", "DeleteItem"].iter().any(|write| target.ends_with(write)) {
+    if !["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"].iter().any(|write| target.ends_with(write)) {
         return None;
     }
-    let sk = body["Item"]["sk"]["S"].as_str().or(body["Key"]["sk"]["S"].as_str())?;
+    let batch = body["RequestItems"].as_object().and_then(|tables| tables.values().next());
+    let sk = body["Item"]["sk"]["S"].as_str().or(body["Key"]["sk"]["S"].as_str());
+    let sk = sk.or(batch.and_then(|batch| batch[0]["PutRequest"]["Item"]["sk"]["S"].as_str()))?;
     let kind = sk.split('#').next()?.to_owned();
     body["ReturnConsumedCapacity"] = "INDEXES".into();
     let mut asking = HttpRequest::new(SdkBody::from(body.to_string()));

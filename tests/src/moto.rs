@@ -25,6 +25,8 @@ impl Moto {
         let port = free_port()?;
         let mut command = tool("moto_server");
         command.args(["-H", &address.to_string(), "-p", &port.to_string()]).current_dir(dir.path());
+        // Small pages, so that lists have more than one.
+        command.env("MOTO_S3_DEFAULT_MAX_KEYS", "10");
         let mut process = Process::start(&command, &dir.path().join("log"))?;
         process.wait_for_port((address, port).into(), Duration::from_secs(60))?;
         Ok(Self { endpoint: format!("http://{address}:{port}"), _process: process, _dir: dir })
@@ -40,4 +42,12 @@ impl Moto {
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
+}
+
+/// Makes a bucket. moto takes any signature: it reads the service, and nothing else.
+pub async fn make_bucket(endpoint: &str, name: &str) -> Result<()> {
+    let signed = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=x";
+    let request = reqwest::Client::new().put(format!("{endpoint}/{name}")).header("authorization", signed);
+    request.send().await?.error_for_status()?;
+    Ok(())
 }

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,6 +69,7 @@ fn action(target: &str) -> String {
     match target.split_once('.') {
         Some((service, operation)) if service.starts_with("DynamoDB_") => format!("dynamodb:{operation}"),
         Some(("AmazonSQS", operation)) => format!("sqs:{}", operation.trim_end_matches("Batch")),
+        Some(("AWSStepFunctions", operation)) => format!("states:{operation}"),
         Some(("AWSEvents", operation)) => format!("events:{operation}"),
         Some((service, operation)) => format!("{service}:{operation}"),
         None => target.to_owned(),
@@ -82,12 +83,27 @@ fn of_form(body: &[u8]) -> String {
     operation.map_or_else(|| "no target".to_owned(), |operation| format!("sns:{operation}"))
 }
 
-async fn pass(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
+/// What S3 is asked: by method and path, and by nothing else.
+fn of_s3(method: &Method) -> String {
+    match *method {
+        Method::PUT => "s3:PutObject".to_owned(),
+        _ => format!("s3:{method}"),
+    }
+}
+
+async fn pass(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let signed = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_s3 = signed.contains("/s3/aws4_request");
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let called = if target.is_empty() { of_form(&body) } else { action(&target) };
+    let called = match () {
+        () if is_s3 => of_s3(&method),
+        () if target.is_empty() => of_form(&body),
+        () => action(&target),
+    };
     inner.calls.lock().unwrap_or_else(PoisonError::into_inner).insert(called);
     let to = if target.starts_with("DynamoDB_") { &inner.table_url } else { &inner.other_url };
-    let mut request = inner.http.post(to).body(body);
+    let path = uri.path_and_query().filter(|_| is_s3).map_or("", |path| path.as_str());
+    let mut request = inner.http.request(method, format!("{to}{path}")).body(body);
     for (name, value) in headers.iter().filter(|(name, _)| !matches!(name.as_str(), "host" | "content-length")) {
         request = request.header(name, value);
     }

@@ -62,6 +62,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("secretsmanager:GetSecretValue", "secret:{stack}/password/*"),
             ("secretsmanager:GetSecretValue", "secret:{stack}/grant/*"),
             ("secretsmanager:PutSecretValue", "secret:{stack}/grant/*"),
+            ("s3:PutObject", "RawMail/*"),
             ("sqs:ReceiveMessage", "PollQueue"),
             ("sqs:DeleteMessage", "PollQueue"),
             ("sqs:GetQueueAttributes", "PollQueue"),
@@ -98,6 +99,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
             ("sqs:SendMessage", "EventQueues"),
             ("sns:Publish", "EventTopics"),
             ("events:PutEvents", "EventBuses"),
+            ("states:StartExecution", "StateMachines"),
             ("ses:PutSuppressedDestination", "*"),
             ("ses:DeleteSuppressedDestination", "*"),
             // By the event source in its name.
@@ -111,6 +113,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
         "Asking",
         &[
             ("dynamodb:BatchGetItem", "Table"),
+            ("dynamodb:BatchWriteItem", "Table"),
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:Query", "Table"),

@@ -9,6 +9,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::Credentials;
 use jiff::{SignedDuration, Timestamp};
 use rebond::account::{Account, AccountId, App, Authentication, Encryption, Protocol, Server, Since};
+use rebond::deployment::signed::Signed;
+use rebond::deployment::{http_client, shared_http_client};
 use rebond::oauth::Invitation;
 use rebond::secret::Secret;
 use rebond::standing::{AddressKey, List};
@@ -17,6 +19,7 @@ use rebond::vault::{Name, SecretsManager, Vault, signing_key};
 use rebond_standin::{Entra, ImapServer, ImapSettings, Person, Settings, demo_mail};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -269,12 +272,19 @@ fn registered(settings: &Settings) -> Result<(String, String)> {
 /// A client's configuration for an emulator.
 pub async fn config(endpoint: &str) -> SdkConfig {
     #[allow(clippy::expect_used, reason = "without it no test could go on")]
-    let http = rebond::deployment::http_client().expect("an HTTP client");
+    let client = http_client().expect("an HTTP client");
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-        .http_client(http)
+        .http_client(shared_http_client(&client))
         .endpoint_url(endpoint)
         .load()
         .await
+}
+
+/// What signs calls for an emulator.
+pub async fn signed(endpoint: &str) -> Arc<Signed> {
+    #[allow(clippy::expect_used, reason = "without it no test could go on")]
+    let client = http_client().expect("an HTTP client");
+    Arc::new(Signed::new(&config(endpoint).await, client))
 }

@@ -14,10 +14,11 @@ use rebond::grant::Clock;
 use rebond::net::{Reach, Tls};
 use rebond::oauth::{Invitation, Pending};
 use rebond::poll::{PollError, Summary};
+use rebond::raw::Folder;
 use rebond::table::{AccountItem, Fact};
 use rebond::vault::{MasterKey, Name, SealedFile, Vault, signing_key};
 use rebond_cli::embedded::{self, Durability};
-use rebond_cli::machine::Machine;
+use rebond_cli::machine::{KeptMail, Machine};
 use rebond_cli::serve;
 use rebond_standin::{Entra, GraphServer, GraphSettings, ImapServer, ImapSettings, Person};
 use serde_json::Value;
@@ -138,6 +139,13 @@ impl World {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Lets polls, here and by the binary, keep mail as it came.
+    pub fn keep_raw(&mut self) -> Result<()> {
+        self.machine.raw = Some(KeptMail { folder: Folder::new(self.dir().join("raw")), days: 30 });
+        let path = self.dir().join("rebond.toml");
+        Ok(std::fs::write(&path, std::fs::read_to_string(&path)? + "keep-raw = 30\n")?)
     }
 
     /// The origin of our pages, as `http://localhost:8484`.
@@ -274,9 +282,9 @@ impl World {
         self.machine.table.account(id).await?.with_context(|| format!("no account {id}"))
     }
 
-    /// Polls, with a minute's time.
+    /// Polls, with time enough for a machine that is busy with much else.
     pub async fn poll(&self, id: &AccountId) -> Result<Summary, PollError> {
-        self.machine.poller().poll(id, "test", Instant::now() + Duration::from_secs(60), &()).await
+        self.machine.poller().poll(id, "test", Instant::now() + Duration::from_secs(200), &()).await
     }
 
     /// All facts, the oldest first.

@@ -76,6 +76,12 @@ impl<'a> Input<'a> {
         if self.body.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
+    /// The body as lines of JSON.
+    pub fn jsonl(&self) -> Result<&'a [u8], Problem> {
+        self.is("application/jsonl")?;
+        Ok(self.body)
+    }
+
     fn is(&self, wanted: &'static str) -> Result<(), Problem> {
         if self.kind == wanted {
             return Ok(());

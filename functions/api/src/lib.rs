@@ -68,6 +68,7 @@ impl Api {
         if !methods.contains(method) {
             return Err(Problem::method(methods));
         }
+        let route = route.by(method);
         if matches!(route, Route::Description) {
             return serde_json::from_str(OPENAPI).map_err(|_| Problem::ours("the description"));
         }
@@ -88,7 +89,10 @@ impl Api {
             Route::Accounts => pages::accounts(&call).await,
             Route::Reports => pages::reports(&call).await,
             Route::Incidents => pages::incidents(&call).await,
-            Route::Deliveries => deliveries::tell(&call).await,
+            Route::Deliveries => deliveries::list(&call).await,
+            Route::Delivery(id) => deliveries::show(&call, id).await,
+            Route::Tell => deliveries::tell(&call).await,
+            Route::Sent(id) => deliveries::sent(&call, id).await,
             Route::Description => Err(Problem::no_path()),
         }
     }

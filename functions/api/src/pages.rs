@@ -11,7 +11,7 @@ use rebond::table::Spot;
 use serde_json::{Value, json};
 
 /// A page: what it holds, and the cursor of the next one.
-fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
+pub fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
     let cursor = next.map(|text| BASE64_URL_SAFE_NO_PAD.encode(text));
     let mut page = json!({ name: items });
     if let Some(cursor) = cursor {
@@ -20,12 +20,12 @@ fn page(name: &str, items: Vec<Value>, next: Option<String>) -> Value {
     page
 }
 
-fn no_cursor() -> Problem {
+pub fn no_cursor() -> Problem {
     Problem::missing("no-such-page", "The cursor is none that an answer to this question gave: begin without one.")
 }
 
 /// The text within a cursor.
-fn cursor(call: &Call<'_>) -> Result<Option<String>, Problem> {
+pub fn cursor(call: &Call<'_>) -> Result<Option<String>, Problem> {
     let Some(text) = call.query.get("cursor") else { return Ok(None) };
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|_| no_cursor())?;
     String::from_utf8(bytes).map(Some).map_err(|_| no_cursor())

@@ -19,14 +19,21 @@ pub enum Route {
     Reports,
     /// `GET /incidents`
     Incidents,
-    /// `POST /deliveries`
+    /// `GET /deliveries`
     Deliveries,
+    /// `POST /deliveries`
+    Tell,
+    /// `GET /deliveries/{id}`
+    Delivery(String),
+    /// `POST /deliveries/{id}/sent`
+    Sent(String),
     /// `GET /openapi.json`
     Description,
 }
 
 const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
+const GET_AND_POST: &[Method] = &[Method::GET, Method::POST];
 
 impl Route {
     /// What a key must be allowed.
@@ -34,7 +41,8 @@ impl Route {
         match self {
             Self::Check => Scope::Check,
             Self::Address(_) | Self::Accounts | Self::Incidents | Self::Reports | Self::Description => Scope::Read,
-            Self::Deliveries => Scope::Deliveries,
+            Self::Deliveries | Self::Delivery(_) => Scope::Read,
+            Self::Tell | Self::Sent(_) => Scope::Deliveries,
             Self::Decide(..) => Scope::Write,
         }
     }
@@ -43,8 +51,16 @@ impl Route {
     pub fn parameters(&self) -> &'static [&'static str] {
         match self {
             Self::Reports => &["account", "since", "limit", "cursor"],
-            Self::Accounts | Self::Incidents => &["limit", "cursor"],
+            Self::Accounts | Self::Incidents | Self::Deliveries => &["limit", "cursor"],
             _ => &[],
+        }
+    }
+
+    /// What is asked for by a method, where a path takes several.
+    pub fn by(self, method: &Method) -> Self {
+        match self {
+            Self::Deliveries if method == Method::POST => Self::Tell,
+            other => other,
         }
     }
 }
@@ -58,7 +74,9 @@ pub fn find(path: &str) -> Option<(Route, &'static [Method])> {
         ("accounts", None, None) => (Route::Accounts, GET),
         ("reports", None, None) => (Route::Reports, GET),
         ("incidents", None, None) => (Route::Incidents, GET),
-        ("deliveries", None, None) => (Route::Deliveries, POST),
+        ("deliveries", None, None) => (Route::Deliveries, GET_AND_POST),
+        ("deliveries", Some(id), None) if !id.is_empty() => (Route::Delivery(id), GET),
+        ("deliveries", Some(id), Some(sent)) if !id.is_empty() && sent == "sent" => (Route::Sent(id), POST),
         ("openapi.json", None, None) => (Route::Description, GET),
         ("addresses", Some(address), None) if !address.is_empty() => (Route::Address(address), GET),
         ("addresses", Some(address), Some(deed)) if !address.is_empty() => {
@@ -106,6 +124,7 @@ mod tests {
         }
         let denied = Route::Decide("a@example.com".into(), Deed::Denied);
         assert_eq!(find("/api/v1/addresses/a@example.com/deny").unwrap().0, denied);
+        assert_eq!(find("/api/v1/deliveries/march/sent").unwrap(), (Route::Sent("march".into()), POST));
         for path in [
             "",
             "/",
@@ -118,6 +137,10 @@ mod tests {
             "/api/v1/addresses/a@b.example/erase",
             "/api/v1/addresses/a@b.example/deny/x",
             "/api/v1/addresses//deny",
+            "/api/v1/deliveries/",
+            "/api/v1/deliveries//sent",
+            "/api/v1/deliveries/march/close",
+            "/api/v1/deliveries/march/sent/x",
         ] {
             assert_eq!(find(path), None, "{path}");
         }

@@ -1,12 +1,14 @@
 //! The shapes of answers: times as RFC 3339 writes them, words as the command line has them.
 
 use jiff::Timestamp;
+use rebond::delivery::{Counts, Tally};
 use rebond::incident::Incident;
 use rebond::report::{Evidence, Outcome};
 use rebond::standing::{Act, Cause, Standing};
-use rebond::table::{AccountItem, Fact};
+use rebond::table::{AccountItem, DeliveryItem, Fact};
 use rebond::{limits, standing};
 use serde_json::{Map, Value, json};
+use std::cmp::Reverse;
 
 /// Seconds since 1970.
 pub fn time(seconds: i64) -> Value {
@@ -135,6 +137,62 @@ pub fn incident(of: &Incident) -> Value {
         "delivery": trigger.told.as_ref().map(|told| told.id.clone()),
         "sent": trigger.told.as_ref().map(|told| told.sent),
         "decided": decided.map(|d| known(json!({ "at": time(d.at), "who": d.who, "why": d.why }))),
+    }))
+}
+
+/// A delivery as its sender told it, and when it was closed.
+pub fn delivery(of: &DeliveryItem) -> Value {
+    let (of, closed) = (&of.delivery, of.closed.as_ref());
+    known(json!({
+        "id": of.id,
+        "list": of.list,
+        "route": of.route,
+        "opens_at": time(of.opened),
+        "closes_at": time(of.closes),
+        "closed_at": closed.map(|closed| time(closed.at)),
+        "sent": of.sent,
+    }))
+}
+
+/// A delivery with what came back of it, the destinations with the most first.
+pub fn tally(of: &DeliveryItem, tally: &Tally) -> Value {
+    let mut domains: Vec<(&String, &Counts)> = tally.domains.iter().collect();
+    domains.sort_by_key(|(domain, counts)| (Reverse((counts.sent, counts.failed())), *domain));
+    let shown = domains.iter().take(limits::DELIVERY_KEPT_DOMAINS);
+    let domains: Vec<Value> = shown
+        .map(|(domain, of)| {
+            let mut shown = counts(of);
+            shown["domain"] = json!(domain);
+            shown
+        })
+        .collect();
+    let rate = |number| tally.total.rate(number);
+    let total = &tally.total;
+    let mut shown = delivery(of);
+    shown["total"] = counts(total);
+    shown["rates"] = known(json!({
+        "hard": rate(total.hard),
+        "soft": rate(total.soft),
+        "refused": rate(total.refused),
+        "complaints": rate(total.complaints),
+        "auto_replies": rate(total.auto_replies),
+        "delivered": total.delivered().and_then(rate),
+    }));
+    shown["reasons"] = json!(tally.reasons);
+    shown["domains"] = json!(domains);
+    shown
+}
+
+fn counts(of: &Counts) -> Value {
+    known(json!({
+        "sent": of.sent,
+        "hard": of.hard,
+        "soft": of.soft,
+        "refused": of.refused,
+        "complaints": of.complaints,
+        "auto_replies": of.auto_replies,
+        "confirmed": of.confirmed,
+        "delivered": of.delivered(),
     }))
 }
 

@@ -1,10 +1,11 @@
-//! The table's stream → events → endpoints; on a schedule what is kept for endpoints whose time has come.
+//! The table's stream → events → endpoints; on a schedule deliveries that are over are closed, and endpoints whose time has come
+//! are told what is kept for them.
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use rebond::account::{AccountId, EndpointId};
 use rebond::incident::Incident;
-use rebond::table::{AuditEntry, Change, Fact, StandingItem};
+use rebond::table::{AuditEntry, Change, DeliveryItem, Fact, StandingItem};
 use rebond::tell::{Drained, TellError, Teller, Told};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -46,6 +47,7 @@ enum Record {
     Fact(Box<Fact>),
     Standing(Option<Box<StandingItem>>, Option<Box<StandingItem>>),
     Incident(Box<Incident>),
+    Delivery(Box<DeliveryItem>),
     Audit(AccountId, Box<AuditEntry>),
 }
 
@@ -79,17 +81,21 @@ pub async fn handle(teller: &Teller, task: Task, run: &str, deadline: Instant) -
             Ok((json!({ "id": said.as_ref().ok(), "refused": said.as_ref().err() }), counts))
         }
         Task::Tick => {
+            let closed = teller.close_due(deadline).await;
+            // What cannot be closed keeps nobody from being told.
             let drained = teller.drain_due(deadline).await?;
+            let closed = closed?;
             counts.drained = drained;
             tracing::info!(
                 run,
+                closed,
                 endpoints = drained.endpoints,
                 told = drained.told,
                 dead = drained.dead,
                 "endpoints told"
             );
             let answer = json!({
-                "run": run, "endpoints": drained.endpoints, "told": drained.told, "dead": drained.dead,
+                "run": run, "endpoints": drained.endpoints, "told": drained.told, "dead": drained.dead, "closed": closed,
             });
             Ok((answer, counts))
         }
@@ -134,6 +140,7 @@ impl Record {
             Self::Fact(fact) => Change::Fact(fact),
             Self::Standing(before, after) => Change::Standing { before: before.as_deref(), after: after.as_deref() },
             Self::Incident(incident) => Change::Incident(incident),
+            Self::Delivery(item) => Change::Delivery(item),
             Self::Audit(account, entry) => Change::Audit(account, entry),
         }
     }
@@ -183,6 +190,10 @@ fn read_one(record: EventRecord) -> Result<Option<Record>, serde_dynamo::Error> 
     if sk.starts_with("INCIDENT#") && event != "REMOVE" {
         let item: IncidentItem = serde_dynamo::from_item(new)?;
         return Ok(Some(Record::Incident(Box::new(item.incident))));
+    }
+    if pk == "DELIVERIES" && event != "REMOVE" {
+        let item: DeliveryItem = serde_dynamo::from_item(new)?;
+        return Ok(item.closed.is_some().then(|| Record::Delivery(Box::new(item))));
     }
     if sk.starts_with("AUDIT#") && event == "INSERT" {
         let Some(Ok(account)) = pk.strip_prefix("ACCOUNT#").map(str::parse) else { return Ok(None) };

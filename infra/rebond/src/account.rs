@@ -254,6 +254,12 @@ async fn remove(place: &Place, id: &AccountId, facts: bool) -> anyhow::Result<()
     let removed = place.table().remove_mailbox(id, facts).await?;
     place.vault().remove(&Name::Grant(id.clone())).await?;
     place.vault().remove(&Name::Password(id.clone())).await?;
+    if facts && let Some(store) = place.kept_mail().await? {
+        let objects = store.remove(id).await?;
+        if objects > 0 {
+            println!("Its kept mail is removed, too ({objects} objects).");
+        }
+    }
     println!("Account {id} is removed with its secrets ({removed} items of the table).");
     if !facts {
         println!("Its facts stay until their time is over; --facts would have removed them, too.");

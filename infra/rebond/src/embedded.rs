@@ -87,6 +87,7 @@ fn call(db: &Database, operation: &str, body: &[u8]) -> Result<String, DynoxideE
         "Query" => answer(body, |request| db.query(request)),
         "Scan" => answer(body, |request| db.scan(request)),
         "BatchGetItem" => answer(body, |request| db.batch_get_item(request)),
+        "BatchWriteItem" => answer(body, |request| db.batch_write_item(request)),
         "CreateTable" => answer(body, |request| db.create_table(request)),
         "UpdateTimeToLive" => answer(body, |request| db.update_time_to_live(request)),
         other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),

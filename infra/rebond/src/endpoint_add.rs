@@ -17,15 +17,16 @@ const EXAMPLES: &str = "Examples:
   rebond endpoint add crm --webhook https://crm.example.com/hooks/rebond
   rebond endpoint add old --webhook https://crm.example.com/ses --shape ses
   rebond endpoint add queue --sqs arn:aws:sqs:eu-west-1:111122223333:bounces.fifo --type address.quarantined
+  rebond endpoint add next --step-functions arn:aws:states:eu-west-1:111122223333:stateMachine:after-news
   rebond endpoint add ses --ses-suppression-list eu-west-1
   rebond endpoint add news --listmonk https://news.example.com --user rebond --secret-file token.txt
 
-A stack on AWS tells only the queues, topics and buses that its parameters EventQueues, EventTopics and EventBuses name,
-and the suppression list where SesSuppressionList says yes.";
+A stack on AWS tells only the queues, topics, buses and state machines that its parameters EventQueues, EventTopics,
+EventBuses and StateMachines name, and the suppression list where SesSuppressionList says yes.";
 
 /// Where events go. One of these.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("to").args(["webhook", "sqs", "sns", "eventbridge", "ses_suppression_list", "listmonk", "mautic"]))]
+#[command(group = ArgGroup::new("to").args(["webhook", "sqs", "sns", "eventbridge", "step_functions", "ses_suppression_list", "listmonk", "mautic"]))]
 struct ToArgs {
     /// POST to this URL, signed by Standard Webhooks
     #[arg(long, value_name = "URL")]
@@ -39,6 +40,9 @@ struct ToArgs {
     /// A bus of Amazon EventBridge
     #[arg(long, value_name = "ARN")]
     eventbridge: Option<Arn>,
+    /// A state machine of AWS Step Functions: an execution is started for each event [default type: delivery.closed]
+    #[arg(long, value_name = "ARN")]
+    step_functions: Option<Arn>,
     /// The suppression list of Amazon SES in this region
     #[arg(long, value_name = "REGION")]
     ses_suppression_list: Option<String>,
@@ -62,7 +66,7 @@ struct WhatArgs {
     /// How events are written [default: cloudevents]
     #[arg(long, value_enum)]
     shape: Option<ShapeArg>,
-    /// Tell this, as address.quarantined; may be given several times [default: all]
+    /// Tell this, as address.quarantined; may be given several times [default: all; delivery.closed for a state machine]
     #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
     types: Vec<EventType>,
     /// Tell what is of this account; may be given several times [default: all]
@@ -129,6 +133,7 @@ impl ToArgs {
         one.or(self.sqs.map(|arn| Destination::Sqs { arn }))
             .or(self.sns.map(|arn| Destination::Sns { arn }))
             .or(self.eventbridge.map(|arn| Destination::Eventbridge { arn }))
+            .or(self.step_functions.map(|arn| Destination::StepFunctions { arn }))
             .or(self.ses_suppression_list.map(|region| Destination::SesSuppressionList { region }))
             .or(self.listmonk.map(|url| Destination::Listmonk { url, user: user.clone() }))
             .or(self.mautic.map(|url| Destination::Mautic { url, user }))

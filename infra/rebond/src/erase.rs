@@ -3,6 +3,7 @@
 use crate::place::Where;
 use clap::Args;
 use rebond::erase::Person;
+use rebond::raw;
 use rebond::standing::AddressKey;
 use rebond::table::{AuditEntry, AuditEvent, By, Erased};
 use rebond::vault::signing_key;
@@ -27,8 +28,13 @@ pub struct EraseArgs {
 pub async fn run(at: &Where, args: &EraseArgs) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
     let person = Person::new(args.address.parse::<AddressKey>()?);
-    let done = place.table().erase(&person, !args.yes).await?;
-    tell(&done, args.yes);
+    // Kept mail first: who reads some of it again at this moment finds the report changed, and leaves it.
+    let kept = match place.kept_mail().await? {
+        Some(store) => store.erase(&person, !args.yes).await?,
+        None => raw::Erased::default(),
+    };
+    let done = place.table().erase(&person, &kept.places, !args.yes).await?;
+    tell(&done, kept.messages, args.yes);
     if !args.yes {
         println!("Nothing is changed. To erase it, say it again with --yes; the whole table is read once more.");
         return Ok(ExitCode::SUCCESS);
@@ -39,16 +45,19 @@ pub async fn run(at: &Where, args: &EraseArgs) -> anyhow::Result<ExitCode> {
     // Keyed: an address is guessed too easily from a plain hash.
     let hash = signing_key(&*place.vault()).await?.pseudonym("erased", person.key().as_str());
     let (standings, reports) = (done.standings, done.reports);
-    entry.said = Some(format!("person {hash}: {standings} standings, {reports} reports, {} other items", done.others));
+    let (others, messages) = (done.others, kept.messages);
+    entry.said = Some(format!(
+        "person {hash}: {standings} standings, {reports} reports, {messages} kept messages, {others} other items"
+    ));
     place.table().audit_whole(&entry).await?;
     println!("The audit names the person as {hash} and nothing else does.");
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(done: &Erased, yes: bool) {
+fn tell(done: &Erased, messages: u64, yes: bool) {
     let verb = if yes { "Erased" } else { "Found" };
     println!(
-        "{verb}: {} standings, {} reports that name the person, {} other items.",
+        "{verb}: {} standings, {} reports that name the person, {} other items, {messages} messages kept as they came.",
         done.standings, done.reports, done.others
     );
     if !done.mailboxes.is_empty() {

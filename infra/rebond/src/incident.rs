@@ -82,7 +82,7 @@ pub struct UndoArgs {
 }
 
 /// A time, or the beginning of a day; UTC.
-fn time(text: &str) -> Result<i64, String> {
+pub fn time(text: &str) -> Result<i64, String> {
     let day = text.parse::<jiff::civil::Date>().ok().filter(|_| text.len() == 10);
     let time = match day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC).ok()) {
         Some(day) => day.timestamp(),

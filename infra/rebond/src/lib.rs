@@ -14,6 +14,7 @@ mod audit;
 pub mod connect;
 mod credential;
 mod csv;
+mod delivery;
 mod demo;
 mod doctor;
 pub mod embedded;
@@ -34,7 +35,9 @@ mod quote;
 mod read;
 mod refresh;
 mod registration;
+mod replay;
 mod reports;
+mod route;
 mod rules;
 mod secret_input;
 pub mod serve;
@@ -145,11 +148,20 @@ enum Command {
     /// Destinations that suddenly refused many addresses, and what you decide about them
     #[command(subcommand)]
     Incident(incident::IncidentCommand),
+    /// Ways on which other systems send mail, and what goes on when a delivery is over
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// What senders told of their mail, and what came back of it
+    #[command(subcommand)]
+    Delivery(delivery::DeliveryCommand),
     /// Take refusals of one destination and time back; first they are counted
     Undo(incident::UndoArgs),
     /// Texts that no rule knows, and what you say they mean
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Read kept mail again under the rules of today; reports that say something else are recorded anew
+    #[command(after_help = replay::HELP)]
+    Replay(replay::ReplayArgs),
     /// Erase a person from everything that was recorded; first it is counted
     Erase(erase::EraseArgs),
     /// Keys for other systems that ask and decide over HTTP
@@ -190,8 +202,11 @@ pub async fn run() -> ExitCode {
         Command::Events(command) => events::run(&cli.at, command).await,
         Command::Stamp(args) => stamp::run(&cli.at, &args).await,
         Command::Incident(command) => incident::run(&cli.at, command).await,
+        Command::Route(command) => route::run(&cli.at, command).await,
+        Command::Delivery(command) => delivery::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
         Command::Rules(command) => rules::run(&cli.at, command).await,
+        Command::Replay(args) => replay::run(&cli.at, &args).await,
         Command::Erase(args) => erase::run(&cli.at, &args).await,
         Command::Key(command) => key::run(&cli.at, command).await,
         Command::Export(args) => transfer::export(&cli.at, &args).await,
@@ -300,6 +315,7 @@ mod tests {
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
             ("docs/events.md", include_str!("../../../docs/events.md")),
             ("docs/api.md", include_str!("../../../docs/api.md")),
+            ("docs/replay.md", include_str!("../../../docs/replay.md")),
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");

@@ -2,13 +2,17 @@
 
 use crate::embedded::{self, Durability};
 use anyhow::{Context, bail};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
 use rebond::connection::Connector;
 use rebond::deployment::signed::Signed;
 use rebond::follow::Follower;
 use rebond::grant::{Clock, Grants};
 use rebond::identity::TokenFile;
+use rebond::limits;
 use rebond::net::{Http, Reach, Tls};
 use rebond::poll::Poller;
+use rebond::raw::{Folder, Store};
 use rebond::secret::Secret;
 use rebond::table::Table;
 use rebond::tell::Teller;
@@ -40,6 +44,8 @@ pub struct Settings {
     /// A file that somebody keeps fresh with a token that says who this process is: what apps with a federated
     /// credential prove themselves with.
     pub federated_token_file: Option<PathBuf>,
+    /// Days that mail is kept as it came, to be read again under other rules; 0 for none.
+    pub keep_raw: u16,
 }
 
 impl Default for Settings {
@@ -51,6 +57,7 @@ impl Default for Settings {
             durability: Durability::Full,
             polls_at_once: 4,
             federated_token_file: None,
+            keep_raw: 0,
         }
     }
 }
@@ -63,6 +70,28 @@ impl Settings {
             Ok(text) => toml::from_str(&text).with_context(|| format!("{}", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error).with_context(|| format!("{}", path.display())),
+        }
+    }
+}
+
+/// Mail as it came, on one machine.
+#[derive(Debug, Clone)]
+pub struct KeptMail {
+    /// Where it is.
+    pub folder: Folder,
+    /// How long it is kept; 0 where polls keep none.
+    pub days: u16,
+}
+
+impl KeptMail {
+    /// Removes what was kept so many days ago: where none is kept any longer, all but today's. A failure is logged and stops
+    /// nothing: it is tried again.
+    pub fn sweep(&self, now: Timestamp) {
+        let before = now.to_zoned(TimeZone::UTC).date().saturating_sub(i64::from(self.days).days());
+        match self.folder.sweep(before) {
+            Ok(0) => {}
+            Ok(days) => tracing::info!(days, "kept mail was removed, its time being over"),
+            Err(error) => tracing::error!(error = %error, "kept mail could not be removed"),
         }
     }
 }
@@ -86,6 +115,8 @@ pub struct Machine {
     pub follower: Follower,
     /// What tells endpoints.
     pub teller: Teller,
+    /// Mail as it came; none where this machine was made of parts.
+    pub raw: Option<KeptMail>,
 }
 
 impl Machine {
@@ -96,7 +127,11 @@ impl Machine {
             None => None,
         };
         let reach = Reach::parse(&settings.reach).context("reach")?;
-        let machine = Self::with(dir, settings.durability, reach, extra_ca.as_deref()).await?;
+        let mut machine = Self::with(dir, settings.durability, reach, extra_ca.as_deref()).await?;
+        if settings.keep_raw > limits::RAW_DAYS {
+            bail!("keep-raw: {} days at most, as long as facts are kept", limits::RAW_DAYS);
+        }
+        machine.raw = Some(KeptMail { folder: Folder::new(dir.join("raw")), days: settings.keep_raw });
         Ok(match &settings.federated_token_file {
             Some(file) => Self { grants: machine.grants.with_identity(Arc::new(TokenFile::new(file))), ..machine },
             None => machine,
@@ -127,14 +162,16 @@ impl Machine {
         let http = Http::new(&reach, &tls)?;
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
         let (source, of_clock) = ("/rebond".to_owned(), Arc::clone(&clock));
-        let signed = Signed::of_operator();
-        let teller = Teller::new(table.clone(), Arc::clone(&vault), follower, http.clone(), signed, source, of_clock);
+        let signed = Arc::new(Signed::of_operator());
+        let for_teller = Arc::clone(&signed);
+        let teller =
+            Teller::new(table.clone(), Arc::clone(&vault), follower, http.clone(), for_teller, source, of_clock);
         // No stream tells of what is written here.
         let table = table.witnessed(teller.witness());
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
-        let grants = grants.with_signed(Arc::new(Signed::of_operator()));
+        let grants = grants.with_signed(signed);
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
-        Ok(Self { table, vault, reach, tls, grants, clock, follower, teller })
+        Ok(Self { table, vault, reach, tls, grants, clock, follower, teller, raw: None })
     }
 
     /// The flow of `bounce-poll`.
@@ -147,6 +184,7 @@ impl Machine {
             tls: self.tls.clone(),
             clock: Arc::clone(&self.clock),
             follower: Some(self.follower()),
+            raw: self.raw.clone().filter(|raw| raw.days > 0).map(|raw| Store::Folder(raw.folder)),
         }
     }
 

@@ -5,7 +5,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use rebond::connection::Connector;
 use rebond::deployment::{self, Deployment};
+use rebond::follow::Follower;
 use rebond::net::Http;
+use rebond::raw::Store;
 use rebond::table::Table;
 use rebond::tell::Teller;
 use rebond::vault::Vault;
@@ -88,6 +90,34 @@ impl Place {
             Self::Machine(machine) => machine.teller.clone(),
             Self::Stack(stack) => stack.teller()?,
         })
+    }
+
+    /// Mail as it came; none where a stack keeps none.
+    pub async fn kept_mail(&self) -> anyhow::Result<Option<Store>> {
+        let stack = match self {
+            Self::Machine(machine) => return Ok(machine.raw.clone().map(|raw| Store::Folder(raw.folder))),
+            Self::Stack(stack) => stack,
+        };
+        // As the function that keeps it is told. A bucket that it is told of no longer can be named by hand.
+        if let Some(kept) = stack.kept_mail() {
+            return Ok(Some(kept));
+        }
+        let name = stack.function("bounce-poll");
+        let asked = aws_sdk_lambda::Client::new(stack.config()).get_function_configuration().function_name(&name);
+        let told = asked.send().await;
+        let told =
+            told.map_err(|error| anyhow::anyhow!("{name}: {}", aws_sdk_lambda::error::DisplayErrorContext(error)))?;
+        let variables = told.environment.and_then(|environment| environment.variables).unwrap_or_default();
+        let bucket = variables.get("REBOND_RAW_BUCKET").filter(|name| !name.is_empty());
+        Ok(bucket.map(|name| stack.bucket(name)))
+    }
+
+    /// What puts facts into standings.
+    pub fn follower(&self) -> Follower {
+        match self {
+            Self::Machine(machine) => machine.follower(),
+            Self::Stack(stack) => Follower::new(stack.table(), Arc::new(stack.vault())),
+        }
     }
 
     /// The one HTTP client, for asking providers what they are.

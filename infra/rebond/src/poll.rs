@@ -73,6 +73,9 @@ async fn poll(place: &Place, id: &AccountId) -> anyhow::Result<Summary> {
                 all.add(next);
             }
             bar.finish();
+            if let Some(raw) = &machine.raw {
+                raw.sweep(jiff::Timestamp::now());
+            }
             // Where `rebond serve` runs, it is at it already.
             if let Err(error) = machine.teller.drain_all(Instant::now() + TELLING).await {
                 eprintln!("Endpoints could not be told of it now: {error}");

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
+use rebond::follow::close_due;
 use rebond::grant::Clock;
 use rebond::limits;
 use rebond::queue::{Channel, PollRequest, Queue};
@@ -26,6 +27,8 @@ const DISPATCH: Duration = Duration::from_secs(60);
 const REFRESH: Duration = Duration::from_secs(15 * 60);
 /// One poll, as the function's time-out has it.
 const POLL: Duration = Duration::from_secs(120);
+/// Time in which deliveries are closed at a tick.
+const CLOSING: Duration = Duration::from_secs(30);
 /// Between two looks for events that are to be told, and the time that one takes at most.
 const TELL: Duration = Duration::from_secs(1);
 const TELLING: Duration = Duration::from_secs(10);
@@ -101,7 +104,8 @@ async fn api(State((api, clock)): State<(Api, Clock)>, request: Request) -> Resp
 async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
     let dispatch = PollDispatch { table: machine.table.clone(), queue };
     let refresh = machine.token_refresh();
-    let (mut polls, mut renewals) = (tokio::time::interval(DISPATCH), tokio::time::interval(REFRESH));
+    let (mut polls, mut closings) = (tokio::time::interval(DISPATCH), tokio::time::interval(DISPATCH));
+    let mut renewals = tokio::time::interval(REFRESH);
     loop {
         let now = jiff::Timestamp::now();
         let run = format!("local-{}", now.as_millisecond());
@@ -109,9 +113,17 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = polls.tick() => if let Err(error) = dispatch.run(&run, now).await {
                 tracing::error!(run, error = %error, "polls could not be dispatched");
             },
-            _ = renewals.tick() => if let Err(error) = refresh.run(None, &run, now).await {
-                tracing::error!(run, error = %error, "grants could not be renewed");
+            _ = closings.tick() => if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
+                tracing::error!(run, error = %error, "deliveries could not be closed");
             },
+            _ = renewals.tick() => {
+                if let Some(raw) = &machine.raw {
+                    raw.sweep(now);
+                }
+                if let Err(error) = refresh.run(None, &run, now).await {
+                    tracing::error!(run, error = %error, "grants could not be renewed");
+                }
+            }
         }
     }
 }

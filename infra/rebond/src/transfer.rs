@@ -78,9 +78,15 @@ struct Row {
     since: String,
     #[serde(default)]
     until: String,
+    /// Our reason; empty where a person decided.
+    #[serde(default)]
+    reason: String,
+    /// The number that Adobe Campaign has for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adobe_reason_code: Option<u8>,
 }
 
-const COLUMNS: [&str; 6] = ["address", "list", "state", "why", "since", "until"];
+const COLUMNS: [&str; 8] = ["address", "list", "state", "why", "since", "until", "reason", "adobe_reason_code"];
 
 /// How far an export came: beside the unfinished file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,12 +154,16 @@ pub async fn export(at: &Where, args: &ExportArgs) -> anyhow::Result<ExitCode> {
                 why: crate::address::why(&standing),
                 since: standing.since.map(stamp).unwrap_or_default(),
                 until: standing.ends.map(stamp).unwrap_or_default(),
+                reason: standing.reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+                adobe_reason_code: Some(standing::adobe_reason_code(&standing)),
             };
             match format {
                 Format::Jsonl => text += &format!("{}\n", serde_json::to_string(&row)?),
                 Format::Csv => {
                     let list = row.list.as_deref().unwrap_or_default();
-                    text += &csv::line([&row.address, list, &row.state, &row.why, &row.since, &row.until]);
+                    let code = row.adobe_reason_code.map(|code| code.to_string()).unwrap_or_default();
+                    let known = [&row.state, &row.why, &row.since, &row.until, &row.reason, &code];
+                    text += &csv::line([row.address.as_str(), list].into_iter().chain(known.map(String::as_str)));
                 }
             }
             rows += 1;
@@ -268,7 +278,17 @@ fn next_row(
                 at.and_then(|at| values.get(at)).cloned().unwrap_or_default()
             };
             let (address, state, why) = (value("address"), value("state"), value("why"));
-            let row = Row { address, list: None, state, why, since: String::new(), until: String::new() };
+            let none = String::new;
+            let row = Row {
+                address,
+                list: None,
+                state,
+                why,
+                since: none(),
+                until: none(),
+                reason: none(),
+                adobe_reason_code: None,
+            };
             Ok(Some(Ok(row)))
         }
         Format::Jsonl => loop {

@@ -76,6 +76,11 @@ id! {
 }
 
 id! {
+    /// The name of a route: how the mail of some deliveries goes out.
+    RouteId
+}
+
+id! {
     /// The name of an endpoint: one receiver of events.
     EndpointId
 }

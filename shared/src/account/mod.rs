@@ -10,7 +10,7 @@ mod settings;
 pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
 pub use forecast::{Ending, Forecast};
 pub use health::{Health, HealthState, state_after_refusal};
-pub use id::{AccountId, AppId, EndpointId, InvalidId, KeyId, ListId, RuleId};
+pub use id::{AccountId, AppId, EndpointId, InvalidId, KeyId, ListId, RouteId, RuleId};
 pub use settings::{
     Account, AfterReading, Authentication, Encryption, Invalid, Limits, Protocol, Purpose, Server, Since,
 };

@@ -20,12 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// For a function, which talks to AWS alone: all its endpoints chain to Amazon Trust Services, and reading the operating
 /// system's roots would be most of a cold start.
-pub fn amazon_only() -> Result<SharedHttpClient, String> {
-    Ok(shared(amazon_only_client()?))
-}
-
-/// The same, as the client itself.
-pub fn amazon_only_client() -> Result<reqwest::Client, String> {
+pub fn amazon_only() -> Result<reqwest::Client, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(CertificateDer::pem_slice_iter(include_bytes!("amazon-roots.pem")).flatten());
     let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -37,12 +32,7 @@ pub fn amazon_only_client() -> Result<reqwest::Client, String> {
 }
 
 /// For an operator's machine: the operating system's roots, and the proxy that its environment names.
-pub fn of_this_machine() -> Result<SharedHttpClient, String> {
-    Ok(shared(client_of_this_machine()?))
-}
-
-/// The same, as the client itself.
-pub fn client_of_this_machine() -> Result<reqwest::Client, String> {
+pub fn of_this_machine() -> Result<reqwest::Client, String> {
     // A second call finds it installed, which is as good.
     let _ = ring::default_provider().install_default();
     client(reqwest::Client::builder())
@@ -53,8 +43,9 @@ fn client(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, String> {
     client.map_err(|error| error.to_string())
 }
 
-fn shared(client: reqwest::Client) -> SharedHttpClient {
-    SharedHttpClient::new(Client(client))
+/// The client as the SDK takes it.
+pub fn shared(client: &reqwest::Client) -> SharedHttpClient {
+    SharedHttpClient::new(Client(client.clone()))
 }
 
 /// One pool of connections for all clients of the SDK.

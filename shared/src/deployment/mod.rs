@@ -1,10 +1,9 @@
 //! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
 
 mod http;
-#[cfg(feature = "mailbox")]
 pub mod signed;
 
-pub use http::of_this_machine as http_client;
+pub use http::{of_this_machine as http_client, shared as shared_http_client};
 
 use crate::identity::Sts;
 use crate::queue::Sqs;
@@ -16,6 +15,7 @@ use crate::{
     follow::Follower,
     grant::{Clock, Grants},
     net::Http,
+    raw::{Bucket, Store},
     tell::Teller,
     vault::Vault,
 };
@@ -24,7 +24,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
-#[cfg(feature = "mailbox")]
+use signed::Signed;
 use std::sync::Arc;
 
 /// What keeps a deployment from being used: nearly always a variable of the environment.
@@ -49,18 +49,25 @@ pub fn variable(name: &'static str) -> Result<String, Unusable> {
 /// One deployed stack: its name is the table's name and the prefix of every secret and function.
 pub struct Deployment {
     config: SdkConfig,
+    signed: Arc<Signed>,
     stack: String,
 }
 
 impl Deployment {
     /// The stack that this function belongs to (`REBOND_STACK`).
     pub fn of_this_function() -> Result<Self, Unusable> {
-        Ok(Self { stack: variable("REBOND_STACK")?, config: function_config()? })
+        let client = http::amazon_only().map_err(Unusable::Http)?;
+        Ok(Self::over(function_config(&client)?, client, variable("REBOND_STACK")?))
     }
 
     /// A stack by name, with the operator's own credentials.
     pub async fn named(stack: &str) -> Result<Self, Unusable> {
-        Ok(Self { stack: stack.to_owned(), config: operator_config().await? })
+        let client = http::of_this_machine().map_err(Unusable::Http)?;
+        Ok(Self::over(operator_config(&client).await, client, stack.to_owned()))
+    }
+
+    fn over(config: SdkConfig, client: reqwest::Client, stack: String) -> Self {
+        Self { signed: Arc::new(Signed::new(&config, client)), config, stack }
     }
 
     /// The table.
@@ -75,12 +82,12 @@ impl Deployment {
 
     /// Who this function is, by its role.
     pub fn identity(&self) -> Sts {
-        Sts::new(aws_sdk_sts::Client::new(&self.config))
+        Sts::new(Arc::clone(&self.signed))
     }
 
     /// What signs for apps whose certificate's key is in KMS.
     pub fn kms(&self) -> Kms {
-        Kms::new(aws_sdk_kms::Client::new(&self.config))
+        Kms::new(Arc::clone(&self.signed))
     }
 
     /// All that connecting, renewing and polling need, at what this process may reach.
@@ -92,7 +99,7 @@ impl Deployment {
         let http = Http::new(&reach, &tls).map_err(|error| Unusable::Http(error.to_string()))?;
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
         let grants = grants.with_identity(Arc::new(self.identity())).with_kms(self.kms());
-        let grants = grants.with_signed(Arc::new(signed::Signed::new(&self.config)?));
+        let grants = grants.with_signed(Arc::clone(&self.signed));
         Ok(Connector { table, vault, grants, reach, tls, clock })
     }
 
@@ -102,14 +109,26 @@ impl Deployment {
         let http = Http::new(&reach()?, &tls()?).map_err(|error| Unusable::Http(error.to_string()))?;
         let vault: Arc<dyn Vault> = Arc::new(self.vault());
         let follower = Follower::new(self.table(), Arc::clone(&vault));
-        let signed = signed::Signed::new(&self.config)?;
+        let signed = Arc::clone(&self.signed);
         let source = format!("/{}", self.stack);
         Ok(Teller::new(self.table(), vault, follower, http, signed, source, Arc::new(jiff::Timestamp::now)))
     }
 
+    /// Where mail is kept as it came (`REBOND_RAW_BUCKET`); none where that is not wanted.
+    #[cfg(feature = "mailbox")]
+    pub fn kept_mail(&self) -> Option<Store> {
+        variable("REBOND_RAW_BUCKET").ok().map(|bucket| self.bucket(&bucket))
+    }
+
+    /// The mail that is kept in a bucket of the deployment's region.
+    #[cfg(feature = "mailbox")]
+    pub fn bucket(&self, name: &str) -> Store {
+        Store::Bucket(Bucket::new(Arc::clone(&self.signed), name))
+    }
+
     /// The poll queue (`REBOND_QUEUE_URL`).
     pub fn queue(&self) -> Result<Sqs, Unusable> {
-        Ok(Sqs::new(aws_sdk_sqs::Client::new(&self.config), variable("REBOND_QUEUE_URL")?))
+        Ok(Sqs::new(Arc::clone(&self.signed), variable("REBOND_QUEUE_URL")?))
     }
 
     /// What further clients are made of.
@@ -124,14 +143,13 @@ impl Deployment {
 }
 
 /// As the operator's own tools find it: profiles, single sign-on, instance metadata.
-async fn operator_config() -> Result<SdkConfig, Unusable> {
-    let http = http::of_this_machine().map_err(Unusable::Http)?;
-    Ok(aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await)
+async fn operator_config(client: &reqwest::Client) -> SdkConfig {
+    aws_config::defaults(BehaviorVersion::latest()).http_client(http::shared(client)).load().await
 }
 
 /// Lambda tells a function its region and credentials by the environment, and nothing else needs to be asked: the
 /// chain of places where an operator's tools look is half a megabyte of the binary.
-fn function_config() -> Result<SdkConfig, Unusable> {
+fn function_config(client: &reqwest::Client) -> Result<SdkConfig, Unusable> {
     let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -139,7 +157,7 @@ fn function_config() -> Result<SdkConfig, Unusable> {
         .credentials_provider(credentials)
         .retry_config(RetryConfig::standard())
         .service_config(EndpointVariables)
-        .http_client(http::amazon_only().map_err(Unusable::Http)?)
+        .http_client(http::shared(client))
         .build())
 }
 

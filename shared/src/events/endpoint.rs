@@ -31,6 +31,11 @@ pub enum Destination {
         /// Which.
         arn: Arn,
     },
+    /// A state machine of AWS Step Functions: each event starts an execution.
+    StepFunctions {
+        /// Which.
+        arn: Arn,
+    },
     /// The suppression list of an account of Amazon SES.
     SesSuppressionList {
         /// The region that it belongs to.
@@ -81,7 +86,7 @@ pub struct Endpoint {
     /// How written.
     #[serde(default)]
     pub shape: Shape,
-    /// What is told; all where none is named.
+    /// What is told; where none is named all, or what is usual for its kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<EventType>,
     /// Accounts whose events are told; all where none is named.
@@ -102,6 +107,7 @@ impl Destination {
             Self::Sqs { .. } => "sqs",
             Self::Sns { .. } => "sns",
             Self::Eventbridge { .. } => "eventbridge",
+            Self::StepFunctions { .. } => "step-functions",
             Self::SesSuppressionList { .. } => "ses-suppression-list",
             Self::Listmonk { .. } => "listmonk",
             Self::Mautic { .. } => "mautic",
@@ -117,7 +123,9 @@ impl Destination {
                 shown.set_query(url.query().map(|_| "…"));
                 shown.to_string()
             }
-            Self::Sqs { arn } | Self::Sns { arn } | Self::Eventbridge { arn } => arn.to_string(),
+            Self::Sqs { arn } | Self::Sns { arn } | Self::Eventbridge { arn } | Self::StepFunctions { arn } => {
+                arn.to_string()
+            }
             Self::SesSuppressionList { region } => region.clone(),
         }
     }
@@ -130,6 +138,15 @@ impl Destination {
     /// Whether it takes no events as such, but calls of its own.
     pub fn has_own_way(&self) -> bool {
         self.kinds().is_some()
+    }
+
+    /// The kinds that are told where the operator names none. A state machine is work that goes on when a delivery is over:
+    /// one that is started for each bounce is asked for by name.
+    fn usual_kinds(&self) -> &'static [EventType] {
+        match self {
+            Self::StepFunctions { .. } => &[EventType::DeliveryClosed],
+            _ => EventType::ALL,
+        }
     }
 
     /// The kinds that can be told of by their nature; none where all can.
@@ -160,7 +177,7 @@ impl Endpoint {
         // Whoever takes these for the truth suppresses by them: only what was believed may get there.
         let acts = self.shape == Shape::Ses || self.to.kinds().is_some();
         self.enabled
-            && (self.types.is_empty() || self.types.contains(&event.kind))
+            && if self.types.is_empty() { self.to.usual_kinds() } else { &self.types }.contains(&event.kind)
             && self.to.kinds().is_none_or(|kinds| kinds.contains(&event.kind))
             && shaped.contains(&event.kind)
             && named(self.accounts.iter().map(AccountId::as_str).collect(), "account")
@@ -178,6 +195,12 @@ impl Endpoint {
             Destination::Sqs { arn } => arn.must_be("sqs")?,
             Destination::Sns { arn } => arn.must_be("sns")?,
             Destination::Eventbridge { arn } => arn.must_be("events")?,
+            Destination::StepFunctions { arn } => {
+                arn.must_be("states")?;
+                if !arn.resource().starts_with("stateMachine:") {
+                    return invalid("the ARN must be of a state machine: arn:aws:states:…:stateMachine:NAME");
+                }
+            }
             Destination::SesSuppressionList { region } => check_region(region)?,
         }
         if let Destination::Listmonk { user, .. } | Destination::Mautic { user, .. } = &self.to

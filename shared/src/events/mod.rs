@@ -14,7 +14,7 @@ pub use adapter::{Call, listmonk, mautic_find, mautic_mark, suppression};
 pub use endpoint::{Arn, Destination, Endpoint, Shape};
 pub use retry::{LIFE_SECONDS, pause, retry_after};
 pub use ses::notification;
-pub use translate::{Judged, Moved, Received, of_health, of_incident, of_report, of_standing, of_test};
+pub use translate::{Judged, Moved, Received, of_delivery, of_health, of_incident, of_report, of_standing, of_test};
 pub use webhook::{WebhookKey, WebhookKeys};
 
 use crate::oauth::sha256_hex;
@@ -52,6 +52,9 @@ pub enum EventType {
     /// A person has decided.
     #[serde(rename = "rebond.incident.closed.v1")]
     IncidentClosed,
+    /// A delivery is over: what had come back of it.
+    #[serde(rename = "rebond.delivery.closed.v1")]
+    DeliveryClosed,
     /// Nothing: an operator tries an endpoint.
     #[serde(rename = "rebond.endpoint.tested.v1")]
     EndpointTested,
@@ -69,6 +72,7 @@ impl EventType {
         Self::HealthChanged,
         Self::IncidentOpened,
         Self::IncidentClosed,
+        Self::DeliveryClosed,
         Self::EndpointTested,
     ];
 
@@ -84,6 +88,7 @@ impl EventType {
             Self::HealthChanged => "rebond.account.health_changed.v1",
             Self::IncidentOpened => "rebond.incident.opened.v1",
             Self::IncidentClosed => "rebond.incident.closed.v1",
+            Self::DeliveryClosed => "rebond.delivery.closed.v1",
             Self::EndpointTested => "rebond.endpoint.tested.v1",
         }
     }
@@ -119,7 +124,7 @@ pub struct Event {
     /// What happened.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// To what: an address, a report's key, an account, an incident. Events of one subject are told in their order.
+    /// To what: an address, a report's key, an account, an incident, a delivery. Events of one subject are told in their order.
     pub subject: String,
     /// When what it tells of happened.
     pub time: Timestamp,

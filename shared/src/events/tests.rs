@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::account::HealthState;
+use crate::delivery::{Closed, Counts, Delivery};
 use crate::proof::Level;
 use crate::report;
 use crate::secret::Secret;
@@ -15,7 +16,7 @@ fn of(message: &[u8], believed: bool) -> Vec<Event> {
     let judged = report.recipients.iter().map(|outcome| {
         let address = outcome.address.parse().ok()?;
         let list = "news".parse().unwrap();
-        Some(Judged { address, list, proof: Level::Ours, doubt: None, believed })
+        Some(Judged { address, list, proof: Level::Ours, doubt: None, believed, delivery: None })
     });
     let judged: Vec<_> = judged.collect();
     let account = "bounces".parse().unwrap();
@@ -115,6 +116,43 @@ fn endpoints_are_told_what_they_named() {
         (false, Endpoint { to: Destination::SesSuppressionList { region: "eu-west-1".into() }, ..all.clone() }),
     ] {
         assert_eq!(endpoint.wants(&bounced), wanted, "{endpoint:?}");
+    }
+}
+
+#[test]
+fn a_state_machine_is_started_when_a_delivery_is_over_and_for_what_else_is_named() {
+    let arn = |text: &str| text.parse::<Arn>().unwrap();
+    let machine = "arn:aws:states:eu-west-1:111122223333:stateMachine:after-news";
+    let to = |text: &str| Destination::StepFunctions { arn: arn(text) };
+    let mut of = endpoint(to(machine));
+    assert_eq!(of.check(), Ok(()));
+    let delivery = Delivery {
+        id: "march".parse().unwrap(),
+        list: "news".parse().unwrap(),
+        route: Some("newsletter".parse().unwrap()),
+        opened: 1_700_000_000,
+        closes: 1_700_003_600,
+        sent: 10,
+    };
+    let total = Counts { sent: 10, hard: 2, ..Counts::default() };
+    let closed =
+        |at| Closed { at, activity: Some("Over".into()), total, reasons: [(report::Reason::UserUnknown, 2)].into() };
+    let event = of_delivery("/rebond", &delivery, &closed(1_700_003_601));
+    assert_eq!(event.id, of_delivery("/rebond", &delivery, &closed(1_700_003_700)).id, "whenever it is closed");
+    let later = Delivery { closes: delivery.closes + 1, ..delivery.clone() };
+    assert_ne!(event.id, of_delivery("/rebond", &later, &closed(1_700_003_601)).id);
+    assert_eq!((event.data["delivered"].as_u64(), event.data["activity"].as_str()), (Some(8), Some("Over")));
+    let health = of_health("/rebond", &"bounces".parse().unwrap(), (None, HealthState::Active), None, None, 1);
+    assert!(of.wants(&event) && !of.wants(&health));
+    of.types = vec![EventType::HealthChanged];
+    assert!(!of.wants(&event) && of.wants(&health));
+    of.types.clear();
+    of.lists = vec!["other".parse().unwrap()];
+    assert!(!of.wants(&event), "another list's");
+    for other in
+        ["arn:aws:states:eu-west-1:111122223333:activity:x", "arn:aws:sqs:eu-west-1:111122223333:stateMachine:x"]
+    {
+        assert!(endpoint(to(other)).check().is_err(), "{other}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! What happened → events.
 
 use super::{Event, EventType, Made};
-use crate::account::{AccountId, EndpointId, HealthState, ListId};
+use crate::account::{AccountId, EndpointId, HealthState, ListId, RouteId};
+use crate::delivery::{Closed, Counts, Delivery, DeliveryId};
 use crate::incident::{Decision, Incident, Stage};
 use crate::limits;
 use crate::proof::{Doubt, Level};
@@ -9,6 +10,7 @@ use crate::report::{Action, Kind, Original, Outcome, Reason, Report};
 use crate::standing::{AddressKey, History, Standing, State};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// A report as it was recorded.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,9 @@ pub struct Judged {
     pub doubt: Option<Doubt>,
     /// Whether that is as much as the list asks for.
     pub believed: bool,
+    /// The delivery that the mail was of, where its sender told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryId>,
 }
 
 /// A standing that was written.
@@ -135,6 +140,21 @@ struct StandingData<'a> {
 }
 
 #[derive(Serialize)]
+struct DeliveryData<'a> {
+    delivery: &'a DeliveryId,
+    list: &'a ListId,
+    route: Option<&'a RouteId>,
+    activity: Option<&'a str>,
+    opened: i64,
+    closes: i64,
+    closed: i64,
+    #[serde(flatten)]
+    counts: &'a Counts,
+    delivered: Option<u64>,
+    reasons: &'a BTreeMap<Reason, u64>,
+}
+
+#[derive(Serialize)]
 struct HealthData<'a> {
     account: &'a AccountId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,13 +205,13 @@ pub fn of_report(of: Received<'_>, judged: &[Option<Judged>]) -> Vec<Event> {
     let data = json(&ReportData { head: &head, recipients: report.recipients.len() });
     let mut events = vec![made(EventType::ReportReceived, of.key.to_owned(), 0, data)];
     for (number, outcome) in report.recipients.iter().enumerate() {
-        let Some(kind) = told(report, outcome) else { continue };
         let judged = judged.get(number).and_then(Option::as_ref);
         let address = judged.map_or(outcome.address.as_str(), |judged| judged.address.as_str());
+        let Some(kind) = told(report, outcome).filter(|_| !address.is_empty()) else { continue };
         let data = OutcomeData {
             head: &head,
             address,
-            written: Some(outcome.address.as_str()).filter(|written| *written != address),
+            written: Some(outcome.address.as_str()).filter(|written| !written.is_empty() && *written != address),
             number,
             action: outcome.action,
             status: outcome.status.as_deref(),
@@ -211,11 +231,8 @@ pub fn of_report(of: Received<'_>, judged: &[Option<Judged>]) -> Vec<Event> {
     events
 }
 
-/// What an outcome is told as; none where it is no failure and no complaint, or names nobody.
+/// What an outcome is told as; none where it is no failure and no complaint.
 fn told(report: &Report, outcome: &Outcome) -> Option<EventType> {
-    if outcome.address.is_empty() {
-        return None;
-    }
     match report.kind {
         Kind::Feedback if outcome.reason == Reason::Feedback => Some(EventType::AddressComplained),
         Kind::Bounce if matches!(outcome.action, None | Some(Action::Failed)) => Some(EventType::AddressBounced),
@@ -338,6 +355,32 @@ pub fn of_incident(source: &str, incident: &Incident) -> Option<Event> {
         data: json(&data),
     };
     Some(made.event())
+}
+
+/// What a delivery that is closed tells. What came back later is told to nobody: whoever wants it asks.
+pub fn of_delivery(source: &str, of: &Delivery, closed: &Closed) -> Event {
+    let data = DeliveryData {
+        delivery: &of.id,
+        list: &of.list,
+        route: of.route.as_ref(),
+        activity: closed.activity.as_deref(),
+        opened: of.opened,
+        closes: of.closes,
+        closed: closed.at,
+        counts: &closed.total,
+        delivered: closed.total.delivered(),
+        reasons: &closed.reasons,
+    };
+    let made = Made {
+        kind: EventType::DeliveryClosed,
+        source,
+        subject: of.id.to_string(),
+        time: of.closes,
+        order: (0, 0),
+        cause: &format!("{}/{}", of.id, of.closes),
+        data: json(&data),
+    };
+    made.event()
 }
 
 /// What an operator tries an endpoint with; `at` is in milliseconds since 1970.

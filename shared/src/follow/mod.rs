@@ -3,23 +3,30 @@
 //! On AWS the table's stream brings the facts, on one machine the poll that recorded them, before its cursor moves. Either
 //! may bring a fact again, or late: a standing is a set of causes, so that changes nothing.
 
+mod closing;
+mod reread;
 mod sudden;
 pub mod undo;
 
+pub use closing::close_due;
+pub use reread::{Ahead, Moves, Rereader};
+
 use crate::account::{AccountId, ListId};
+use crate::delivery::{Came, Class, Delivery, DeliveryId, mark};
 use crate::events::Judged;
 use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
-use crate::proof::{Judge, Proof};
+use crate::proof::{Judge, Known, Level, Proof};
 use crate::qualify::{self, Rule, rule_of, said};
 use crate::report::{Kind, Outcome};
 use crate::standing::{self, AddressKey, Cause, Effect, Hold, List, State};
-use crate::table::{Fact, Table, TableError, UnknownText};
+use crate::table::{Fact, Sent, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Addresses written at once.
@@ -95,6 +102,20 @@ struct Written {
     unknown: Vec<UnknownText>,
 }
 
+/// What one outcome says of its address.
+struct Said {
+    address: AddressKey,
+    list: ListId,
+    /// The address as it was written.
+    written: String,
+    /// What it does to the standing of its address, where it does something.
+    cause: Option<Cause>,
+    /// What it is to its delivery, where it is of one.
+    came: Option<Came>,
+    /// Its words, where no rule knows them.
+    unknown: Option<String>,
+}
+
 /// What the settings say, read once for some facts.
 struct Settings {
     lists: Vec<List>,
@@ -110,6 +131,20 @@ struct Settings {
     rules: Vec<Rule>,
 }
 
+/// What was told of the mail that a fact is of.
+struct Mail {
+    delivery: Delivery,
+    known: Known,
+}
+
+impl Mail {
+    /// What one outcome is to the delivery. A signed address that is not good proves that it is of none.
+    fn came(&self, fact: &Fact, outcome: &Outcome, proof: &Proof) -> Option<Came> {
+        let class = Class::of(&fact.report, outcome).filter(|_| proof.satisfies(Level::None))?;
+        Some(Came::new(&self.delivery.id, &proof.address, class, outcome.reason))
+    }
+}
+
 impl Follower {
     /// Over a table, with the vault that holds the deployment's key.
     pub fn new(table: Table, vault: Arc<dyn Vault>) -> Self {
@@ -123,7 +158,7 @@ impl Follower {
 
     /// Whether anything can follow from reports of a kind.
     pub fn concerns(kind: Kind) -> bool {
-        matches!(kind, Kind::Bounce | Kind::Feedback | Kind::Delivered)
+        matches!(kind, Kind::Bounce | Kind::Feedback | Kind::Delivered | Kind::AutoReply)
     }
 
     /// Puts what facts say into the standings of their addresses, each address once.
@@ -133,8 +168,10 @@ impl Follower {
         if facts.is_empty() {
             return Ok(done);
         }
-        let settings = self.settings(&facts, now).await?;
+        let settings = self.settings(&facts.iter().map(|fact| &fact.account).collect::<Vec<_>>(), now).await?;
         let mut groups: BTreeMap<(AddressKey, ListId), Group> = BTreeMap::new();
+        let mails = self.mails(&facts).await?;
+        let mut came: BTreeMap<&DeliveryId, (&Delivery, BTreeSet<Came>)> = BTreeMap::new();
         for fact in facts {
             let whole;
             let fact = match fact.parts {
@@ -145,28 +182,19 @@ impl Follower {
                     whole.as_ref().unwrap_or(fact)
                 }
             };
-            for (number, outcome) in fact.report.recipients.iter().enumerate() {
-                let rule = rule_of(&settings.rules, outcome, fact.recorded);
-                let ruled;
-                let outcome = match rule {
-                    None => outcome,
-                    Some(rule) => match qualify::as_ruled(rule, outcome) {
-                        None => continue,
-                        Some(other) => {
-                            ruled = other;
-                            &ruled
-                        }
-                    },
-                };
-                let Some((address, list, mut cause)) = settings.cause(fact, number, outcome) else { continue };
-                cause.rule = rule.map(|rule| rule.id.to_string());
+            let mail = mails.get(&fact.key);
+            for said in settings.said(fact, mail) {
+                if let (Some(mail), Some(one)) = (mail, said.came) {
+                    came.entry(&mail.delivery.id).or_insert_with(|| (&mail.delivery, BTreeSet::new())).1.insert(one);
+                }
+                let Some(cause) = said.cause else { continue };
                 done.causes += 1;
                 done.unproven += u64::from(!cause.believed);
-                let group = groups.entry((address, list));
-                let empty = || Group { written: outcome.address.clone(), causes: vec![], unknown: vec![] };
+                let group = groups.entry((said.address, said.list));
+                let empty = || Group { written: said.written, causes: vec![], unknown: vec![] };
                 let group = group.or_insert_with(empty);
-                if qualify::is_unknown(outcome) {
-                    group.unknown.push((cause.clone(), said(outcome).to_owned()));
+                if let Some(words) = said.unknown {
+                    group.unknown.push((cause.clone(), words));
                 }
                 group.causes.push(cause);
             }
@@ -186,6 +214,11 @@ impl Follower {
             }
         }
         drop(written);
+        for (delivery, came) in came.values() {
+            if let Err(error) = self.table.add_came(delivery, came).await {
+                failed = failed.or(Some(error.into()));
+            }
+        }
         self.count_texts(unknown, now.as_second()).await;
         // What was written counts, whatever became of the others: it moves its standing only once.
         match self.watch(refused, &settings, now.as_second()).await {
@@ -197,12 +230,14 @@ impl Follower {
 
     /// How far each outcome of a fact, which must be whole, is believed; none where nobody could have its address.
     pub async fn judge(&self, fact: &Fact, now: Timestamp) -> Result<Vec<Option<Judged>>, FollowError> {
-        let settings = self.settings(&[fact], now).await?;
+        let settings = self.settings(&[&fact.account], now).await?;
+        let mail = self.mails(&[fact]).await?.remove(&fact.key);
         let judged = |outcome| {
-            let (proof, list) = settings.judged(fact, outcome)?;
+            let (proof, list) = settings.judged(fact, outcome, mail.as_ref())?;
             let believed = proof.satisfies(list.proof);
             let (address, proof, doubt) = (proof.address, proof.level, proof.doubt);
-            Some(Judged { address, list: list.id.clone(), proof, doubt, believed })
+            let delivery = mail.as_ref().map(|mail| mail.delivery.id.clone());
+            Some(Judged { address, list: list.id.clone(), proof, doubt, believed, delivery })
         };
         Ok(fact.report.recipients.iter().map(judged).collect())
     }
@@ -231,7 +266,10 @@ impl Follower {
         };
         let sum = address.as_str().bytes().fold(0usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         let _turn = self.turns[sum % TURNS].lock().await;
-        let (before, after) = self.table.change_standing(&address, &list, Some(&group.written), add).await?;
+        // A report may name another address than the one that was mailed, or none.
+        let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
+        let written = Some(group.written.as_str()).filter(same);
+        let (before, after) = self.table.change_standing(&address, &list, written, add).await?;
         let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
         let holds: Vec<&Hold> = holds.iter().collect();
         let state = |history| standing::read_held(history, &thresholds, &holds, now).state;
@@ -263,15 +301,15 @@ impl Follower {
         }
     }
 
-    async fn settings(&self, facts: &[&Fact], now: Timestamp) -> Result<Settings, FollowError> {
+    async fn settings(&self, accounts: &[&AccountId], now: Timestamp) -> Result<Settings, FollowError> {
         let lists = self.table.lists().await?;
         let ids = lists.iter().map(|list| list.id.clone()).collect();
         let mut sends_as = HashMap::new();
-        for fact in facts {
-            if !sends_as.contains_key(&fact.account) {
-                let item = self.table.account(&fact.account).await?;
+        for id in accounts.iter().copied() {
+            if !sends_as.contains_key(id) {
+                let item = self.table.account(id).await?;
                 let domains = item.map(|item| item.account.sends_as).unwrap_or_default();
-                sends_as.insert(fact.account.clone(), domains);
+                sends_as.insert(id.clone(), domains);
             }
         }
         let incidents = self.table.incidents().await?;
@@ -287,6 +325,42 @@ impl Follower {
             late,
             rules: self.table.rules().await?,
         })
+    }
+
+    /// What was told of the mail that facts are of, by their keys. Where nobody tells anything that is one read.
+    async fn mails(&self, facts: &[&Fact]) -> Result<HashMap<String, Mail>, TableError> {
+        let mut mails = HashMap::new();
+        if self.table.deliveries(None, 1).await?.is_empty() {
+            return Ok(mails);
+        }
+        let mut sought = Vec::with_capacity(facts.len());
+        for fact in facts {
+            sought.push(self.sent(fact));
+        }
+        let found: Vec<(String, Option<Sent>)> = stream::iter(sought).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut deliveries: HashMap<DeliveryId, Option<Delivery>> = HashMap::new();
+        for (fact, sent) in found {
+            let Some(sent) = sent else { continue };
+            if !deliveries.contains_key(&sent.delivery) {
+                let item = self.table.delivery(&sent.delivery).await?;
+                deliveries.insert(sent.delivery.clone(), item.map(|item| item.delivery));
+            }
+            if let Some(Some(delivery)) = deliveries.get(&sent.delivery) {
+                let known = Known { address: sent.address, list: delivery.list.clone() };
+                mails.insert(fact, Mail { delivery: delivery.clone(), known });
+            }
+        }
+        Ok(mails)
+    }
+
+    /// A fact's key, and what was told of its mail: by the first of the report's marks that somebody told of.
+    async fn sent(&self, fact: &Fact) -> Result<(String, Option<Sent>), TableError> {
+        for digest in mark::of(&fact.report) {
+            if let Some(sent) = self.table.sent(&digest).await? {
+                return Ok((fact.key.clone(), Some(sent)));
+            }
+        }
+        Ok((fact.key.clone(), None))
     }
 
     async fn key(&self, now: i64) -> Result<Arc<SigningKey>, FollowError> {
@@ -305,21 +379,36 @@ impl Settings {
         self.lists.iter().find(|list| list.id == *id)
     }
 
-    /// What one outcome is to its address, and on which list.
-    fn cause(&self, fact: &Fact, number: usize, outcome: &Outcome) -> Option<(AddressKey, ListId, Cause)> {
-        let effect = standing::effect(&fact.report, outcome)?;
-        let (proof, list) = self.judged(fact, outcome)?;
-        Some((proof.address.clone(), list.id.clone(), cause(fact, number, outcome, effect, proof, list)))
+    /// What the outcomes of a fact, which must be whole, say of their addresses, as operators' rules have them. `mail` is what was
+    /// told of the mail that it is of.
+    fn said(&self, fact: &Fact, mail: Option<&Mail>) -> Vec<Said> {
+        let of = |(number, outcome): (usize, &Outcome)| {
+            let rule = rule_of(&self.rules, outcome, fact.ruled.unwrap_or(fact.recorded));
+            let outcome = match rule {
+                None => Cow::Borrowed(outcome),
+                Some(rule) => Cow::Owned(qualify::as_ruled(rule, outcome)?),
+            };
+            let (proof, list) = self.judged(fact, &outcome, mail)?;
+            let came = mail.and_then(|mail| mail.came(fact, &outcome, &proof));
+            let (address, list_id) = (proof.address.clone(), list.id.clone());
+            let cause = standing::effect(&fact.report, &outcome).map(|effect| {
+                let rule = rule.map(|rule| rule.id.to_string());
+                Cause { rule, ..cause(fact, number, &outcome, effect, proof, list) }
+            });
+            let unknown = qualify::is_unknown(&outcome).then(|| said(&outcome).to_owned());
+            Some(Said { address, list: list_id, written: outcome.address.clone(), cause, came, unknown })
+        };
+        fact.report.recipients.iter().enumerate().filter_map(of).collect()
     }
 
-    /// What one outcome proves, and the list that it belongs to: the one that a signed address names, or that names the
-    /// account, or the default.
-    fn judged(&self, fact: &Fact, outcome: &Outcome) -> Option<(Proof, &List)> {
+    /// What one outcome proves, and the list that it belongs to: the one that a signed address or a delivery names, or that
+    /// names the account, or the default.
+    fn judged(&self, fact: &Fact, outcome: &Outcome, mail: Option<&Mail>) -> Option<(Proof, &List)> {
         let bound = self.lists.iter().find(|list| list.accounts.contains(&fact.account));
         let sends_as = self.sends_as.get(&fact.account).map(Vec::as_slice).unwrap_or_default();
         let judge = Judge { sends_as, lists: &self.ids, bound: bound.map(|list| &list.id), key: &self.key };
         let age = |id: &ListId| self.list(id).map_or(0, |list| list.thresholds.proof_age);
-        let proof = judge.judge(&fact.report, outcome, fact.arrived, age)?;
+        let proof = judge.judge(&fact.report, outcome, fact.arrived, mail.map(|mail| &mail.known), age)?;
         let named = proof.list.as_ref().and_then(|id| self.list(id));
         let list = named.or(bound).or_else(|| self.lists.iter().find(|list| list.id.as_str() == List::DEFAULT))?;
         Some((proof, list))

@@ -81,11 +81,11 @@ impl Grants {
             service: "lambda",
             host: "lambda",
             variable: "LAMBDA",
-            region: arn.split(':').nth(3).unwrap_or_default(),
+            region: arn.split(':').nth(3),
             method: "POST",
             path: &format!("2015-03-31/functions/{}/invocations", arn.replace(':', "%3A")),
             headers: &[("content-type", "application/json".to_owned())],
-            body: json!({ "app": app.id, "client_id": app.client_id }).to_string(),
+            body: json!({ "app": app.id, "client_id": app.client_id }).to_string().into_bytes(),
         };
         let (status, body) = signed.send(request).await.map_err(failed)?;
         match serde_json::from_str::<Answer>(&body) {

@@ -2,40 +2,50 @@
 //! ARN, `iss` the account's own issuer URL.
 
 use super::{Identity, IdentityError};
+use crate::deployment::signed::{Request, Signed, between};
 use crate::secret::Secret;
-use aws_sdk_sts::Client;
-use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
+use std::sync::Arc;
 
 /// Seconds that a token lives: it is used at once.
-const LIFE_SECONDS: i32 = 300;
+const LIFE_SECONDS: &str = "300";
 
 /// The role of this function, or of whoever runs the command.
-#[derive(Clone, Debug)]
-pub struct Sts(Client);
+#[derive(Clone)]
+pub struct Sts(Arc<Signed>);
 
 impl Sts {
-    /// By a client of a region: the global endpoint does not know the operation.
-    pub fn new(client: Client) -> Self {
-        Self(client)
+    /// Asked in the region of this process: the global endpoint does not know the operation.
+    pub fn new(signed: Arc<Signed>) -> Self {
+        Self(signed)
     }
 }
 
 #[async_trait::async_trait]
 impl Identity for Sts {
     async fn token(&self, audience: &str) -> Result<Secret, IdentityError> {
-        let ask = self.0.get_web_identity_token().audience(audience).signing_algorithm("RS256");
-        let answer = ask.duration_seconds(LIFE_SECONDS).send().await.map_err(|error| {
-            let said = match (error.as_service_error(), &error) {
-                (Some(said), _) => {
-                    format!("{}: {}", said.code().unwrap_or("?"), said.message().unwrap_or("no message"))
-                }
-                (None, SdkError::TimeoutError(_)) => "no answer in time".to_owned(),
-                (None, SdkError::DispatchFailure(_)) => "it was not reached".to_owned(),
-                (None, _) => "its answer was not understood".to_owned(),
-            };
-            IdentityError::Sts(said.chars().take(500).collect())
-        })?;
-        let token = answer.web_identity_token.filter(|token| !token.is_empty());
-        token.map(Secret::from).ok_or_else(|| IdentityError::Sts("an answer without a token".to_owned()))
+        let form = [
+            ("Action", "GetWebIdentityToken"),
+            ("Version", "2011-06-15"),
+            ("Audience.member.1", audience),
+            ("SigningAlgorithm", "RS256"),
+            ("DurationSeconds", LIFE_SECONDS),
+        ];
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = Request {
+            service: "sts",
+            host: "sts",
+            variable: "STS",
+            region: None,
+            method: "POST",
+            path: "",
+            headers: &[("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())],
+            body: form.into_bytes(),
+        };
+        let answer = self.0.call(request).await.map_err(|fault| IdentityError::Sts(fault.said))?;
+        // A token has no character that XML would write in another way.
+        match between(&answer, "WebIdentityToken").map(str::trim).filter(|token| !token.is_empty()) {
+            Some(token) => Ok(Secret::from(token.to_owned())),
+            None => Err(IdentityError::Sts("an answer without a token".to_owned())),
+        }
     }
 }

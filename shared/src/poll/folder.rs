@@ -6,12 +6,14 @@ use crate::cursor::{Position, Reference};
 use crate::limits;
 use crate::mailbox::{FaultKind, Fetched, Listed, Mailbox, MailboxFault};
 use crate::oauth::sha256_hex;
+use crate::raw::Key;
+use crate::raw::bundle::Bundle;
 use crate::report::{self, Kind, Report};
-use crate::table::{AccountItem, Cursor, Fact, Folder, Lease, Recorded, Table};
+use crate::table::{AccountItem, Cursor, Fact, Folder, Lease, Pointer, Recorded, Table};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::SignedDuration;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::Instant;
 
@@ -26,6 +28,8 @@ const UNTOLD: u64 = 64 << 10;
 const PUTS: usize = 32;
 /// Messages fetched and not yet recorded.
 const QUEUED: usize = 64;
+/// Facts that wait for the object with their messages, and the bytes of these.
+const WAITING: Chunk = Chunk { messages: 500, bytes: 8 << 20 };
 /// The arrival of a fact is between so long ago and now, whatever the server says.
 const OLDEST_ARRIVAL: SignedDuration = SignedDuration::from_hours(30 * 24);
 
@@ -42,7 +46,7 @@ pub(super) struct FolderRun<'a> {
 }
 
 impl FolderRun<'_> {
-    pub async fn read(&self, mailbox: &mut dyn Mailbox, summary: &mut Summary) -> Result<(), Stop> {
+    pub async fn run(&self, mailbox: &mut dyn Mailbox, summary: &mut Summary) -> Result<(), Stop> {
         let key = Folder(self.name.to_owned());
         let before = self.poller.table.cursor(&self.item.account.id, &key).await?.map(|cursor| cursor.position);
         mailbox.select(self.name).await.map_err(Stop::Mailbox)?;
@@ -89,7 +93,7 @@ impl FolderRun<'_> {
         let before = mailbox.position();
         let (sender, receiver) = mpsc::channel(QUEUED);
         let fetch = mailbox.fetch(chunk, sender);
-        let (fetched, recorded) = tokio::join!(fetch, self.record_all(receiver, &summary.run));
+        let (fetched, recorded) = tokio::join!(fetch, self.record_all(receiver, summary));
         let recorded = recorded?;
         // What was expunged meanwhile is done with; after a fault nobody knows.
         let (missed, fault) = match fetched {
@@ -132,15 +136,28 @@ impl FolderRun<'_> {
     }
 
     /// Records what the channel brings, a few puts at once, until it closes.
-    async fn record_all(&self, mut queue: Receiver<Fetched>, run: &str) -> Result<Done, PollError> {
-        let mut under_way = FuturesUnordered::new();
+    async fn record_all(&self, mut queue: Receiver<Fetched>, summary: &mut Summary) -> Result<Done, PollError> {
+        let (mut waiting, mut ready, mut under_way) = (Waiting::default(), VecDeque::new(), FuturesUnordered::new());
         let (mut done, mut open) = (Done::new(), true);
-        while open || !under_way.is_empty() {
+        loop {
+            while under_way.len() < PUTS
+                && let Some(fact) = ready.pop_front()
+            {
+                under_way.push(self.record(fact));
+            }
+            if !open && under_way.is_empty() {
+                return Ok(done);
+            }
             tokio::select! {
-                message = queue.recv(), if open && under_way.len() < PUTS => match message {
-                    Some(message) => under_way.push(self.record(message, run)),
-                    None => open = false,
-                },
+                message = queue.recv(), if open && ready.is_empty() => {
+                    match message {
+                        Some(message) => self.read_message(&message, &summary.run, &mut waiting),
+                        None => open = false,
+                    }
+                    if !open || waiting.is_full() || self.poller.raw.is_none() {
+                        ready.extend(self.keep(std::mem::take(&mut waiting), summary).await?);
+                    }
+                }
                 Some(recorded) = under_way.next() => {
                     let (message, kind, recorded) = recorded?;
                     done.insert(message, (kind, recorded));
@@ -148,10 +165,36 @@ impl FolderRun<'_> {
                 }
             }
         }
-        Ok(done)
     }
 
-    async fn record(&self, message: Fetched, run: &str) -> Result<(Reference, Kind, Recorded), PollError> {
+    /// Reads a message, which then waits for the object that it is kept in.
+    fn read_message(&self, message: &Fetched, run: &str, waiting: &mut Waiting) {
+        let mut fact = self.read(message, run);
+        if self.poller.raw.is_some() && (fact.kind != Kind::Other || report::is_by_machine(&message.bytes)) {
+            let range = waiting.bundle.add(&message.bytes, fact.arrived);
+            let (offset, length) = (range.start as u64, range.len() as u64);
+            fact.raw = Some(Pointer { object: String::new(), offset, length });
+        }
+        waiting.bytes += message.bytes.len() as u64;
+        waiting.facts.push(fact);
+    }
+
+    /// Keeps what waits for that: from then on its facts may be recorded.
+    async fn keep(&self, waiting: Waiting, summary: &mut Summary) -> Result<Vec<Fact>, PollError> {
+        let Waiting { mut facts, bundle, .. } = waiting;
+        let Some(store) = self.poller.raw.as_ref().filter(|_| !bundle.is_empty()) else { return Ok(facts) };
+        let key = Key::new(&self.item.account.id, (self.poller.clock)(), self.lease.fence, summary.objects);
+        for raw in facts.iter_mut().filter_map(|fact| fact.raw.as_mut()) {
+            raw.object = key.to_string();
+            summary.kept += 1;
+        }
+        summary.objects += 1;
+        // Boxed, or the futures around it grow past what the compiler measures.
+        Box::pin(store.put(&key, bundle)).await?;
+        Ok(facts)
+    }
+
+    fn read(&self, message: &Fetched, run: &str) -> Fact {
         let now = (self.poller.clock)();
         let mut report = report::read(&message.bytes);
         if message.cut {
@@ -163,12 +206,14 @@ impl FolderRun<'_> {
                 },
             });
         }
-        let kind = report.kind;
         let oldest = now.saturating_sub(OLDEST_ARRIVAL).unwrap_or(now);
         let arrived = message.arrival.unwrap_or(now).clamp(oldest, now).as_second();
-        let fact = self.fact(report::key(&message.bytes), arrived, message.reference.clone(), run, report);
-        drop(message.bytes);
-        Ok((message.reference, kind, self.poller.record(fact).await?))
+        self.fact(report::key(&message.bytes), arrived, message.reference.clone(), run, report)
+    }
+
+    async fn record(&self, fact: Fact) -> Result<(Reference, Kind, Recorded), PollError> {
+        let (reference, kind) = (fact.reference.clone(), fact.kind);
+        Ok((reference, kind, self.poller.record(fact).await?))
     }
 
     /// A message that the server lists and will not give out is a fact too, so that it is counted and can be seen.
@@ -206,6 +251,9 @@ impl FolderRun<'_> {
             kind: report.kind,
             report,
             parts: 0,
+            raw: None,
+            reading: None,
+            ruled: None,
             expires: now + Table::FACT_SECONDS,
         }
     }
@@ -249,6 +297,20 @@ impl FolderRun<'_> {
             true => Ok(()),
             false => Err(Stop::LeaseLost),
         }
+    }
+}
+
+/// Facts whose messages are not kept yet.
+#[derive(Default)]
+struct Waiting {
+    facts: Vec<Fact>,
+    bundle: Bundle,
+    bytes: u64,
+}
+
+impl Waiting {
+    fn is_full(&self) -> bool {
+        self.bundle.is_full() || self.facts.len() >= WAITING.messages || self.bytes >= WAITING.bytes
     }
 }
 

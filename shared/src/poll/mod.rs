@@ -17,6 +17,7 @@ use crate::grant::{Clock, GrantFault, Grants};
 use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault};
 use crate::net::{Reach, Tls};
 use crate::oauth::entra;
+use crate::raw::{RawError, Store};
 use crate::table::{AccountItem, Busy, By, Fact, LastPoll, Lease, Recorded, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,8 @@ pub struct Poller {
     pub clock: Clock,
     /// What puts facts into standings once they are durable; none where the table's stream brings them to it.
     pub follower: Option<Follower>,
+    /// Where mail is kept as it came; none where that is not wanted.
+    pub raw: Option<Store>,
 }
 
 /// What a poll did.
@@ -67,6 +70,12 @@ pub struct Summary {
     pub recorded: u64,
     /// Messages that the server lists and does not give out.
     pub unreadable: u64,
+    /// Messages that were kept as they came.
+    #[serde(default)]
+    pub kept: u64,
+    /// Objects that they were kept in.
+    #[serde(default)]
+    pub objects: usize,
     /// Messages that a folder still holds for the next run.
     pub left: u64,
     /// Exchanges with the mail server.
@@ -85,6 +94,8 @@ impl Summary {
         self.reports += next.reports;
         self.recorded += next.recorded;
         self.unreadable += next.unreadable;
+        self.kept += next.kept;
+        self.objects += next.objects;
         self.left = next.left;
         self.round_trips += next.round_trips;
         self.table_writes += next.table_writes;
@@ -105,6 +116,9 @@ pub enum PollError {
     /// Our vault.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Where mail is kept: what was to be kept and cannot be, is not recorded either, and stays in the mailbox.
+    #[error(transparent)]
+    Raw(#[from] RawError),
     /// The grant's store.
     #[error(transparent)]
     Grant(GrantFault),
@@ -168,6 +182,8 @@ impl Poller {
             reports: 0,
             recorded: 0,
             unreadable: 0,
+            kept: 0,
+            objects: 0,
             left: 0,
             round_trips: 0,
             table_writes: 1,
@@ -291,8 +307,8 @@ impl Poller {
         progress: &dyn Progress,
     ) -> Result<(), Stop> {
         for name in &item.account.folders {
-            let run = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
-            run.read(mailbox, summary).await?;
+            let folder = folder::FolderRun { poller: self, item, lease, name, deadline, progress };
+            folder.run(mailbox, summary).await?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use tag::{Checked, Mark};
 pub enum Level {
     /// Nothing.
     None,
-    /// The returned message is of a domain that the account sends as.
+    /// The returned message is of a domain that the account sends as, or its sender told that it was sent.
     #[default]
     Ours,
     /// It came back to an address that we signed.
@@ -77,7 +77,7 @@ pub struct Proof {
     pub doubt: Option<Doubt>,
     /// Whom it is about: the recipient that the return address names, or else the one that the report names.
     pub address: AddressKey,
-    /// The list that a signed address was made for.
+    /// The list that a signed address was made for, or that the message was told to be of.
     pub list: Option<ListId>,
     /// What it is counted once by, where its address is signed, and the time of the mail (seconds since 1970).
     pub signed: Option<(String, i64)>,
@@ -90,6 +90,15 @@ impl Proof {
         let bad = matches!(self.doubt, Some(Doubt::Forged | Doubt::OtherList | Doubt::Expired));
         self.level >= asked && !bad
     }
+}
+
+/// What the sender of a message told of it, found again by its Message-ID or the like ([`crate::delivery`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Whom it was sent to, where that was one address.
+    pub address: Option<AddressKey>,
+    /// The list of its delivery.
+    pub list: ListId,
 }
 
 /// What outcomes are judged by.
@@ -105,21 +114,24 @@ pub struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// What an outcome of a report that arrived at `arrived` proves; none where it names no address.
-    /// `age` is how old a signed address of that list may be, in seconds.
+    /// What an outcome of a report that arrived at `arrived` proves; none where nobody could have its address. `known` is what
+    /// was told of the returned message. `age` is how old a signed address of that list may be, in seconds.
     pub fn judge(
         &self,
         report: &Report,
         outcome: &Outcome,
         arrived: i64,
+        known: Option<&Known>,
         age: impl Fn(&ListId) -> i64,
     ) -> Option<Proof> {
         let named: Option<AddressKey> = outcome.address.parse().ok();
-        let (level, doubt) = match self.is_ours(report) {
-            Ok(()) => (Level::Ours, None),
-            Err(doubt) => (Level::None, Some(doubt)),
+        let (level, doubt) = match (known, self.is_ours(report)) {
+            (Some(_), _) | (None, Ok(())) => (Level::Ours, None),
+            (None, Err(doubt)) => (Level::None, Some(doubt)),
         };
-        let plain = |address| Proof { level, doubt, address, list: None, signed: None };
+        let list = known.map(|known| known.list.clone());
+        let told = known.and_then(|known| known.address.clone());
+        let plain = |address| Proof { level, doubt, address, list: list.clone(), signed: None };
         let mut mark = None;
         for written in return_addresses(report) {
             match tag::read(written) {
@@ -139,12 +151,13 @@ impl Judge<'_> {
         };
         let stamp = match mark {
             Some(Mark::Signed(stamp)) => stamp,
-            Some(Mark::Verp { recipient }) => return about(&Some(recipient)).map(plain),
-            Some(Mark::Batv { .. }) | None => return named.map(plain),
+            // What was told is the sender's word; a plain mark is anybody's.
+            Some(Mark::Verp { recipient }) => return about(&told.or(Some(recipient))).map(plain),
+            Some(Mark::Batv { .. }) | None => return about(&told).map(plain),
         };
         let address = about(&stamp.recipient)?;
         // A signed address that is not good is worse than none: somebody made it up, or it is long over.
-        let refused = |doubt| Proof { level: Level::None, doubt: Some(doubt), ..plain(address.clone()) };
+        let refused = |doubt| Proof { level: Level::None, doubt: Some(doubt), list: None, ..plain(address.clone()) };
         Some(match stamp.check(self.key, &address, self.lists, arrived, age) {
             Checked::Good(list) if self.bound.is_some_and(|bound| *bound != list) => refused(Doubt::OtherList),
             Checked::Good(list) => {

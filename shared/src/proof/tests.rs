@@ -54,7 +54,7 @@ fn bounce(recipient: &str, returned_to: &str) -> report::Report {
 fn judged(report: &report::Report, arrived: i64, bound: Option<&str>, sends_as: &[String]) -> Proof {
     let (key, lists, bound) = (key(), lists(), bound.map(list));
     let judge = Judge { sends_as, lists: &lists, bound: bound.as_ref(), key: &key };
-    judge.judge(report, &report.recipients[0], arrived, |_| AGE).unwrap()
+    judge.judge(report, &report.recipients[0], arrived, None, |_| AGE).unwrap()
 }
 
 #[test]

@@ -1,21 +1,21 @@
 //! Amazon SQS, ten messages a call.
 
 use super::{PollRequest, Queue, QueueError};
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::error::ProvideErrorMetadata;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use crate::deployment::signed::Signed;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// The poll queue of a deployment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sqs {
-    client: Client,
+    signed: Arc<Signed>,
     url: String,
 }
 
 impl Sqs {
-    /// A queue by its URL.
-    pub fn new(client: Client, url: impl Into<String>) -> Self {
-        Self { client, url: url.into() }
+    /// A queue of this process's region, by its URL.
+    pub fn new(signed: Arc<Signed>, url: impl Into<String>) -> Self {
+        Self { signed, url: url.into() }
     }
 
     async fn send_ten(&self, polls: &[PollRequest]) -> Result<(), QueueError> {
@@ -23,26 +23,21 @@ impl Sqs {
             accounts: polls.into_iter().map(|poll| poll.account.clone()).collect(),
             said,
         };
-        let mut entries = Vec::new();
-        for (number, poll) in polls.iter().enumerate() {
-            let body = serde_json::to_string(poll).map_err(|error| lost(polls.iter().collect(), error.to_string()))?;
-            let entry = SendMessageBatchRequestEntry::builder().id(number.to_string()).message_body(body).build();
-            entries.push(entry.map_err(|error| lost(polls.iter().collect(), error.to_string()))?);
-        }
-        let sent = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send().await;
-        let sent = sent.map_err(|error| {
-            let said = error.as_service_error().map_or("it was not reached".to_owned(), |e| {
-                format!("{}: {}", e.code().unwrap_or("?"), e.message().unwrap_or("no message"))
-            });
-            lost(polls.iter().collect(), said)
-        })?;
+        let entry = |(number, poll): (usize, &PollRequest)| {
+            let body = serde_json::to_string(poll)?;
+            Ok(json!({ "Id": number.to_string(), "MessageBody": body }))
+        };
+        let entries: Result<Vec<Value>, serde_json::Error> = polls.iter().enumerate().map(entry).collect();
+        let entries = entries.map_err(|error| lost(polls.iter().collect(), error.to_string()))?;
+        let asked = json!({ "QueueUrl": self.url, "Entries": entries });
+        let sent = self.signed.call_json("sqs", None, "AmazonSQS.SendMessageBatch", "1.0", &asked).await;
+        let sent = sent.map_err(|fault| lost(polls.iter().collect(), fault.said))?;
         // A 200 may still carry entries that failed.
-        if sent.failed.is_empty() {
-            return Ok(());
-        }
-        let said = sent.failed[0].message.clone().unwrap_or_else(|| sent.failed[0].code.clone());
-        let failed = sent.failed.iter().filter_map(|entry| polls.get(entry.id.parse::<usize>().ok()?)).collect();
-        Err(lost(failed, said))
+        let Some(failed) = sent["Failed"].as_array().filter(|failed| !failed.is_empty()) else { return Ok(()) };
+        let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        let said = format!("{}: {}", text(&failed[0], "Code"), text(&failed[0], "Message"));
+        let failed = failed.iter().filter_map(|entry| polls.get(entry["Id"].as_str()?.parse::<usize>().ok()?));
+        Err(lost(failed.collect(), said))
     }
 }
 

@@ -61,6 +61,7 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
     reading.report.recipients = outcomes;
     reading.report.reporting_mta = said.reporting_mta;
     reading.report.arrival = said.arrival;
+    reading.report.envelope_id = said.envelope_id;
     true
 }
 

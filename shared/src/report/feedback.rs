@@ -65,8 +65,13 @@ pub(crate) fn report_bare(reading: &mut Reading<'_>) -> bool {
     false
 }
 
-fn tell(reading: &mut Reading<'_>, whom: Vec<String>, evidence: Evidence, feedback: Feedback) {
+fn tell(reading: &mut Reading<'_>, mut whom: Vec<String>, evidence: Evidence, feedback: Feedback) {
     reading.report.kind = Kind::Feedback;
+    if whom.is_empty() {
+        // Large providers leave out who complained; the sender may know it by the Message-ID.
+        whom.push(String::new());
+        reading.note("complainer-unnamed");
+    }
     reading.report.recipients = whom.into_iter().map(|a| stated(a, None, Reason::Feedback, evidence.clone())).collect();
     reading.report.feedback = Some(feedback);
 }

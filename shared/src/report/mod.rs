@@ -49,6 +49,43 @@ pub fn read(message: &[u8]) -> Report {
     report
 }
 
+/// Whether a mail system or an automaton wrote a message, as far as its header and its parts tell: other rules may make a
+/// report of it. What people write is none of that.
+pub fn is_by_machine(message: &[u8]) -> bool {
+    let bounded = &message[..message.len().min(limits::MESSAGE_BYTES)];
+    let lines = with_line_feeds(bounded);
+    let parts = mime::Parts::of(&lines);
+    let Some(top) = parts.list.first() else { return false };
+    let signs = signs::Signs::of(&top.fields, &top.fields.decoded("subject").unwrap_or_default());
+    let machine = |part: &mime::Part<'_>| {
+        matches!(part.media, mime::Media::DeliveryStatus | mime::Media::Feedback | mime::Media::Disposition)
+    };
+    signs.is_system() || signs.automatic || parts.list.iter().any(machine)
+}
+
+/// All that can be read in a message, decoded: its fields, its texts, and those of messages within it.
+pub fn readable(message: &[u8]) -> Vec<String> {
+    fn add(message: &[u8], depth: usize, found: &mut Vec<String>) {
+        for part in mime::Parts::of(message).list {
+            found.extend(part.fields.iter().map(|field| field.decoded()));
+            match part.media {
+                mime::Media::Multipart => continue,
+                mime::Media::Text | mime::Media::Html => found.push(part.text().into_owned()),
+                mime::Media::Message if depth < limits::DEPTH => {
+                    add(&part.decoded(limits::MESSAGE_BYTES), depth + 1, found);
+                    continue;
+                }
+                _ => {}
+            }
+            found.push(String::from_utf8_lossy(&part.decoded(limits::MESSAGE_BYTES)).into_owned());
+        }
+    }
+    let bounded = &message[..message.len().min(limits::MESSAGE_BYTES)];
+    let mut found = Vec::new();
+    add(&with_line_feeds(bounded), 0, &mut found);
+    found
+}
+
 /// Lone carriage returns made line feeds, where the message ends its lines so. Offsets stay.
 fn with_line_feeds(message: &[u8]) -> Cow<'_, [u8]> {
     let lone = match memchr::memchr2(b'\r', b'\n', message) {
@@ -81,6 +118,7 @@ fn diagnostic(code: &str) -> Diagnostic {
         "status-unreadable" => "A delivery status part names no recipient.",
         "forwarded-report" => "A person forwarded somebody's report: it is not acted upon.",
         "recipient-unnamed" => "A notice of failure that names no recipient.",
+        "complainer-unnamed" => "A complaint that does not say whose it is.",
         "recipient-guessed" => "The recipient is taken from the returned message.",
         _ => "",
     };

@@ -60,7 +60,16 @@ fn is_stamp(name: &[u8]) -> bool {
 
 /// `Message-ID` without its brackets.
 pub(crate) fn message_id(fields: &Fields<'_>) -> Option<String> {
-    let value = fields.text("message-id")?;
+    id_in(fields, "message-id")
+}
+
+/// What a reply answers: the first of `In-Reply-To` (RFC 5322 §3.6.4).
+pub(crate) fn answered(fields: &Fields<'_>) -> Option<String> {
+    id_in(fields, "in-reply-to")
+}
+
+fn id_in(fields: &Fields<'_>, name: &str) -> Option<String> {
+    let value = fields.text(name)?;
     let id = value.trim().trim_start_matches('<').split('>').next().unwrap_or_default().trim();
     (!id.is_empty()).then(|| text::bounded(id, limits::HEADER_BYTES))
 }

@@ -155,6 +155,13 @@ impl<'m> Reading<'m> {
         } else if self.report.original.is_none() {
             self.report.original = self.original();
         }
+        let nothing_returned = self.report.original.as_ref().is_none_or(|original| original.message_id.is_none());
+        if self.report.kind == Kind::AutoReply
+            && nothing_returned
+            && let Some(id) = original::answered(self.top())
+        {
+            self.report.original.get_or_insert_default().message_id = Some(id);
+        }
     }
 
     /// The order of evidence. Whether the message is anything but other mail.

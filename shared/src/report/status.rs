@@ -28,6 +28,7 @@ pub(crate) struct Recipient<'a> {
 pub(crate) struct Status<'a> {
     pub reporting_mta: Option<String>,
     pub arrival: Option<String>,
+    pub envelope_id: Option<String>,
     pub recipients: Vec<Recipient<'a>>,
     /// Reported by nullmailer, which sends once for all recipients and calls every one of them refused where one is
     /// (`Reporting-MTA: x-local-hostname; …`).
@@ -42,6 +43,7 @@ enum Name {
     ReportingMta,
     ReceivedFrom,
     Arrival,
+    EnvelopeId,
     Original,
     Final,
     Actual,
@@ -57,6 +59,7 @@ const NAMES: &[(&str, Name)] = &[
     ("reporting-mta", Name::ReportingMta),
     ("received-from-mta", Name::ReceivedFrom),
     ("arrival-date", Name::Arrival),
+    ("original-envelope-id", Name::EnvelopeId),
     ("original-recipient", Name::Original),
     ("final-recipient", Name::Final),
     ("x-actual-recipient", Name::Actual),
@@ -154,6 +157,11 @@ fn take<'a>(
         }
         Name::Arrival => {
             status.arrival = status.arrival.take().or_else(|| Some(value().into_owned()).filter(|v| !v.is_empty()));
+            return;
+        }
+        Name::EnvelopeId => {
+            let said = || Some(text::bounded(value().trim(), limits::HEADER_BYTES)).filter(|v| !v.is_empty());
+            status.envelope_id = status.envelope_id.take().or_else(said);
             return;
         }
         Name::ReceivedFrom | Name::Other => return,

@@ -204,7 +204,7 @@ pub struct Outcome {
 /// The message that was returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Original {
-    /// Message-ID without its angle brackets.
+    /// Message-ID without its angle brackets; of an automatic reply, what it answers (RFC 3834 §3.1.5).
     pub message_id: Option<String>,
     /// From.
     pub from: Option<String>,
@@ -268,6 +268,9 @@ pub struct Report {
     pub reporting_mta: Option<String>,
     /// `Arrival-Date` (RFC 3464 §2.2.5) as written.
     pub arrival: Option<String>,
+    /// `Original-Envelope-Id` (RFC 3464 §2.2.1): what the sender called the transaction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope_id: Option<String>,
     /// The message that was returned, as far as it came back.
     pub original: Option<Original>,
     /// One outcome for each recipient.

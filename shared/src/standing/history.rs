@@ -130,6 +130,22 @@ impl History {
         changed
     }
 
+    /// Lets a report that was read again say what `causes` are, in place of all that it said before; `false` where nothing
+    /// changed. Where a refusal of it was taken back, what it says now is, too.
+    pub fn replace(&mut self, account: &AccountId, report: &str, causes: &[Cause]) -> bool {
+        let before = self.clone();
+        let (old, mut all): (Vec<Cause>, Vec<Cause>) =
+            self.causes.drain(..).partition(|cause| cause.account == *account && cause.report == report);
+        all.extend(causes.iter().cloned());
+        self.causes = prune(all);
+        if old.iter().any(|cause| self.undone.contains(&cause.mark())) {
+            for cause in causes.iter().filter(|cause| matches!(cause.effect, Effect::Soft | Effect::Hard)) {
+                self.take_back(cause);
+            }
+        }
+        *self != before
+    }
+
     /// Adds a decision; `false` where nothing changed.
     pub fn decide(&mut self, act: Act) -> bool {
         if self.acts.contains(&act) {

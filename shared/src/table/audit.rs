@@ -35,6 +35,10 @@ pub enum AuditEvent {
     IncidentReleased,
     /// A person decided that the addresses of an incident are dead.
     IncidentConfirmed,
+    /// A delivery is over: `said` names the activity that goes on, and its counts.
+    DeliveryClosed,
+    /// Kept mail was read again, and said something else.
+    Replayed,
 }
 
 impl AuditEvent {
@@ -50,6 +54,8 @@ impl AuditEvent {
             Self::Undone => "undone",
             Self::IncidentReleased => "incident released",
             Self::IncidentConfirmed => "incident confirmed",
+            Self::DeliveryClosed => "delivery closed",
+            Self::Replayed => "replayed",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A person removed from the table: reads the whole of it.
 
-use super::{Item, Table, TableError, failed, is_condition, keys};
+use super::reports::same_reading;
+use super::{Item, Table, TableError, deliveries, failed, is_condition, keys};
 use crate::erase::Person;
 use aws_sdk_dynamodb::types::AttributeValue;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// What was found of a person, and removed unless it was only counted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,14 +24,21 @@ const PLACES: usize = 20;
 
 impl Table {
     /// Removes a person from everything that facts led to; `count` only says from what. Settings and the audit stay. A report
-    /// itself stays too, without what it said of the person, so that the message is not recorded anew.
-    pub async fn erase(&self, person: &Person, count: bool) -> Result<Erased, TableError> {
+    /// itself stays too, without what it said of the person, so that the message is not recorded anew. Reports whose kept
+    /// message is gone from its place (`gone`: the object's name and the first byte), or was about the person, point there
+    /// no longer: who is reading one again comes too late.
+    pub async fn erase(
+        &self,
+        person: &Person,
+        gone: &BTreeSet<(String, u64)>,
+        count: bool,
+    ) -> Result<Erased, TableError> {
         let (mut done, mut from) = (Erased::default(), None);
         loop {
             let page = self.client.scan().table_name(&self.name).set_exclusive_start_key(from).send().await;
             let page = page.map_err(|error| failed("read", error))?;
             for item in page.items.unwrap_or_default() {
-                self.erase_from(item, person, count, &mut done).await?;
+                self.erase_from(item, person, gone, count, &mut done).await?;
             }
             from = page.last_evaluated_key;
             if from.is_none() {
@@ -43,6 +51,7 @@ impl Table {
         &self,
         mut item: Item,
         person: &Person,
+        gone: &BTreeSet<(String, u64)>,
         count: bool,
         done: &mut Erased,
     ) -> Result<(), TableError> {
@@ -63,9 +72,17 @@ impl Table {
         }
         let place = (text(keys::ACCOUNT), format!("{} {}", text("folder"), reference(&item)));
         let is_report = sk.starts_with("REPORT#");
-        let changed = if is_report { of_report(&mut item, person) } else { of_fields(&mut item, person) };
-        if !changed {
-            return Ok(());
+        let named = match () {
+            () if is_report => of_report(&mut item, person),
+            () if sk.starts_with(keys::CAME) => deliveries::erase(&mut item, &pk, person.key()),
+            () => of_fields(&mut item, person),
+        };
+        let points = is_report && pointer(&item).is_some_and(|place| named || gone.contains(&place));
+        if points {
+            item.remove("raw");
+        }
+        if !named {
+            return if points && !count { self.put_erased(item, key, person, gone).await } else { Ok(()) };
         }
         if keys::is_kept_event(&sk) {
             // An event that was not told yet tells nobody of a person who is gone.
@@ -83,13 +100,37 @@ impl Table {
         if count {
             return Ok(());
         }
+        self.put_erased(item, key, person, gone).await
+    }
+
+    /// Writes an item that a person was erased from, over what it was read as.
+    async fn put_erased(
+        &self,
+        item: Item,
+        key: keys::Key,
+        person: &Person,
+        gone: &BTreeSet<(String, u64)>,
+    ) -> Result<(), TableError> {
+        let reading = item.get("reading").and_then(|value| value.as_s().ok()).cloned();
         let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        match put.condition_expression("attribute_exists(pk)").send().await {
-            // It was removed meanwhile.
-            Err(error) if is_condition(&error) => Ok(()),
-            other => other.map(|_| ()).map_err(|error| failed("written", error)),
+        let put = same_reading(put, "attribute_exists(pk)", reading.as_deref());
+        match put.send().await {
+            Err(error) if is_condition(&error) => {}
+            other => return other.map(|_| ()).map_err(|error| failed("written", error)),
+        }
+        // It was removed meanwhile, or its message read again.
+        let get = self.client.get_item().table_name(&self.name).set_key(Some(key.into_item())).consistent_read(true);
+        match get.send().await.map_err(|error| failed("read", error))?.item {
+            Some(item) => Box::pin(self.erase_from(item, person, gone, false, &mut Erased::default())).await,
+            None => Ok(()),
         }
     }
+}
+
+/// Where the message of a report is kept: the object's name and the first byte.
+fn pointer(item: &Item) -> Option<(String, u64)> {
+    let AttributeValue::M(raw) = item.get("raw")? else { return None };
+    Some((raw.get("object")?.as_s().ok()?.clone(), raw.get("offset")?.as_n().ok()?.parse().ok()?))
 }
 
 /// What the server calls the message, for a person.

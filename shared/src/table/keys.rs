@@ -1,7 +1,8 @@
 //! Every key of the table, and nothing else that knows them.
 
 use super::Item;
-use crate::account::{AccountId, AppId, EndpointId, ListId, RuleId};
+use crate::account::{AccountId, AppId, EndpointId, ListId, RouteId, RuleId};
+use crate::delivery::DeliveryId;
 use crate::standing::AddressKey;
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -65,7 +66,9 @@ pub(super) fn report(id: &AccountId, key: &str) -> Key {
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}") }
 }
 
-pub(super) fn report_part(id: &AccountId, key: &str, part: usize) -> Key {
+/// `reading` is the name of the last reading of a message that was read again: each has parts of its own.
+pub(super) fn report_part(id: &AccountId, key: &str, reading: Option<&str>, part: usize) -> Key {
+    let part = reading.map_or(part.to_string(), |reading| format!("{reading}.{part}"));
     Key { pk: format!("ACCOUNT#{id}"), sk: format!("REPORT#{key}#PART#{part}") }
 }
 
@@ -122,6 +125,54 @@ pub(super) fn told(list: &ListId, domain: &str, delivery: &str) -> Key {
     Key { pk: told_of(list, domain), sk: format!("DELIVERY#{delivery}") }
 }
 
+/// All deliveries stand under one key, by their names.
+pub(super) const DELIVERIES: &str = "DELIVERIES";
+/// The shard of [`DUE_INDEX`] of deliveries that are not closed yet.
+pub(super) const DELIVERIES_SHARD: &str = "DELIVERIES";
+
+pub(super) fn delivery(id: &DeliveryId) -> Key {
+    Key { pk: DELIVERIES.into(), sk: format!("DELIVERY#{id}") }
+}
+
+/// What was told of the mail of a delivery, by destination, and what came back of it.
+pub(super) fn of_delivery(id: &DeliveryId) -> String {
+    format!("{OF_DELIVERY}{id}")
+}
+
+/// What the partitions of single deliveries begin with.
+pub(super) const OF_DELIVERY: &str = "DELIVERY#";
+
+pub(super) fn sent_per_domain(id: &DeliveryId) -> Key {
+    Key { pk: of_delivery(id), sk: "SENT".into() }
+}
+
+/// Sets of what came back: what their sort keys begin with.
+pub(super) const CAME: &str = "CAME#";
+
+/// `name` follows from what the set holds.
+pub(super) fn came(id: &DeliveryId, name: &str) -> Key {
+    Key { pk: of_delivery(id), sk: format!("{CAME}{name}") }
+}
+
+/// Whom mail with a mark was sent to: what their sort keys begin with.
+pub(super) const TO: &str = "TO#";
+
+/// `mark` is a hash of Message-ID, envelope id or return address.
+pub(super) fn marked(mark: &str) -> String {
+    format!("SENT#{mark}")
+}
+
+pub(super) fn sent(mark: &str, to: &AddressKey) -> Key {
+    Key { pk: marked(mark), sk: format!("{TO}{to}") }
+}
+
+/// All routes stand under one key: they are few, and an operator lists them.
+pub(super) const ROUTES: &str = "ROUTES";
+
+pub(super) fn route(id: &RouteId) -> Key {
+    Key { pk: ROUTES.into(), sk: format!("ROUTE#{id}") }
+}
+
 /// Operators' rules.
 pub(super) const RULES: &str = "RULES";
 
@@ -141,7 +192,7 @@ pub(super) const WHOLE: &str = "WHOLE";
 
 /// Whether an item is settings, or the audit: nothing that facts led to.
 pub(super) fn is_setting(sk: &str) -> bool {
-    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", AUDIT];
+    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", "DELIVERY#", "ROUTE#", AUDIT];
     matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 

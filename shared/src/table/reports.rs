@@ -1,14 +1,26 @@
 //! Reports: the facts. Each is written once.
 
-use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
+use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::AccountId;
 use crate::cursor::Reference;
 use crate::report::{Kind, Outcome, Report};
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+
+/// Where the message of a report is kept as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// The name of the object.
+    pub object: String,
+    /// Its first byte in it.
+    pub offset: u64,
+    /// How many bytes there are of it.
+    pub length: u64,
+}
 
 /// A report as it was recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -35,6 +47,15 @@ pub struct Fact {
     /// Further items that hold the rest of its outcomes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub parts: usize,
+    /// Where the message is kept as it came, as long as its time is not over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<Pointer>,
+    /// The name of its last reading, where it was read again and written anew: no other has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<String>,
+    /// When operators' rules were last applied to it after it was recorded, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled: Option<i64>,
     /// Time to live, in seconds since 1970.
     pub expires: i64,
 }
@@ -83,6 +104,17 @@ pub struct FactPage {
     pub next: Option<Spot>,
 }
 
+/// A put under a condition, and that the item is still of the reading as which it was read.
+pub(super) fn same_reading(put: PutItemFluentBuilder, and: &str, reading: Option<&str>) -> PutItemFluentBuilder {
+    let put = put.expression_attribute_names("#reading", "reading");
+    match reading {
+        None => put.condition_expression(format!("{and} AND attribute_not_exists(#reading)")),
+        Some(reading) => put
+            .condition_expression(format!("{and} AND #reading = :reading"))
+            .expression_attribute_values(":reading", AttributeValue::S(reading.to_owned())),
+    }
+}
+
 /// Bytes of outcomes in one item: DynamoDB refuses items over 400 KB, and large ones are dear to update.
 const PART_BYTES: usize = 100_000;
 
@@ -93,16 +125,7 @@ impl Table {
     /// Writes a fact once. What does not fit into one item goes first, the head last: a head is a whole fact.
     pub async fn record(&self, mut fact: Fact) -> Result<Recorded, TableError> {
         self.will(Change::Fact(&fact)).await?;
-        let chunks = split(std::mem::take(&mut fact.report.recipients));
-        let mut chunks = chunks.into_iter();
-        fact.report.recipients = chunks.next().unwrap_or_default();
-        fact.parts = chunks.len();
-        for (number, recipients) in chunks.enumerate() {
-            let part = Part { recipients, expires: fact.expires };
-            let item = write_item(keys::report_part(&fact.account, &fact.key, number + 1), &part)?;
-            let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
-            put.send().await.map_err(|error| failed("written", error))?;
-        }
+        self.put_parts(&mut fact).await?;
         let item = write_item(keys::report(&fact.account, &fact.key), &fact)?;
         let put = self
             .client
@@ -115,6 +138,51 @@ impl Table {
         match put {
             Ok(_) => Ok(Recorded::New),
             Err(error) if is_condition(&error) => Ok(Recorded::Known),
+            Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Writes what does not fit into a fact's own item, which is left with the rest.
+    async fn put_parts(&self, fact: &mut Fact) -> Result<(), TableError> {
+        let mut chunks = split(std::mem::take(&mut fact.report.recipients)).into_iter();
+        fact.report.recipients = chunks.next().unwrap_or_default();
+        fact.parts = chunks.len();
+        for (number, recipients) in chunks.enumerate() {
+            let part = Part { recipients, expires: fact.expires };
+            let item =
+                write_item(keys::report_part(&fact.account, &fact.key, fact.reading.as_deref(), number + 1), &part)?;
+            let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+            put.send().await.map_err(|error| failed("written", error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a fact whose message was read again over `old`, as which it was read from here, both whole; `false` where it is
+    /// another now: read again by somebody else, erased from, removed. Nobody is told: what happened, happened once.
+    pub async fn rewrite(&self, old: &Fact, new: &Fact) -> Result<bool, TableError> {
+        let Some(raw) = &old.raw else { return Ok(false) };
+        let mut head = Fact { reading: Some(unique()?), ..new.clone() };
+        // Parts have names of their own in each reading, so that nobody reads one of each. Those of the old one are left to
+        // whoever is reading them, and to time.
+        self.put_parts(&mut head).await?;
+        let item = write_item(keys::report(&head.account, &head.key), &head)?;
+        let put = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let put = same_reading(put, "#raw.#object = :object AND #raw.#offset = :offset", old.reading.as_deref())
+            .expression_attribute_names("#raw", "raw")
+            .expression_attribute_names("#object", "object")
+            .expression_attribute_names("#offset", "offset")
+            .expression_attribute_values(":object", AttributeValue::S(raw.object.clone()))
+            .expression_attribute_values(":offset", AttributeValue::N(raw.offset.to_string()));
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if is_condition(&error) => {
+                // It may be that somebody was erased, whom they name.
+                for number in 1..=head.parts {
+                    let part = keys::report_part(&head.account, &head.key, head.reading.as_deref(), number);
+                    self.delete(part).await?;
+                }
+                Ok(false)
+            }
             Err(error) => Err(failed("written", error)),
         }
     }
@@ -217,7 +285,8 @@ impl Table {
 
     async fn with_parts(&self, mut fact: Fact) -> Result<Fact, TableError> {
         for number in 1..=fact.parts {
-            let part: Option<Part> = self.get(keys::report_part(&fact.account, &fact.key, number)).await?;
+            let part: Option<Part> =
+                self.get(keys::report_part(&fact.account, &fact.key, fact.reading.as_deref(), number)).await?;
             let part =
                 part.ok_or_else(|| TableError::Shape(format!("part {number} of report {} is gone", fact.key)))?;
             fact.report.recipients.extend(part.recipients);

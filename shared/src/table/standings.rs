@@ -138,7 +138,9 @@ impl Table {
         item.version += 1;
         item.written =
             item.written.take().or_else(|| written.map(str::to_owned)).filter(|w| *w != item.address.as_str());
-        let newest = item.history.causes.iter().map(|cause| cause.at).max();
+        // Of what a report took back when it was read again, nothing may be left but when it was.
+        let causes = item.history.causes.iter().chain(found.iter().flat_map(|found| &found.history.causes));
+        let newest = causes.map(|cause| cause.at).max().or(item.expires.map(|expires| expires - KEPT_SECONDS));
         item.expires = newest.filter(|_| item.history.ages()).map(|at| at + KEPT_SECONDS);
         self.will(Change::Standing { before: found, after: Some(item) }).await?;
         let put = self
@@ -156,6 +158,21 @@ impl Table {
             Ok(_) => Ok(true),
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
+        }
+    }
+
+    /// Removes an item of which nothing is left, unless another writer came between.
+    pub async fn remove_standing(&self, item: &StandingItem) -> Result<(), TableError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(keys::standing(&item.address, &item.list).into_item()))
+            .condition_expression("version = :read")
+            .expression_attribute_values(":read", AttributeValue::N(item.version.to_string()));
+        match delete.send().await {
+            Err(error) if !is_condition(&error) => Err(failed("written", error)),
+            _ => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who is told of what is about to be written. On AWS the table's stream tells of it afterwards, and nobody is; on one
 //! machine nothing carries a stream, so that whoever writes says it first: killed between the two, it says it again.
 
-use super::{AuditEntry, Fact, StandingItem, Table, TableError};
+use super::{AuditEntry, DeliveryItem, Fact, StandingItem, Table, TableError};
 use crate::account::AccountId;
 use crate::incident::Incident;
 use futures::future::BoxFuture;
@@ -22,6 +22,8 @@ pub enum Change<'a> {
     },
     /// An incident, opened or moved on.
     Incident(&'a Incident),
+    /// A delivery that is closed.
+    Delivery(&'a DeliveryItem),
     /// An entry of the audit of an account.
     Audit(&'a AccountId, &'a AuditEntry),
 }

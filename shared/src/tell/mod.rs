@@ -14,7 +14,7 @@ pub use replay::Replayed;
 use crate::account::{EndpointId, HealthState};
 use crate::deployment::signed::Signed;
 use crate::events::{self, Event, Moved, Received};
-use crate::follow::{FollowError, Follower, undo};
+use crate::follow::{self, FollowError, Follower, undo};
 use crate::grant::Clock;
 use crate::incident::{Incident, Stage};
 use crate::limits;
@@ -99,16 +99,21 @@ impl Teller {
         vault: Arc<dyn Vault>,
         follower: Follower,
         http: Http,
-        signed: Signed,
+        signed: Arc<Signed>,
         source: String,
         clock: Clock,
     ) -> Self {
-        Self { table, vault, follower, http, signed: Arc::new(signed), source, clock, memory: Arc::default() }
+        Self { table, vault, follower, http, signed, source, clock, memory: Arc::default() }
     }
 
     /// One endpoint.
     pub async fn endpoint(&self, id: &EndpointId) -> Result<Option<EndpointItem>, TellError> {
         Ok(self.table.endpoint(id).await?)
+    }
+
+    /// Closes the deliveries whose time has come, beginning none after `deadline`; how many. The table's stream tells of them.
+    pub async fn close_due(&self, deadline: Instant) -> Result<u64, TellError> {
+        Ok(follow::close_due(&self.table, (self.clock)(), deadline).await?)
     }
 
     /// What changed, as events, in its order.
@@ -160,6 +165,10 @@ impl Teller {
                         found.extend(self.confirmed(incident).await?);
                     }
                 }
+                Change::Delivery(item) => {
+                    let closed = item.closed.as_ref();
+                    found.extend(closed.map(|closed| events::of_delivery(&self.source, &item.delivery, closed)));
+                }
                 Change::Audit(account, entry) => {
                     let to = match entry.event {
                         AuditEvent::HealthChanged => entry.health_to,
@@ -170,7 +179,9 @@ impl Teller {
                         | AuditEvent::Erased
                         | AuditEvent::Undone
                         | AuditEvent::IncidentReleased
-                        | AuditEvent::IncidentConfirmed => None,
+                        | AuditEvent::IncidentConfirmed
+                        | AuditEvent::DeliveryClosed
+                        | AuditEvent::Replayed => None,
                     };
                     let (advice, said) = (entry.advice.as_deref(), entry.said.as_deref());
                     let event =

@@ -3,6 +3,7 @@
 
 use super::{TellError, Teller};
 use crate::account::{AccountId, EndpointId};
+use crate::delivery::DeliveryId;
 use crate::events::Event;
 use crate::standing::History;
 use crate::table::{Change, Kept, StandingItem};
@@ -10,6 +11,8 @@ use jiff::Timestamp;
 
 /// Facts of one account that are told again at once.
 const FACTS: usize = 100_000;
+/// Deliveries read at once.
+const DELIVERIES: usize = 100;
 /// Dead letters read at once.
 const PAGE: usize = 500;
 
@@ -23,8 +26,8 @@ pub struct Replayed {
 }
 
 impl Teller {
-    /// All that happened since a time, as far as it is on record: of facts what they tell, and of addresses that may not
-    /// be written to now that it is so. Their ids are those that they were told under.
+    /// All that happened since a time, as far as it is on record: of facts what they tell, of deliveries that they are over, and of
+    /// addresses that may not be written to now that it is so. Their ids are those that they were told under.
     pub async fn past(&self, accounts: &[AccountId], since: Timestamp) -> Result<Vec<Event>, TellError> {
         let mut found = Vec::new();
         for account in accounts {
@@ -32,6 +35,15 @@ impl Teller {
             facts.reverse();
             for fact in &facts {
                 found.extend(self.events_of(&[Change::Fact(fact)]).await?);
+            }
+        }
+        let mut after: Option<DeliveryId> = None;
+        loop {
+            let page = self.table.deliveries(after.as_ref(), DELIVERIES).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.delivery.id.clone());
+            for item in page.iter().filter(|item| item.delivery.closes >= since.as_second()) {
+                found.extend(self.events_of(&[Change::Delivery(item)]).await?);
             }
         }
         let mut from = None;

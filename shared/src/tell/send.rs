@@ -162,6 +162,7 @@ impl Teller {
             Destination::Sqs { arn } => self.to_sqs(arn, event, body).await,
             Destination::Sns { arn } => self.to_sns(arn, event, body).await,
             Destination::Eventbridge { arn } => self.to_eventbridge(arn, event, body).await,
+            Destination::StepFunctions { arn } => self.to_step_functions(arn, event, body).await,
             Destination::SesSuppressionList { region } => self.to_suppression_list(region, event).await,
             Destination::Listmonk { url, user } => match events::listmonk(event) {
                 Some(call) => self.call(url, user, secret, call, now).await.map(|_| ()),
@@ -265,11 +266,11 @@ impl Teller {
             service: "sqs",
             host: "sqs",
             variable: "SQS",
-            region: arn.region(),
+            region: Some(arn.region()),
             method: "POST",
             path: "",
             headers: &headers,
-            body: message.to_string(),
+            body: message.to_string().into_bytes(),
         };
         self.signed(request, &[]).await.map(|_| ())
     }
@@ -294,11 +295,11 @@ impl Teller {
             service: "sns",
             host: "sns",
             variable: "SNS",
-            region: arn.region(),
+            region: Some(arn.region()),
             method: "POST",
             path: "",
             headers: &headers,
-            body: form,
+            body: form.into_bytes(),
         };
         self.signed(request, &[]).await.map(|_| ())
     }
@@ -320,11 +321,11 @@ impl Teller {
             service: "events",
             host: "events",
             variable: "EVENTBRIDGE",
-            region: arn.region(),
+            region: Some(arn.region()),
             method: "POST",
             path: "",
             headers: &headers,
-            body: json!({ "Entries": [entry] }).to_string(),
+            body: json!({ "Entries": [entry] }).to_string().into_bytes(),
         };
         let answer = self.signed(request, &[]).await?;
         // What was not taken is said in an answer that is a success.
@@ -335,6 +336,35 @@ impl Teller {
         }
     }
 
+    /// The execution is named after the event, so that a repeat is refused by the service: it was told before.
+    async fn to_step_functions(&self, arn: &Arn, event: &Event, body: String) -> Result<(), Refused> {
+        let headers = [
+            ("content-type", "application/x-amz-json-1.0".to_owned()),
+            ("x-amz-target", "AWSStepFunctions.StartExecution".to_owned()),
+        ];
+        let start = json!({ "stateMachineArn": arn.as_str(), "name": event.id, "input": body });
+        let request = Request {
+            service: "states",
+            host: "states",
+            variable: "SFN",
+            region: arn.region(),
+            method: "POST",
+            path: "",
+            headers: &headers,
+            body: start.to_string().into_bytes(),
+        };
+        let (status, answer) = self.signed.send(request).await.map_err(Refused::plain)?;
+        let known = || {
+            let answer: Value = serde_json::from_str(&answer).unwrap_or_default();
+            answer["__type"].as_str().is_some_and(|kind| kind.ends_with("ExecutionAlreadyExists"))
+        };
+        match status {
+            200..=299 => Ok(()),
+            400 if known() => Ok(()),
+            _ => Err(Refused::plain(bounded(&format!("HTTP {status}: {answer}")))),
+        }
+    }
+
     async fn to_suppression_list(&self, region: &str, event: &Event) -> Result<(), Refused> {
         let Some(call) = events::suppression(event) else { return Ok(()) };
         let headers = [("content-type", "application/json".to_owned())];
@@ -342,11 +372,11 @@ impl Teller {
             service: "ses",
             host: "email",
             variable: "SESV2",
-            region,
+            region: Some(region),
             method: call.method,
             path: &call.path,
             headers: &headers,
-            body: call.body.map(|body| body.to_string()).unwrap_or_default(),
+            body: call.body.map(|body| body.to_string().into_bytes()).unwrap_or_default(),
         };
         // Who is taken off the list may not be on it.
         let fine: &[u16] = if call.method == "DELETE" { &[404] } else { &[] };

@@ -1,10 +1,11 @@
 //! A certificate's private key in AWS KMS: it signs there, and never leaves the service.
 
-use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{MessageType, SigningAlgorithmSpec};
+use crate::deployment::signed::{Fault, Signed};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use ring::digest;
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// KMS did not sign.
 #[derive(Debug, thiserror::Error)]
@@ -25,56 +26,52 @@ pub enum KmsError {
     Service(String),
 }
 
-/// The client of one region.
-#[derive(Clone, Debug)]
-pub struct Kms(Client);
+/// What asks KMS.
+#[derive(Clone)]
+pub struct Kms(Arc<Signed>);
 
 impl Kms {
-    /// By a client of the region that the keys are in.
-    pub fn new(client: Client) -> Self {
-        Self(client)
+    /// Each key is asked for in the region that its ARN names.
+    pub fn new(signed: Arc<Signed>) -> Self {
+        Self(signed)
     }
 
     /// RSASSA-PSS with SHA-256 over `message`. KMS takes 4 KB at most, so it gets the digest.
     pub async fn sign(&self, key: &str, message: &[u8]) -> Result<Vec<u8>, KmsError> {
         let hash = digest::digest(&digest::SHA256, message);
-        let asked = self
-            .0
-            .sign()
-            .key_id(key)
-            .message_type(MessageType::Digest)
-            .signing_algorithm(SigningAlgorithmSpec::RsassaPssSha256)
-            .message(Blob::new(hash.as_ref()))
-            .send()
-            .await
-            .map_err(|error| failed(key, &error))?;
-        let empty = || KmsError::Service("an answer without a signature".to_owned());
-        asked.signature.map(Blob::into_inner).filter(|signature| !signature.is_empty()).ok_or_else(empty)
+        let asked = json!({
+            "KeyId": key,
+            "MessageType": "DIGEST",
+            "SigningAlgorithm": "RSASSA_PSS_SHA_256",
+            "Message": STANDARD.encode(hash),
+        });
+        let answer = self.ask("Sign", key, &asked).await?;
+        bytes(&answer, "Signature").ok_or_else(|| KmsError::Service("an answer without a signature".to_owned()))
     }
 
     /// The public key (SubjectPublicKeyInfo in DER), to be compared with the certificate's.
     pub async fn public_key(&self, key: &str) -> Result<Vec<u8>, KmsError> {
-        let answer = self.0.get_public_key().key_id(key).send().await.map_err(|error| failed(key, &error))?;
-        Ok(answer.public_key.map(Blob::into_inner).unwrap_or_default())
+        let answer = self.ask("GetPublicKey", key, &json!({ "KeyId": key })).await?;
+        bytes(&answer, "PublicKey").ok_or_else(|| KmsError::Service("an answer without a key".to_owned()))
+    }
+
+    async fn ask(&self, operation: &str, key: &str, asked: &Value) -> Result<Value, KmsError> {
+        let (region, target) = (key.split(':').nth(3), format!("TrentService.{operation}"));
+        self.0.call_json("kms", region, &target, "1.1", asked).await.map_err(|fault| failed(key, fault))
     }
 }
 
-fn failed<E: ProvideErrorMetadata, R>(key: &str, error: &SdkError<E, R>) -> KmsError {
-    let said = match (error.as_service_error(), error) {
-        (Some(said), _) => {
-            let (code, words) = (said.code().unwrap_or("?"), said.message().unwrap_or("no message"));
-            let said = format!("{code}: {words}").chars().take(500).collect();
-            return match code {
-                "ThrottlingException"
-                | "KMSInternalException"
-                | "DependencyTimeoutException"
-                | "KeyUnavailableException" => KmsError::Service(said),
-                _ => KmsError::Refused { key: key.to_owned(), said },
-            };
-        }
-        (None, SdkError::TimeoutError(_)) => "no answer in time",
-        (None, SdkError::DispatchFailure(_)) => "it was not reached",
-        (None, _) => "its answer was not understood",
-    };
-    KmsError::Service(said.to_owned())
+fn bytes(answer: &Value, name: &str) -> Option<Vec<u8>> {
+    let bytes = STANDARD.decode(answer[name].as_str()?).ok()?;
+    (!bytes.is_empty()).then_some(bytes)
+}
+
+fn failed(key: &str, fault: Fault) -> KmsError {
+    match fault.code.as_deref() {
+        None
+        | Some(
+            "ThrottlingException" | "KMSInternalException" | "DependencyTimeoutException" | "KeyUnavailableException",
+        ) => KmsError::Service(fault.said),
+        Some(_) => KmsError::Refused { key: key.to_owned(), said: fault.said },
+    }
 }
