@@ -9,3 +9,4 @@ mod fuzz;
 mod golden;
 mod hostile;
 mod properties;
+mod senders;

@@ -427,7 +427,7 @@ pub(crate) fn smtp_answer(section: &str) -> Option<Range<usize>> {
     let replies = || memchr::memchr2_iter(b'4', b'5', bytes).filter(|at| at + 3 <= bytes.len() && is_reply(bytes, *at));
     let at = replies().find(|at| !is_echo(&section[*at..])).or_else(|| replies().next())?;
     let end = paragraph_end(section, at).min(at + said_by_queue(&section[at..]));
-    Some(at..end.min(at + told_until(&section[at..])))
+    Some(at..at + told_until(&section[at..end]))
 }
 
 /// An answer that tells nothing new: to DATA once every recipient was refused, which whoever pipelines hears too

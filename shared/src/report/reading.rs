@@ -252,7 +252,9 @@ impl<'m> Reading<'m> {
         }
         let text = || self.texts().list.first().map(|t| t.notice().trim()).unwrap_or_default();
         let quoted = || text().lines().any(|l| l.starts_with('>') || l.trim_end().ends_with("wrote:"));
-        signs.conversation && !signs.client && !signs.bulk && text().len() < SHORT && !quoted()
+        // An automaton does not ask.
+        let asks = || text().contains(['?', '？', '؟']);
+        signs.conversation && !signs.client && !signs.bulk && text().len() < SHORT && !quoted() && !asks()
     }
 
     /// An automatic reply (RFC 3834), a vacation notice, a challenge.
@@ -264,7 +266,10 @@ impl<'m> Reading<'m> {
         {
             return false;
         }
-        let by_subject = matches!(signs.subject, Some(Notice::AutoReply | Notice::Challenge)) && !signs.conversation;
+        // A newsletter may ask "Out of office?".
+        let by_subject = matches!(signs.subject, Some(Notice::AutoReply | Notice::Challenge))
+            && !signs.conversation
+            && (signs.automatic || !signs.bulk);
         let evidence = if let Some(name) = signs.auto_reply {
             self.header_evidence("auto-reply/field", name)
         } else if by_subject {
@@ -272,6 +277,9 @@ impl<'m> Reading<'m> {
         } else if self.may_reply_in_words() {
             let texts = self.texts();
             if texts.announces(Notice::ListNotice) {
+                return false;
+            }
+            if signs.conversation && !signs.automatic && !signs.null_sender && texts.is_courteous_alone() {
                 return false;
             }
             match texts.announcement(Notice::AutoReply).or_else(|| texts.announcement(Notice::Challenge)) {

@@ -48,18 +48,17 @@ impl Text<'_> {
 
     /// What a section tells of its recipient: up to the transcript's end, or the ruled line of the next chapter.
     fn told(&self, section: Range<usize>) -> Passage<'_> {
-        let raw = &self.text[section.clone()];
+        let raw = text::prefix(&self.text[section.clone()], limits::DIAGNOSTIC_CHARS * 4);
         let chapter = if section.start == 0 { raw.len() } else { raw.find("\n   -----").unwrap_or(raw.len()) };
-        let end = notice::told_until(raw).min(chapter).min(limits::DIAGNOSTIC_CHARS * 4);
-        self.passage(section.start..section.start + text::prefix(raw, end).len())
+        self.passage(section.start..section.start + notice::told_until(raw).min(chapter))
     }
 
     /// A section as a witness: what it quotes of an SMTP answer, and all that it says.
     pub fn witness(&self, section: Range<usize>) -> Witness<'_> {
         let raw = &self.text[section.clone()];
         let within = |span: Range<usize>| self.passage(section.start + span.start..section.start + span.end);
-        let said = notice::said_by_queue(raw).min(notice::told_until(raw)).min(limits::DIAGNOSTIC_CHARS * 4);
-        let said = text::prefix(raw, said).len();
+        let said = text::prefix(raw, notice::said_by_queue(raw).min(limits::DIAGNOSTIC_CHARS * 4));
+        let said = notice::told_until(said);
         Witness {
             remote: notice::smtp_answer(raw).map(within),
             local: Some(within(0..said)),
@@ -113,6 +112,13 @@ impl<'m> Texts<'m> {
     /// Whether a text announces that.
     pub fn announces(&self, wanted: Notice) -> bool {
         self.announced().1.iter().any(|f| f.notice == wanted)
+    }
+
+    /// Whether what sounds like an automatic reply is no more than a courtesy ("thank you for your message"), as people
+    /// write it in an answer of their own.
+    pub fn is_courteous_alone(&self) -> bool {
+        let mut replies = self.announced().1.iter().filter(|found| found.notice == Notice::AutoReply).peekable();
+        replies.peek().is_some() && replies.all(|found| found.rule.starts_with("body-auto-reply/courtesy"))
     }
 
     /// The words of an announcement.
