@@ -181,7 +181,7 @@ pub async fn list(call: &Call<'_>) -> Result<Value, Problem> {
     let more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|item| item.delivery.id.to_string());
-    Ok(pages::page("deliveries", items.iter().map(|item| shape::delivery(item)).collect(), next))
+    Ok(pages::page("deliveries", items.iter().map(shape::delivery).collect(), next))
 }
 
 /// One delivery, with what came back of it until now.
