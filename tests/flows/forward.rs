@@ -267,7 +267,7 @@ async fn invariant_4_what_could_go_in_circles_or_without_end_is_not_forwarded() 
                 from("Rebond-Forwarded: bounces", 1),
                 from(&format!("Sender: {PEOPLE}"), 2),
                 from("In-Reply-To: <0.forwarded@rebond.example.com>", 3),
-                from(&"Received: by a\r\n".repeat(60).trim_end().to_owned(), 4),
+                from("Received: by a\r\n".repeat(60).trim_end(), 4),
             ],
         )
         .unwrap();

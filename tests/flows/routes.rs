@@ -69,7 +69,7 @@ async fn a_delivery_is_closed_at_its_time_and_told_once_under_its_activity() {
 
     assert_eq!(close(&world, closes - 1).await, 0, "the second before");
     drain(&world).await;
-    assert_eq!(events(&receiver), [json!({}); 0]);
+    assert!(events(&receiver).is_empty());
     assert_eq!(close(&world, closes).await, 1, "the second at which it is over");
     assert_eq!(close(&world, closes).await, 0, "once");
     assert_eq!(close(&world, closes + 86_400).await, 0, "and never again");
