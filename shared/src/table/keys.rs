@@ -124,6 +124,13 @@ pub(super) fn told(list: &ListId, domain: &str, delivery: &str) -> Key {
     Key { pk: told_of(list, domain), sk: format!("DELIVERY#{delivery}") }
 }
 
+/// All instances stand under one key: they are few, and an operator lists them.
+pub(super) const INSTANCES: &str = "INSTANCES";
+
+pub(super) fn instance(id: &AccountId) -> Key {
+    Key { pk: INSTANCES.into(), sk: format!("INSTANCE#{id}") }
+}
+
 /// Operators' rules.
 pub(super) const RULES: &str = "RULES";
 
@@ -143,7 +150,7 @@ pub(super) const WHOLE: &str = "WHOLE";
 
 /// Whether an item is settings, or the audit: nothing that facts led to.
 pub(super) fn is_setting(sk: &str) -> bool {
-    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", AUDIT];
+    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", "INSTANCE#", AUDIT];
     matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 

@@ -9,6 +9,7 @@ mod cursors;
 mod endpoints;
 mod erase;
 mod incidents;
+mod instances;
 mod keys;
 mod lists;
 mod outbox;

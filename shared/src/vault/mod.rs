@@ -26,6 +26,8 @@ pub enum Name {
     Password(AccountId),
     /// What an endpoint is spoken to with: signing secrets, or a password.
     Endpoint(EndpointId),
+    /// The key of the API of another deployment.
+    Instance(AccountId),
     /// The deployment's own signing key.
     SigningKey,
     /// A secret of AWS Secrets Manager that somebody else keeps, by its ARN: it can be read, and nothing else.
@@ -39,6 +41,7 @@ impl fmt::Display for Name {
             Self::Grant(id) => write!(f, "grant/{id}"),
             Self::Password(id) => write!(f, "password/{id}"),
             Self::Endpoint(id) => write!(f, "endpoint/{id}"),
+            Self::Instance(id) => write!(f, "instance/{id}"),
             Self::SigningKey => f.write_str("key/signing"),
             Self::Foreign(arn) => f.write_str(arn),
         }
