@@ -86,7 +86,7 @@ impl Stage {
     async fn poll(&self, id: &AccountId, progress: &dyn Progress) -> (u64, u64) {
         let (mut messages, mut runs) = (0, 0);
         loop {
-            let deadline = Instant::now() + Duration::from_secs(60);
+            let deadline = Instant::now() + Duration::from_secs(200);
             let summary = self.world.machine.poller().poll(id, "test", deadline, progress).await.unwrap();
             let health = summary.health.as_ref().unwrap();
             assert_eq!(health.state, HealthState::Active, "{id}: {summary:?}\n{}", self.dovecot.log());

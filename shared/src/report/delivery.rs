@@ -2,14 +2,16 @@
 
 use super::evidence::{Passage, Witness};
 use super::field::Field;
+use super::notice::Named;
 use super::reading::Reading;
-use super::reason::{Clue, Verdict};
+use super::reason::{Clue, Source, Verdict};
 use super::status::{self, Recipient, Status};
 use super::texts::Sense;
 use super::types::{Action, Evidence, Kind, Outcome, Reason};
-use super::{address, text};
+use super::{address, notice, prose, text};
 use crate::limits;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 /// Reads the delivery status part at `at`. Whether it told of any recipient.
@@ -30,7 +32,7 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
         return false;
     }
     let path = reading.parts.path(at);
-    let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded };
+    let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded, named: OnceCell::new() };
     let mut seen = HashSet::new();
     let outcome = |(i, r): (usize, &Recipient<'_>)| {
         let (address, target) = delivery.mailed_address(r).or_else(|| nameless(names?, i, &said))?;
@@ -40,9 +42,14 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
             || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
         new.then_some(outcome)
     };
-    let outcomes: Vec<_> = said.recipients.iter().enumerate().filter_map(outcome).collect();
+    let mut outcomes: Vec<_> = said.recipients.iter().enumerate().filter_map(outcome).collect();
     if outcomes.is_empty() {
         return false;
+    }
+    if said.of_all && outcomes.len() > 1 {
+        let all: Vec<String> =
+            outcomes.iter().take(limits::SEARCHED_RECIPIENTS).map(|o| o.address.to_lowercase()).collect();
+        outcomes.iter_mut().for_each(|outcome| doubt(outcome, &all));
     }
     if said.cut {
         reading.note("recipients-cut");
@@ -55,6 +62,19 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
     reading.report.reporting_mta = said.reporting_mta;
     reading.report.arrival = said.arrival;
     true
+}
+
+/// An answer that was given to one of several and does not name this one kills no address; where it names another, it says
+/// nothing of this one.
+fn doubt(outcome: &mut Outcome, all: &[String]) {
+    let answer = outcome.diagnostic.as_deref().unwrap_or_default().to_lowercase();
+    if answer.contains(&outcome.address.to_lowercase()) {
+        return;
+    }
+    outcome.hard = false;
+    if all.iter().any(|other| answer.contains(other)) {
+        outcome.reason = Reason::OnHold;
+    }
 }
 
 /// Who a group is about that names nobody: the one whom the text names, or each in its turn, or an empty address.
@@ -84,6 +104,8 @@ struct Delivery<'r, 'm> {
     said: &'r Status<'r>,
     path: &'r str,
     decoded: &'r Cow<'r, [u8]>,
+    /// Whom the texts for people name, once somebody asks.
+    named: OnceCell<Vec<(usize, Named)>>,
 }
 
 impl Delivery<'_, '_> {
@@ -105,10 +127,38 @@ impl Delivery<'_, '_> {
         Passage::new(self.path.to_owned(), at, words)
     }
 
+    /// The whole answer, where Diagnostic-Code has the first of its lines (`554-…`): sendmail keeps the others for the
+    /// transcript.
+    fn rest_of(&self, diagnostic: &Passage<'_>) -> Option<Passage<'_>> {
+        let line = diagnostic.raw.trim();
+        if line.as_bytes().get(3) != Some(&b'-') || line.contains('\n') {
+            return None;
+        }
+        let quoted = format!("<<< {line}");
+        let texts = &self.reading.texts().list;
+        let (text, at) = texts.iter().find_map(|text| Some((text, text.notice().find(&quoted)?)))?;
+        let at = at + quoted.len() - line.len();
+        let whole = notice::smtp_answer(&text.notice()[at..]).filter(|whole| whole.start == 0)?;
+        Some(text.passage(at..at + whole.end))
+    }
+
+    /// An echo in Diagnostic-Code, where the text for people tells the answer that it echoes.
+    fn is_answered_before(&self, diagnostic: &Passage<'_>) -> bool {
+        notice::is_echo(&diagnostic.raw)
+            && self.reading.texts().list.iter().any(|text| {
+                notice::smtp_answer(text.notice()).is_some_and(|answer| !notice::is_echo(&text.notice()[answer]))
+            })
+    }
+
     fn outcome(&self, recipient: &Recipient<'_>, search: bool, address: String, target: Option<String>) -> Outcome {
         let action = self.action(recipient);
         let mut witness = Witness {
-            remote: recipient.diagnostic.as_ref().map(|f| self.diagnostic(f)),
+            remote: recipient
+                .diagnostic
+                .as_ref()
+                .map(|f| self.diagnostic(f))
+                .filter(|d| !self.is_answered_before(d))
+                .map(|d| self.rest_of(&d).unwrap_or(d)),
             local: None,
             status: recipient.status_field.as_ref().map(|f| self.passage(f)),
             category: recipient.category.as_ref().map(|f| self.passage(f)),
@@ -127,7 +177,7 @@ impl Delivery<'_, '_> {
         let (mut verdict, mut evidence) = witness.weigh(&clue);
         if good {
             evidence = witness.named.as_ref().map(|p| p.whole("action/delivered")).unwrap_or_default();
-        } else if search && says_little(&verdict) {
+        } else if search && (says_little(&verdict) || witness.remote.is_none() && verdict.reason == Reason::Expired) {
             let who = [Some(address.as_str()), target.as_deref(), recipient.last.as_deref()];
             (verdict, evidence) = self.ask_the_texts(&mut witness, &clue, &who, verdict, evidence);
         }
@@ -162,10 +212,15 @@ impl Delivery<'_, '_> {
         mut evidence: Evidence,
     ) -> (Verdict, Evidence) {
         let who: Vec<&str> = who.iter().flatten().copied().filter(|a| !a.is_empty()).collect();
-        let alone = self.said.recipients.len() == 1;
-        for local in self.reading.texts().about(&who, alone) {
+        let texts = self.reading.texts();
+        let passages = if self.said.recipients.len() == 1 {
+            texts.all()
+        } else {
+            texts.about(&who, self.named.get_or_init(|| texts.recipients(&prose::company(self.reading))))
+        };
+        for local in passages {
             if witness.remote.is_none()
-                && let Some(answer) = super::notice::smtp_answer(&local.raw)
+                && let Some(answer) = notice::smtp_answer(&local.raw)
             {
                 let Cow::Borrowed(raw) = local.raw else { continue };
                 let (start, part) = (answer.start, local.part.clone());
@@ -173,7 +228,9 @@ impl Delivery<'_, '_> {
             }
             witness.local = Some(local);
             let (other, proof) = witness.weigh(clue);
-            if is_clearer(&other, &verdict) {
+            // What the last attempt met says more than that it was the last.
+            let met = verdict.reason == Reason::Expired && other.source == Source::Remote && !is_vague(other.reason);
+            if is_clearer(&other, &verdict) || met {
                 (verdict, evidence) = (other, proof);
             }
             if !says_little(&verdict) {
@@ -224,14 +281,15 @@ impl Delivery<'_, '_> {
 
 /// A verdict that more words may better.
 fn says_little(verdict: &Verdict) -> bool {
-    is_vague(verdict.reason) || verdict.status.as_deref().is_none_or(|s| s.ends_with(".0.0"))
+    !verdict.sure || verdict.status.as_deref().is_none_or(|s| s.ends_with(".0.0"))
 }
 
 fn is_clearer(other: &Verdict, held: &Verdict) -> bool {
     let rank = |v: &Verdict| match v.reason {
         Reason::Undefined => 0,
         Reason::OnHold => 1,
-        _ => 2,
+        _ if !v.sure => 2,
+        _ => 3,
     };
     let specific = |v: &Verdict| v.status.as_deref().is_some_and(|s| !s.ends_with(".0.0"));
     rank(other) > rank(held) || rank(other) == rank(held) && specific(other) && !specific(held)

@@ -24,11 +24,14 @@ impl<'t> Passage<'t> {
         Passage { part, base, raw, unfolded: OnceCell::new() }
     }
 
-    /// The words unfolded.
+    /// The words unfolded, and freed of a queue's escapes.
     pub fn text(&self) -> &str {
-        self.unfolded.get_or_init(|| match &self.raw {
-            Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
-            Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
+        self.unfolded.get_or_init(|| {
+            let squeezed = match &self.raw {
+                Cow::Borrowed(raw) => text::squeeze(Cow::Borrowed(raw)),
+                Cow::Owned(raw) => Cow::Owned(text::squeeze(Cow::Borrowed(raw)).into_owned()),
+            };
+            text::unescaped(&squeezed).map_or(squeezed, Cow::Owned)
         })
     }
 
@@ -39,7 +42,15 @@ impl<'t> Passage<'t> {
 
     /// The words at `span` of the unfolded text.
     pub fn evidence(&self, rule: &str, span: std::ops::Range<usize>) -> Evidence {
-        let words = self.text().get(span.clone()).unwrap_or_default();
+        if text::has_escapes(&self.raw) {
+            let squeezed = text::squeeze(Cow::Borrowed(&self.raw));
+            let span = text::escaped_at(&squeezed, span.start)..text::escaped_at(&squeezed, span.end);
+            return self.cut(rule, squeezed.get(span.clone()).unwrap_or_default(), span);
+        }
+        self.cut(rule, self.text().get(span.clone()).unwrap_or_default(), span)
+    }
+
+    fn cut(&self, rule: &str, words: &str, span: std::ops::Range<usize>) -> Evidence {
         let start = text::unsqueezed(&self.raw, span.start);
         let end = text::unsqueezed(&self.raw, span.end).max(start);
         Evidence {

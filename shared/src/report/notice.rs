@@ -420,12 +420,51 @@ pub(crate) fn lists(text: &str) -> Option<String> {
     address::find(text).take(20).find(named).map(|span| text[span].to_owned())
 }
 
-/// The SMTP answer that a section quotes: from its reply code to the end of the paragraph.
+/// The SMTP answer that a section quotes: from its reply code to the end of the paragraph. An echo only where nothing else
+/// is quoted.
 pub(crate) fn smtp_answer(section: &str) -> Option<Range<usize>> {
     let bytes = section.as_bytes();
-    let at = memchr::memchr2_iter(b'4', b'5', bytes).find(|at| at + 3 <= bytes.len() && is_reply(bytes, *at))?;
+    let replies = || memchr::memchr2_iter(b'4', b'5', bytes).filter(|at| at + 3 <= bytes.len() && is_reply(bytes, *at));
+    let at = replies().find(|at| !is_echo(&section[*at..])).or_else(|| replies().next())?;
     let end = paragraph_end(section, at).min(at + said_by_queue(&section[at..]));
-    Some(at..end)
+    Some(at..end.min(at + told_until(&section[at..])))
+}
+
+/// An answer that tells nothing new: to DATA once every recipient was refused, which whoever pipelines hears too
+/// (RFC 2920 §3.1), in the words of Postfix, Exim, qmail, sendmail and Exchange; or to QUIT.
+pub(crate) fn is_echo(answer: &str) -> bool {
+    const ECHOES: [&str; 5] =
+        ["no valid recipients", "valid rcpt command must precede", "rcpt first", "need rcpt", "rcpt command expected"];
+    if !matches!(answer.get(..3), Some("503" | "554")) {
+        return answer.starts_with("2") && answer.get(..3).is_some_and(|code| code.bytes().all(|c| c.is_ascii_digit()));
+    }
+    let words: Vec<&str> = answer.split_whitespace().take_while(|word| *word != "<<<").take(8).collect();
+    let words = words.join(" ").to_ascii_lowercase();
+    ECHOES.iter().any(|echo| words.contains(echo))
+}
+
+/// Where a transcript has told all that an answer says. sendmail puts it into words of its own below it: `550 5.1.1 … User
+/// unknown` for any 550, `554 5.0.0 Service unavailable` for any 554 (sysexits.c); and an echo may follow.
+pub(crate) fn told_until(section: &str) -> usize {
+    let mut answered = false;
+    let mut after_answer = false;
+    let mut at = 0;
+    for line in section.split_inclusive('\n') {
+        let words = line.trim_start();
+        let quoted = words.strip_prefix("<<< ");
+        if quoted.is_some_and(|answer| answered && is_echo(answer)) || after_answer && has_code(line) {
+            return at;
+        }
+        after_answer = quoted.is_some() && line.starts_with('<');
+        answered |= quoted.is_some_and(|answer| !is_echo(answer)) || at == 0 && has_code(line);
+        at += line.len();
+    }
+    section.len()
+}
+
+/// Whether a line begins with a reply code that refuses.
+fn has_code(line: &str) -> bool {
+    matches!(line.as_bytes(), [b'4' | b'5', a, b, b' ' | b'-' | b'\n' | b'\r', ..] if a.is_ascii_digit() && b.is_ascii_digit())
 }
 
 /// Where the queue's own words after the answer begin: that it gives up, and why it did not before.

@@ -5,14 +5,11 @@ use super::evidence::Witness;
 use super::notice::{Company, Named};
 use super::reading::{Reading, stated};
 use super::reason::{Clue, Verdict};
-use super::texts::{Sense, Texts};
+use super::texts::{SECTIONS, Sense, Texts};
 use super::types::{Action, Evidence, Kind, Outcome, Reason};
 use super::words::Notice;
 use super::{address, text};
 use crate::limits;
-
-/// Places where a notice speaks of one recipient that are looked at.
-const SECTIONS: usize = 8;
 
 /// Reads a notice in plain words. Whether the message is one.
 pub(crate) fn report(reading: &mut Reading<'_>) -> bool {
@@ -143,7 +140,7 @@ fn sense(reading: &Reading<'_>) -> Sense {
     }
 }
 
-fn company<'r>(reading: &'r Reading<'_>) -> Company<'r> {
+pub(crate) fn company<'r>(reading: &'r Reading<'_>) -> Company<'r> {
     let mut ours: Vec<String> = Vec::new();
     for name in ["from", "to", "reply-to", "sender"] {
         if let Some(value) = reading.top().decoded(name) {

@@ -29,6 +29,9 @@ pub(crate) struct Status<'a> {
     pub reporting_mta: Option<String>,
     pub arrival: Option<String>,
     pub recipients: Vec<Recipient<'a>>,
+    /// Reported by nullmailer, which sends once for all recipients and calls every one of them refused where one is
+    /// (`Reporting-MTA: x-local-hostname; …`).
+    pub of_all: bool,
     /// More recipients than `limits::RECIPIENTS`.
     pub cut: bool,
 }
@@ -145,6 +148,7 @@ fn take<'a>(
     let value = || found.unfolded();
     match name {
         Name::ReportingMta => {
+            status.of_all |= value().trim_start().starts_with("x-local-hostname");
             status.reporting_mta = status.reporting_mta.take().or_else(|| host(&value()));
             return;
         }

@@ -123,6 +123,45 @@ pub(crate) fn unsqueezed(raw: &str, at: usize) -> usize {
     last
 }
 
+/// Bytes beyond ASCII that a queue escaped (Exim: `Empf\303\244nger`), decoded; `None` where there are none.
+pub(crate) fn unescaped(text: &str) -> Option<String> {
+    if !has_escapes(text) {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = escape(rest);
+        bytes.push(escaped.unwrap_or(byte));
+        rest = if escaped.is_some() { &rest[ESCAPE..] } else { after };
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Whether `unescaped` may find something: every character beyond ASCII has a byte of the last quarter.
+pub(crate) fn has_escapes(text: &str) -> bool {
+    memchr::memchr_iter(b'\\', text.as_bytes()).any(|at| escape(&text.as_bytes()[at..]).is_some())
+}
+
+/// Where byte `at` of `unescaped(text)` stands in `text`.
+pub(crate) fn escaped_at(text: &str, at: usize) -> usize {
+    let mut place = 0;
+    for _ in 0..at {
+        let rest = &text.as_bytes()[place.min(text.len())..];
+        place += if escape(rest).is_some() { ESCAPE } else { 1 };
+    }
+    place
+}
+
+/// Bytes of an escape.
+const ESCAPE: usize = 4;
+
+/// `\303`: a backslash and three octal digits of a byte beyond ASCII.
+fn escape(bytes: &[u8]) -> Option<u8> {
+    let [b'\\', high @ b'2'..=b'3', middle @ b'0'..=b'7', low @ b'0'..=b'7', ..] = bytes else { return None };
+    Some((high - b'0') << 6 | (middle - b'0') << 3 | (low - b'0'))
+}
+
 /// `text` cut to at most `chars` characters.
 pub(crate) fn bounded(text: &str, chars: usize) -> String {
     if text.len() <= chars {

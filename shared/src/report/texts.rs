@@ -14,6 +14,9 @@ use std::ops::Range;
 /// Texts that are looked at in one message: alternatives, and a footer that a gateway added.
 const TEXTS: usize = 4;
 
+/// Places where a notice speaks of one recipient that are looked at.
+pub(crate) const SECTIONS: usize = 8;
+
 /// What the texts say a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sense {
@@ -43,11 +46,20 @@ impl Text<'_> {
         Passage::new(self.part.clone(), self.base + span.start, Cow::Borrowed(&self.text[span]))
     }
 
+    /// What a section tells of its recipient: up to the transcript's end, or the ruled line of the next chapter.
+    fn told(&self, section: Range<usize>) -> Passage<'_> {
+        let raw = &self.text[section.clone()];
+        let chapter = if section.start == 0 { raw.len() } else { raw.find("\n   -----").unwrap_or(raw.len()) };
+        let end = notice::told_until(raw).min(chapter).min(limits::DIAGNOSTIC_CHARS * 4);
+        self.passage(section.start..section.start + text::prefix(raw, end).len())
+    }
+
     /// A section as a witness: what it quotes of an SMTP answer, and all that it says.
     pub fn witness(&self, section: Range<usize>) -> Witness<'_> {
         let raw = &self.text[section.clone()];
         let within = |span: Range<usize>| self.passage(section.start + span.start..section.start + span.end);
-        let said = text::prefix(raw, notice::said_by_queue(raw).min(limits::DIAGNOSTIC_CHARS * 4)).len();
+        let said = notice::said_by_queue(raw).min(notice::told_until(raw)).min(limits::DIAGNOSTIC_CHARS * 4);
+        let said = text::prefix(raw, said).len();
         Witness {
             remote: notice::smtp_answer(raw).map(within),
             local: Some(within(0..said)),
@@ -141,25 +153,23 @@ impl<'m> Texts<'m> {
         best
     }
 
-    /// What the texts say about a recipient known by any of these addresses; then all they say. Of one
-    /// who is reported alone, all they say: the sentence that tells why may stand before the address.
-    pub fn about(&self, who: &[&str], alone: bool) -> Vec<Passage<'_>> {
-        let mut passages = Vec::new();
-        for text in self.list.iter().filter(|t| !t.notice().trim().is_empty()) {
-            let notice = text.notice();
-            if alone {
-                passages.push(text.passage(0..text::prefix(notice, limits::DIAGNOSTIC_CHARS * 4).len()));
-                continue;
-            }
-            let lower = notice.to_ascii_lowercase();
-            let at = who.iter().find_map(|a| lower.find(&a.to_ascii_lowercase()));
-            let line = at.map(|at| notice[..at].rfind('\n').map_or(0, |n| n + 1));
-            for start in line.into_iter().chain(std::iter::once(0)) {
-                let raw = text::prefix(&notice[start..], limits::DIAGNOSTIC_CHARS * 4);
-                passages.push(text.passage(start..start + raw.len()));
-            }
-        }
-        passages
+    /// All that the texts say: of one who is reported alone, since the sentence that tells why may stand before the
+    /// address.
+    pub fn all(&self) -> Vec<Passage<'_>> {
+        let said = |text: &'_ Text<'m>| !text.notice().trim().is_empty();
+        self.list.iter().filter(|text| said(text)).map(|text| text.told(0..text.notice().len())).collect()
+    }
+
+    /// What the texts say of one of several recipients, known by any of these addresses: no word of what they say of
+    /// another. `named` are those whom the texts name.
+    pub fn about(&self, who: &[&str], named: &[(usize, Named)]) -> Vec<Passage<'_>> {
+        let is_meant = |one: &Named| who.iter().any(|address| one.address.eq_ignore_ascii_case(address));
+        let sections = named.iter().filter(|(_, one)| is_meant(one)).flat_map(|(at, one)| {
+            let text = self.list.get(*at);
+            text.into_iter()
+                .flat_map(|text| one.sections.iter().take(SECTIONS).map(|section| text.told(section.clone())))
+        });
+        sections.collect()
     }
 
     /// Words of the person who wrote the message: those before whatever is forwarded or quoted.

@@ -121,6 +121,8 @@ pub struct Verdict {
     pub rule: &'static str,
     /// The text or field that it read.
     pub source: Source,
+    /// Whether words or a telling code decided, so that no more words need be asked for.
+    pub sure: bool,
     /// The words, in bytes of that text.
     pub span: std::ops::Range<usize>,
 }

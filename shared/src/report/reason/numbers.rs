@@ -68,12 +68,19 @@ fn reply_code(bytes: &[u8], start: usize, end: usize) -> Option<u16> {
     let after = bytes.get(end).is_none_or(|byte| {
         matches!(byte, b' ' | b'-' | b':' | b'#' | b'\t' | b'\n' | b'\r' | b'\'' | b',' | b';' | b')')
     });
-    let measured = [" bytes", " kb", " mb", " sec", " min", " hour", " mes", " day", " Bytes", " KB", " MB"];
-    let counted = measured.iter().any(|unit| bytes[end..].starts_with(unit.as_bytes()));
-    if !before || !after || counted {
+    if !before || !after || start > 0 && is_counted(&bytes[end..]) {
         return None;
     }
     std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Whether a number counts something by what follows it: "limit of 500 messages".
+fn is_counted(rest: &[u8]) -> bool {
+    const UNITS: &[&str] =
+        &["bytes", "kb", "mb", "sec", "secs", "seconds", "min", "mins", "minutes", "hours", "messages", "days"];
+    let Some((b' ', rest)) = rest.split_first() else { return false };
+    let word = &rest[..rest.iter().take_while(|byte| byte.is_ascii_alphabetic()).count()];
+    UNITS.iter().any(|unit| word.eq_ignore_ascii_case(unit.as_bytes()))
 }
 
 /// The first enhanced code in a Status field, which may have a comment beside it.

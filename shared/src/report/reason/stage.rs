@@ -28,7 +28,20 @@ pub(super) fn refused_at(text: &str) -> Option<Reason> {
         return None;
     }
     let said = |step: &&(&str, Reason)| memmem::find(text.as_bytes(), step.0.as_bytes()).is_some();
-    STEPS.iter().find(said).map(|step| step.1)
+    STEPS.iter().find(said).map(|step| step.1).or_else(|| refused_in_transcript(text))
+}
+
+/// The same in a transcript (sendmail, Courier): the command before the first answer, or none where it was the greeting.
+fn refused_in_transcript(text: &str) -> Option<Reason> {
+    let before = &text[..memmem::find(text.as_bytes(), b"<<< ")?];
+    let Some(command) = memmem::rfind(before.as_bytes(), b">>> ").map(|at| &before[at + 4..]) else {
+        return before.contains("while talking to ").then_some(Reason::Blocked);
+    };
+    match command.get(..4) {
+        Some("EHLO" | "HELO") => Some(Reason::Blocked),
+        Some("MAIL") => Some(Reason::Rejected),
+        _ => None,
+    }
 }
 
 /// "Mail from 192.0.2.1 refused": what is said of a sender is said of a host.

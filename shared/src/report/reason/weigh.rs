@@ -58,16 +58,20 @@ pub fn weigh(clue: &Clue<'_>) -> Verdict {
 /// The same, with `words` in place of [`Clue::local`].
 pub(crate) fn weigh_lazily<'a>(clue: &'a Clue<'a>, words: &'a dyn Fn() -> &'a str) -> Verdict {
     let evidence = Evidence::new(clue, words, Reading::of(clue.remote, true));
-    let (reason, rule, source, span) = evidence.find().unwrap_or_else(|| evidence.left_over());
+    let read = evidence.find();
+    let sure = read.is_some();
+    let found = read.or_else(|| evidence.find_vague()).unwrap_or_else(|| evidence.left_over());
+    let (reason, rule, source, span) = found;
     let Numbers { status, reply_code, permanent } = evidence.numbers();
     Verdict {
         reason,
-        hard: reason.is_hard() && (reason != Reason::NotAccept || permanent),
+        hard: reason.is_hard() && (reason != Reason::NotAccept || permanent || evidence.is_for_good()),
         permanent,
         status,
         reply_code,
         rule,
         source,
+        sure,
         span,
     }
 }
@@ -117,14 +121,14 @@ impl<'a> Evidence<'a> {
 
     fn find(&self) -> Option<Finding> {
         let strong_remote = || finding(self.remote.strong.as_ref(), Source::Remote);
-        let strong_local = || finding(self.local().strong.as_ref(), Source::Local);
+        let strong_local = || finding(self.local().strong.as_ref(), Source::Local).map(|found| self.no_route(found));
         if code::speaks_in_its_own_sentence(self.clue.address)
             && let Some(found) = self.own_sentence()
         {
             return Some(found);
         }
         if let Some(found) = strong_remote() {
-            return Some(self.told_apart(found));
+            return Some(self.no_route(self.told_apart(found)));
         }
         if let Some(meaning) = code::read_category(self.clue.category) {
             return Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()));
@@ -136,9 +140,39 @@ impl<'a> Evidence<'a> {
             .or_else(|| self.local_code(Weight::Telling, house))
             .or_else(|| weak(&self.remote, self.clue.remote, Source::Remote).map(|found| self.at_its_step(found)))
             .or_else(|| weak(self.local(), (self.words)(), Source::Local))
-            .or_else(|| self.codes(Weight::Vague, house).map(|found| self.at_its_step(found)))
+    }
+
+    /// What codes say that say little, and what sentences mean that no phrase reads.
+    fn find_vague(&self) -> Option<Finding> {
+        let house = self.house();
+        self.codes(Weight::Vague, house)
+            .map(|found| self.at_its_step(found))
             .or_else(|| self.local_code(Weight::Vague, house))
             .or_else(|| meant(&self.remote, self.clue.remote))
+    }
+
+    /// Exim says "Unrouteable address" of its own where no router takes an address: of a domain that is not its own, the
+    /// domain is unknown (routers/dnslookup.c).
+    fn no_route(&self, found: Finding) -> Finding {
+        let own = |host: &str| {
+            let host = host.to_ascii_lowercase();
+            let above = host.split_once('.').map_or(host.as_str(), |(_, above)| above);
+            let domain = self.clue.address.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
+            domain == host || domain == above || domain.ends_with(&format!(".{above}"))
+        };
+        let told_by_itself =
+            self.clue.remote_mta.is_none() && self.remote.codes.reply.is_none() && self.local_codes().reply.is_none();
+        match self.clue.reporting_mta {
+            Some(host) if found.1 == "user-unknown/unrouteable" && told_by_itself && !own(host) => {
+                (Reason::HostUnknown, "words/no-route-to-domain", found.2, found.3)
+            }
+            _ => found,
+        }
+    }
+
+    /// The refusing server's own code is for good, whatever the queue made of it.
+    fn is_for_good(&self) -> bool {
+        self.remote.codes.reply.as_ref().is_some_and(|(reply, _)| *reply >= 500)
     }
 
     /// How a delivery program ended.
@@ -213,9 +247,13 @@ impl<'a> Evidence<'a> {
         in_words.or_else(reply).or_else(in_field)
     }
 
-    /// The refusing server said no more than "denied", and no code: sendmail and its kin make 5.1.1 of any 550, and that
-    /// summary kills no address.
+    /// The refusing server said no more than "denied", and no code, or another code: sendmail and its kin make 5.1.1 of any
+    /// 550, and that summary kills no address.
     fn is_merely_refused(&self) -> bool {
+        let own = self.remote.codes.status.clone().map(|span| &self.clue.remote[span]);
+        if own.is_some_and(|own| !own.ends_with(".0.0") && own.get(1..) != self.field.get(1..)) {
+            return true;
+        }
         let weak = self.remote.weak.as_ref().map(|hit| &RULES[hit.rule as usize]).filter(|rule| rule.rank != HINT);
         self.remote.codes.status.is_none() && weak.is_some_and(|rule| !reason_of(rule.table).is_hard())
     }
@@ -295,8 +333,8 @@ fn contradicts(reading: &Reading, text: &str, reason: Reason) -> bool {
     let for_now = code.is_some_and(|code| code.starts_with('4'))
         || code.is_none() && reading.codes.reply.as_ref().is_some_and(|(reply, _)| *reply < 500);
     let of_else = code.is_some_and(|code| match code.as_bytes()[2] {
-        b'7' => true,
-        b'3'..=b'6' => &code[3..] != ".0",
+        b'6' | b'7' => true,
+        b'3'..=b'5' => &code[3..] != ".0",
         _ => false,
     });
     reason.is_hard() && (for_now || of_else)
