@@ -15,7 +15,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 /// Facts read at once.
 const FACTS: usize = 500;
 /// Reports in one object.
-const REPORTS: usize = 20_000;
+const REPORTS: usize = 5_000;
 /// Bytes of one line: a report with the most recipients there may be.
 const LINE_BYTES: u64 = 64 << 20;
 
@@ -57,10 +57,10 @@ pub async fn reports(
         let page = table.fact_page(account, since, FACTS, from.as_ref()).await?;
         for head in page.facts {
             let arrived = day_of(head.arrived);
-            if day.as_ref() != Some(&arrived) {
-                if let Some(day) = day.replace(arrived) {
-                    write_day(account, &day, std::mem::take(&mut of_day), to, done).await?;
-                }
+            if day.as_ref() != Some(&arrived)
+                && let Some(day) = day.replace(arrived)
+            {
+                write_day(account, &day, std::mem::take(&mut of_day), to, done).await?;
             }
             let whole = if head.parts == 0 { Some(head) } else { table.fact(account, &head.key).await? };
             of_day.extend(whole.map(|fact| Fact { parts: 0, ..fact }));
