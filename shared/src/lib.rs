@@ -26,6 +26,7 @@ pub mod grant;
 #[cfg(feature = "aws")]
 pub mod identity;
 pub mod incident;
+pub mod instance;
 pub mod limits;
 #[cfg(feature = "mailbox")]
 pub mod mailbox;

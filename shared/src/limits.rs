@@ -138,6 +138,12 @@ pub const ROUTES: usize = 200;
 pub const DELIVERY_ID_CHARS: usize = 100;
 /// Bytes of an object of kept mail. A poll begins another at a quarter of it, and one message more is no longer than that.
 pub const RAW_OBJECT_BYTES: usize = 16 << 20;
+/// Other deployments that reports are drawn from.
+pub const INSTANCES: usize = 100;
+/// Accounts of one of them.
+pub const INSTANCE_ACCOUNTS: usize = 10_000;
+/// A page that it answers: Lambda answers 6 MB at most.
+pub const INSTANCE_ANSWER_BYTES: usize = 6 << 20;
 /// Days that mail may be kept: no longer than the facts that point to it.
 pub const RAW_DAYS: u16 = 400;
 /// Received fields of a message that is forwarded: one more, and it goes in circles (RFC 5321 §6.3 wants 100 at least of

@@ -25,6 +25,7 @@ mod graph;
 mod imap_dovecot;
 mod imap_tls;
 mod incident;
+mod instance;
 mod invariants;
 mod kill;
 mod kill_steps;

@@ -274,6 +274,17 @@ async fn a_bucket_keeps_finds_and_erases_as_a_folder_does() {
     assert_eq!(store.erase(&person, false).await.unwrap().messages, 0);
     assert_eq!(store.remove(&two).await.unwrap(), 1);
     assert_eq!(store.list(Some(&two)).await.unwrap(), []);
+    // Below a prefix, as an archive is.
+    let below = Bucket::new(Arc::clone(&signer), "raw-mail").below("/hub/emea/").unwrap();
+    let (below, days) = (Store::Bucket(below), ["2026-03-01", "2026-03-02"]);
+    let reports = days.map(|day| Key::reports(&one, day, 0));
+    for key in &reports {
+        below.write(key, b"x".to_vec()).await.unwrap();
+    }
+    assert_eq!(below.list(None).await.unwrap(), reports);
+    assert_eq!(below.list(Some(&two)).await.unwrap(), []);
+    assert_eq!(below.get(&reports[0]).await.unwrap().unwrap().bytes, b"x");
+    assert!(Bucket::new(Arc::clone(&signer), "raw-mail").below("a?b").is_err());
     // A bucket that is not there is told by its name and the code.
     let nowhere = Store::Bucket(Bucket::new(signer, "no-such-mail"));
     let error = nowhere.list(None).await.unwrap_err().to_string();

@@ -124,6 +124,14 @@ pub async fn find(place: &Place, id: &AccountId) -> anyhow::Result<AccountItem> 
     }
 }
 
+/// Refuses a name that no reports are recorded under: neither an account's nor an instance's.
+pub async fn must_be_a_source(place: &Place, id: &AccountId) -> anyhow::Result<()> {
+    match place.table().instance(id).await? {
+        Some(_) => Ok(()),
+        None => find(place, id).await.map(|_| ()),
+    }
+}
+
 fn opened_by(account: &Account) -> String {
     match &account.authentication {
         Authentication::Password { user } => format!("password of {user}"),

@@ -227,7 +227,7 @@ pub async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
 
 async fn change(place: &Place, endpoint: &mut Endpoint, args: WhatArgs) -> anyhow::Result<()> {
     for account in &args.accounts {
-        crate::account::find(place, account).await?;
+        crate::account::must_be_a_source(place, account).await?;
     }
     for list in &args.lists {
         crate::list::find(place, list).await?;

@@ -5,7 +5,7 @@ use crate::{endpoint, terminal};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use rebond::account::{AccountId, EndpointId};
+use rebond::account::EndpointId;
 use rebond::events::{Event, EventType};
 use rebond::table::Kept;
 use std::process::ExitCode;
@@ -92,8 +92,7 @@ impl Which {
     async fn past(&self, place: &Place) -> anyhow::Result<Vec<Event>> {
         let back = SignedDuration::from_hours(24 * i64::from(self.days.unwrap_or(7)));
         let since = Timestamp::now().saturating_sub(back)?;
-        let accounts: Vec<AccountId> =
-            place.table().accounts().await?.into_iter().map(|item| item.account.id).collect();
+        let accounts = place.table().sources().await?;
         let mut events = place.teller()?.past(&accounts, since).await?;
         events.retain(|event| self.wants(event));
         events.sort_by(|a, b| (a.time, &a.subject, &a.sequence).cmp(&(b.time, &b.subject, &b.sequence)));

@@ -24,6 +24,7 @@ mod erase;
 mod events;
 mod forget;
 mod incident;
+mod instance;
 mod key;
 pub mod kit;
 mod lint;
@@ -160,6 +161,9 @@ enum Command {
     /// Texts that no rule knows, and what you say they mean
     #[command(subcommand)]
     Rules(rules::RulesCommand),
+    /// Other deployments that reports are drawn from, and what is archived
+    #[command(subcommand)]
+    Instance(Box<instance::InstanceCommand>),
     /// Read kept mail again under the rules of today; reports that say something else are recorded anew
     #[command(after_help = replay::HELP)]
     Replay(replay::ReplayArgs),
@@ -207,6 +211,7 @@ pub async fn run() -> ExitCode {
         Command::Delivery(command) => delivery::run(&cli.at, command).await,
         Command::Undo(args) => incident::take_back(&cli.at, &args).await,
         Command::Rules(command) => rules::run(&cli.at, command).await,
+        Command::Instance(command) => instance::run(&cli.at, *command).await,
         Command::Replay(args) => replay::run(&cli.at, &args).await,
         Command::Erase(args) => erase::run(&cli.at, &args).await,
         Command::Key(command) => key::run(&cli.at, command).await,
@@ -316,6 +321,7 @@ mod tests {
             ("docs/suppression.md", include_str!("../../../docs/suppression.md")),
             ("docs/events.md", include_str!("../../../docs/events.md")),
             ("docs/api.md", include_str!("../../../docs/api.md")),
+            ("docs/instances.md", include_str!("../../../docs/instances.md")),
             ("docs/replay.md", include_str!("../../../docs/replay.md")),
         ] {
             for line in typed(text) {

@@ -163,7 +163,7 @@ async fn set(place: &Place, args: AddArgs) -> anyhow::Result<()> {
 
 async fn change(place: &Place, list: &mut List, args: AddArgs) -> anyhow::Result<()> {
     for account in &args.accounts {
-        crate::account::find(place, account).await?;
+        crate::account::must_be_a_source(place, account).await?;
         let other = place.table().lists().await?.into_iter().find(|l| l.id != list.id && l.accounts.contains(account));
         if let Some(other) = other {
             bail!("{account} belongs to the list {}: `rebond list set {} --no-accounts` first", other.id, other.id);

@@ -65,8 +65,8 @@ struct Shown {
 pub async fn run(at: &Where, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
     let accounts = match &args.account {
-        Some(id) => vec![account::find(&place, id).await?],
-        None => place.table().accounts().await?,
+        Some(id) => vec![account::find(&place, id).await?.account.id],
+        None => place.table().accounts().await?.into_iter().map(|item| item.account.id).collect(),
     };
     let Some(store) = place.kept_mail().await? else {
         bail!("no mail is kept: deploy the stack with KeepRaw=30, and from then on mail is kept for 30 days");
@@ -82,8 +82,7 @@ pub async fn run(at: &Where, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     };
     let (mut done, mut shown, bar) = (Done::default(), Shown::default(), Bar::new());
     let mut broken = None;
-    for item in accounts {
-        let id = &item.account.id;
+    for id in &accounts {
         done.reached = None;
         let mut told = |difference: &Difference| match args.json {
             true => println!("{}", json!(difference)),

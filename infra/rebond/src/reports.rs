@@ -29,7 +29,7 @@ pub struct ReportsArgs {
 
 pub async fn run(at: &Where, args: &ReportsArgs) -> anyhow::Result<ExitCode> {
     let place = at.open().await?;
-    account::find(&place, &args.account).await?;
+    account::must_be_a_source(&place, &args.account).await?;
     let back = SignedDuration::from_hours(24 * i64::from(args.days));
     let since = jiff::Timestamp::now().saturating_sub(back)?;
     let mut facts = place.table().facts(&args.account, since, args.limit as usize).await?;

@@ -186,10 +186,10 @@ async fn test(place: &Place, id: &RuleId, days: u16) -> anyhow::Result<()> {
     let since = now.as_second() - i64::from(days) * 86_400;
     let (mut seen, mut fits, mut by_reason) = (0u64, 0u64, BTreeMap::<&str, u64>::new());
     let mut samples = terminal::table(&["address", "reason now", "what was said"]);
-    for account in table.accounts().await? {
+    for account in table.sources().await? {
         let mut from = None;
         loop {
-            let page = table.fact_page(&account.account.id, since, 500, from.as_ref()).await?;
+            let page = table.fact_page(&account, since, 500, from.as_ref()).await?;
             for fact in page.facts.iter().filter(|fact| fact.kind == Kind::Bounce) {
                 for outcome in &fact.report.recipients {
                     seen += 1;

@@ -15,4 +15,5 @@ pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, EndpointId, InvalidId, KeyId, ListId, RouteId, RuleId};
 pub use settings::{
     Account, AfterReading, Authentication, Encryption, Invalid, Limits, Protocol, Purpose, Server, Since,
+    check_sends_as,
 };

@@ -324,6 +324,15 @@ pub struct Account {
     pub forwarding: Option<Forwarding>,
 }
 
+/// Checks the domains that somebody sends as.
+pub fn check_sends_as(domains: &[String]) -> Result<(), Invalid> {
+    let no_domain = |domain: &&String| !idna::domain_to_ascii_strict(domain).is_ok_and(|name| name.contains('.'));
+    match domains.iter().find(no_domain) {
+        Some(domain) => invalid(format!("sends-as {domain:?} is no domain")),
+        None => Ok(()),
+    }
+}
+
 impl Account {
     /// Seconds between polls where nobody said otherwise.
     pub const PERIOD_SECONDS: u32 = 300;
@@ -381,11 +390,7 @@ impl Account {
         if self.limits.session_seconds.is_some_and(|seconds| seconds < 10) {
             return invalid("a session must be allowed at least 10 seconds");
         }
-        for domain in &self.sends_as {
-            if !idna::domain_to_ascii_strict(domain).is_ok_and(|d| d.contains('.')) {
-                return invalid(format!("sends-as {domain:?} is no domain"));
-            }
-        }
+        check_sends_as(&self.sends_as)?;
         self.forwarding.as_ref().map_or(Ok(()), |forwarding| forwarding.check(self))
     }
 

@@ -222,7 +222,7 @@ impl Endpoint {
 }
 
 /// https; plain http only to what the reach policy names as a whole, which is seen when it is connected to.
-fn check_url(url: &Url) -> Result<(), Invalid> {
+pub(crate) fn check_url(url: &Url) -> Result<(), Invalid> {
     let invalid = |sentence: &str| Err(Invalid(sentence.to_owned()));
     if url.as_str().len() > limits::ENDPOINT_URL_BYTES {
         return Err(Invalid(format!("the URL must have {} bytes at most", limits::ENDPOINT_URL_BYTES)));

@@ -11,6 +11,7 @@ mod translate;
 mod webhook;
 
 pub use adapter::{Call, listmonk, mautic_find, mautic_mark, suppression};
+pub(crate) use endpoint::check_url;
 pub use endpoint::{Arn, Destination, Endpoint, Shape};
 pub use retry::{LIFE_SECONDS, pause, retry_after};
 pub use ses::notification;

@@ -308,7 +308,10 @@ impl Follower {
         for id in accounts.iter().copied() {
             if !sends_as.contains_key(id) {
                 let item = self.table.account(id).await?;
-                let domains = item.map(|item| item.account.sends_as).unwrap_or_default();
+                let domains = match item {
+                    Some(item) => item.account.sends_as,
+                    None => self.table.instance(id).await?.map(|item| item.settings.sends_as).unwrap_or_default(),
+                };
                 sends_as.insert(id.clone(), domains);
             }
         }

@@ -74,10 +74,10 @@ impl Found {
 pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, TableError> {
     let mut marks: BTreeMap<AddressKey, BTreeSet<String>> = BTreeMap::new();
     let mut found = Found::default();
-    for account in table.accounts().await? {
+    for account in table.sources().await? {
         let mut from = None;
         loop {
-            let page = table.fact_page(&account.account.id, sought.since, FACTS, from.as_ref()).await?;
+            let page = table.fact_page(&account, sought.since, FACTS, from.as_ref()).await?;
             for head in page.facts.into_iter().filter(|fact| fact.arrived <= sought.until) {
                 let fact =
                     if head.parts == 0 { head } else { table.fact(&head.account, &head.key).await?.unwrap_or(head) };

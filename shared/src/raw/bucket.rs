@@ -15,12 +15,25 @@ const TRIES: u32 = 4;
 pub struct Bucket {
     signed: Arc<Signed>,
     name: String,
+    /// What the names of its objects begin with; empty, or a slash ends it.
+    prefix: String,
 }
 
 impl Bucket {
     /// By name, in the region of this process.
     pub fn new(signed: Arc<Signed>, name: impl Into<String>) -> Self {
-        Self { signed, name: name.into() }
+        Self { signed, name: name.into(), prefix: String::new() }
+    }
+
+    /// The same, where objects lie below a prefix.
+    pub fn below(self, prefix: &str) -> Result<Self, RawError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'/');
+        let prefix = prefix.trim_matches('/');
+        if !prefix.bytes().all(plain) || prefix.len() > 500 {
+            return Err(RawError(format!("{prefix:?} is no prefix: letters, digits and -_./ alone")));
+        }
+        let end = if prefix.is_empty() { "" } else { "/" };
+        Ok(Self { prefix: format!("{prefix}{end}"), ..self })
     }
 
     pub(super) async fn put(&self, key: &Key, bytes: Vec<u8>) -> Result<(), RawError> {
@@ -55,18 +68,19 @@ impl Bucket {
     }
 
     pub(super) async fn list(&self, account: Option<&AccountId>) -> Result<Vec<Key>, RawError> {
-        let prefix = account.map(|id| format!("{id}%2F")).unwrap_or_default();
+        let coded = |text: &str| text.replace('/', "%2F");
+        let prefix = coded(&format!("{}{}", self.prefix, account.map(|id| format!("{id}/")).unwrap_or_default()));
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
-            // In the order of their names, as the signature wants them.
-            let query = format!("?list-type=2&prefix={prefix}&start-after={}", after.replace('/', "%2F"));
+            let query = format!("?list-type=2&prefix={prefix}&start-after={}", coded(&after));
             let answer = self.ask("GET", &query, &[], vec![]).await?;
             if answer.status != 200 {
                 return Err(self.refused("listed", &answer));
             }
             let text = String::from_utf8_lossy(&answer.body);
             let names: Vec<&str> = elements(&text, "Key").collect();
-            found.extend(names.iter().filter_map(|name| name.parse::<Key>().ok()));
+            let of = |name: &&str| name.strip_prefix(self.prefix.as_str())?.parse::<Key>().ok();
+            found.extend(names.iter().filter_map(of));
             match (elements(&text, "IsTruncated").next(), names.last()) {
                 (Some("true"), Some(last)) => after = (*last).to_owned(),
                 _ => return Ok(found),
@@ -100,7 +114,7 @@ impl Bucket {
                 method,
                 path: &match path.strip_prefix('?') {
                     Some(_) => format!("{}{path}", self.name),
-                    None => format!("{}/{path}", self.name),
+                    None => format!("{}/{}{path}", self.name, self.prefix),
                 },
                 headers,
                 body: body.clone(),

@@ -55,6 +55,26 @@ impl Key {
         Self(format!("{account}/{day}/{at}-{fence}-{number}.mbox.gz"))
     }
 
+    /// The name of the `number`th object with the reports of a day (`2026-03-01`), in an archive.
+    pub fn reports(account: &AccountId, day: &str, number: usize) -> Self {
+        Self(format!("{account}/{day}/reports-{number}.jsonl.gz"))
+    }
+
+    /// Whether it holds reports, and not mail.
+    pub fn is_reports(&self) -> bool {
+        self.0.ends_with(".jsonl.gz")
+    }
+
+    /// Whose.
+    pub fn account(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+
+    /// Of which day.
+    pub fn day(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -78,7 +98,8 @@ impl FromStr for Key {
                 && !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
         };
-        match parts.len() == 3 && parts.iter().all(plain) && text.ends_with(".mbox.gz") && text.len() < 200 {
+        let ends = text.ends_with(".mbox.gz") || text.ends_with(".jsonl.gz");
+        match parts.len() == 3 && parts.iter().all(plain) && ends && text.len() < 200 {
             true => Ok(Self(text.to_owned())),
             false => Err(RawError(format!("{:?} is no name of an object", text.chars().take(80).collect::<String>()))),
         }
@@ -97,9 +118,14 @@ pub struct Erased {
 impl Store {
     /// Writes down an object that is new.
     pub async fn put(&self, key: &Key, bundle: Bundle) -> Result<(), RawError> {
+        self.write(key, bundle.into_bytes()).await
+    }
+
+    /// Writes down an object, whatever was there.
+    pub async fn write(&self, key: &Key, bytes: Vec<u8>) -> Result<(), RawError> {
         match self {
-            Self::Folder(folder) => folder.put(key, &bundle.into_bytes()),
-            Self::Bucket(bucket) => bucket.put(key, bundle.into_bytes()).await,
+            Self::Folder(folder) => folder.put(key, &bytes),
+            Self::Bucket(bucket) => bucket.put(key, bytes).await,
         }
     }
 

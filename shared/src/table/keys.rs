@@ -183,6 +183,13 @@ pub(super) fn route(id: &RouteId) -> Key {
     Key { pk: ROUTES.into(), sk: format!("ROUTE#{id}") }
 }
 
+/// All instances stand under one key: they are few, and an operator lists them.
+pub(super) const INSTANCES: &str = "INSTANCES";
+
+pub(super) fn instance(id: &AccountId) -> Key {
+    Key { pk: INSTANCES.into(), sk: format!("INSTANCE#{id}") }
+}
+
 /// Operators' rules.
 pub(super) const RULES: &str = "RULES";
 
@@ -202,7 +209,7 @@ pub(super) const WHOLE: &str = "WHOLE";
 
 /// Whether an item is settings, or the audit: nothing that facts led to.
 pub(super) fn is_setting(sk: &str) -> bool {
-    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", "DELIVERY#", "ROUTE#", AUDIT];
+    let begins = ["CURSOR#", "LIST#", "KEY#", "RULE#", "ENDPOINT#", "DELIVERY#", "ROUTE#", "INSTANCE#", AUDIT];
     matches!(sk, "ACCOUNT" | "APP" | "STATE") || begins.iter().any(|begin| sk.starts_with(begin))
 }
 

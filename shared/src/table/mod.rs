@@ -11,6 +11,7 @@ mod endpoints;
 mod erase;
 mod forwards;
 mod incidents;
+mod instances;
 mod keys;
 mod lists;
 mod outbox;

@@ -259,7 +259,7 @@ impl Table {
         Ok(FactPage { facts, next })
     }
 
-    async fn batch_get(&self, mut keys: Vec<Item>) -> Result<Vec<Fact>, TableError> {
+    pub(super) async fn batch_get(&self, mut keys: Vec<Item>) -> Result<Vec<Fact>, TableError> {
         let mut facts = Vec::new();
         // What the service leaves unprocessed is asked for again; a whole page left is its way to say "slower".
         for attempt in 0..8u32 {

@@ -28,6 +28,8 @@ pub enum Name {
     Relay(AccountId),
     /// What an endpoint is spoken to with: signing secrets, or a password.
     Endpoint(EndpointId),
+    /// The key of the API of another deployment.
+    Instance(AccountId),
     /// The deployment's own signing key.
     SigningKey,
     /// A secret of AWS Secrets Manager that somebody else keeps, by its ARN: it can be read, and nothing else.
@@ -43,6 +45,7 @@ impl fmt::Display for Name {
             // Below the passwords, where whoever polls may read; no account's name has a dot.
             Self::Relay(id) => write!(f, "password/{id}.relay"),
             Self::Endpoint(id) => write!(f, "endpoint/{id}"),
+            Self::Instance(id) => write!(f, "instance/{id}"),
             Self::SigningKey => f.write_str("key/signing"),
             Self::Foreign(arn) => f.write_str(arn),
         }

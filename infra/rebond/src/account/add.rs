@@ -197,6 +197,9 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     if place.table().account(&id).await?.is_some() {
         bail!("there is an account {id} already");
     }
+    if place.table().instance(&id).await?.is_some() {
+        bail!("there is an instance {id} already: reports of both would lie under one name");
+    }
     if !oauth {
         store_password(place, &id, way.secret_file).await?;
     }
