@@ -51,12 +51,12 @@ impl Queue for Queued {
     }
 }
 
-/// 400 mailboxes, or 10,000 with `REBOND_LONG`, of which one in a hundred is on a host that drops every packet: batches of
+/// 200 mailboxes, or 10,000 with `REBOND_LONG`, of which one in a hundred is on a host that drops every packet: batches of
 /// ten from the queue, ten batches at once, as the template has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn f17_of_many_mailboxes_those_on_dead_hosts_hold_up_no_other() {
     const BATCHES: usize = 10;
-    let count: usize = if std::env::var_os("REBOND_LONG").is_some() { 10_000 } else { 400 };
+    let count: usize = if std::env::var_os("REBOND_LONG").is_some() { 10_000 } else { 200 };
     let world = World::start().await.unwrap();
     let full = tokio::net::TcpSocket::new_v4().unwrap();
     full.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -141,12 +141,12 @@ async fn f17_of_many_mailboxes_those_on_dead_hosts_hold_up_no_other() {
     assert!(p99 < i64::from(Account::PERIOD_SECONDS), "p99 {p99} s");
 }
 
-/// 3,000 messages in a real Dovecot, or a million with `REBOND_LONG`, read by the real program (`REBOND_BINARY`, or the debug
+/// 1,500 messages in a real Dovecot, or a million with `REBOND_LONG`, read by the real program (`REBOND_BINARY`, or the debug
 /// build) in bounded runs.
 #[tokio::test(flavor = "multi_thread")]
 async fn f18_a_backlog_of_a_million_is_read_in_bounded_runs_and_memory() {
     let long = std::env::var_os("REBOND_LONG").is_some();
-    let (count, session, step) = if long { (1_000_000, 60, 20_000) } else { (3_000, 10, 1_000) };
+    let (count, session, step) = if long { (1_000_000, 60, 20_000) } else { (1_500, 60, 500) };
     let dovecot = Dovecot::start().await.unwrap();
     let world = World::start_trusting(&dovecot.ca_pem).await.unwrap();
     let from_dovecot = |account: &mut Account, user: &str| {
@@ -194,7 +194,7 @@ async fn f18_a_backlog_of_a_million_is_read_in_bounded_runs_and_memory() {
             assert!(position.highest >= highest, "it only gets further");
             highest = position.highest;
         }
-        tokio::time::sleep(Duration::from_millis(if long { 1_000 } else { 20 })).await;
+        tokio::time::sleep(Duration::from_millis(if long { 1_000 } else { 100 })).await;
     }
     let output = child.wait_with_output().unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();

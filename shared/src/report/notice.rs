@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 /// Addresses looked at in one notice.
 const MENTIONS: usize = 2_000;
 
-/// Bytes before an address that are looked at for what they say of it.
+/// Bytes before an address that are looked at for what they say of it; bytes of an answer, for whether it is an echo.
 const FRONT: usize = 200;
 
 /// A recipient that a notice names, and where it speaks of it.
@@ -438,7 +438,8 @@ pub(crate) fn is_echo(answer: &str) -> bool {
     if !matches!(answer.get(..3), Some("503" | "554")) {
         return answer.starts_with("2") && answer.get(..3).is_some_and(|code| code.bytes().all(|c| c.is_ascii_digit()));
     }
-    let words: Vec<&str> = answer.split_whitespace().take_while(|word| *word != "<<<").take(8).collect();
+    let front = super::text::prefix(answer, FRONT);
+    let words: Vec<&str> = front.split_whitespace().take_while(|word| *word != "<<<").take(8).collect();
     let words = words.join(" ").to_ascii_lowercase();
     ECHOES.iter().any(|echo| words.contains(echo))
 }
