@@ -80,6 +80,8 @@ async fn an_unknown_text_is_counted_once_given_a_meaning_tried_and_then_decides(
     deliver(zorb(11));
     world.poll(&id).await.unwrap();
     assert_eq!(state(11).await.unwrap().0, "with-errors");
+    // What was recorded within the second in which a rule is switched on is decided by it.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     assert_eq!(run(&world, &["rules", "on", "zorb"]).0, 0);
     deliver(zorb(12));
     world.poll(&id).await.unwrap();

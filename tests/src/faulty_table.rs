@@ -16,7 +16,7 @@ pub struct Faults {
     pub throttled: AtomicU32,
     /// Calls that are carried out, and whose answer never comes.
     pub lost: AtomicU32,
-    /// Calls of BatchGetItem that get half of what they ask for and are told the rest is unprocessed.
+    /// Calls of BatchGetItem and BatchWriteItem of which half is done, and which are told the rest is unprocessed.
     pub unprocessed: AtomicU32,
     lost_once: Mutex<Option<String>>,
     seed: AtomicU64,
@@ -119,10 +119,10 @@ impl HttpConnector for Faulty {
         *faults.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(operation.clone()).or_default() += 1;
         let lost = faults.is_lost(request.body().bytes().unwrap_or_default());
         let took = |left: u32| left.checked_sub(1);
-        if operation == "BatchGetItem"
+        if ["BatchGetItem", "BatchWriteItem"].contains(&&*operation)
             && faults.unprocessed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, took).is_ok()
         {
-            return self.half(request);
+            return self.half(request, operation == "BatchWriteItem");
         }
         let asked = self.faults.counts().then(|| ask_for_units(&request)).flatten();
         let (kind, request) = match asked {
@@ -149,20 +149,25 @@ impl HttpConnector for Faulty {
 }
 
 impl Faulty {
-    /// Asks for the first half of a batch, and hands the rest back as unprocessed (BatchGetItem, `UnprocessedKeys`).
-    fn half(&self, mut request: HttpRequest) -> HttpConnectorFuture {
+    /// Has the first half of a batch done, and hands the rest back as unprocessed: `UnprocessedKeys` of BatchGetItem,
+    /// `UnprocessedItems` of BatchWriteItem.
+    fn half(&self, mut request: HttpRequest, writes: bool) -> HttpConnectorFuture {
         let mut asked: Value = serde_json::from_slice(request.body().bytes().unwrap_or_default()).unwrap_or_default();
         let mut rest = asked["RequestItems"].clone();
+        let part = |of: &mut Value, half: &[Value]| match writes {
+            true => *of = half.into(),
+            false => of["Keys"] = half.into(),
+        };
+        let mut none = true;
         for (table, wanted) in rest.as_object_mut().into_iter().flatten() {
-            let keys = wanted["Keys"].as_array().cloned().unwrap_or_default();
-            let (first, last) = keys.split_at(keys.len() / 2);
-            wanted["Keys"] = last.into();
-            asked["RequestItems"][table]["Keys"] = first.into();
+            let all = if writes { &*wanted } else { &wanted["Keys"] }.as_array().cloned().unwrap_or_default();
+            let (first, last) = all.split_at(all.len() / 2);
+            none &= first.is_empty();
+            part(wanted, last);
+            part(&mut asked["RequestItems"][table], first);
         }
         let body = asked.to_string();
         request.headers_mut().insert("content-length", body.len().to_string());
-        let asks = asked["RequestItems"].as_object().into_iter().flatten();
-        let none = asks.into_iter().all(|(_, wanted)| wanted["Keys"].as_array().is_none_or(Vec::is_empty));
         *request.body_mut() = SdkBody::from(body);
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
@@ -171,7 +176,7 @@ impl Faulty {
                 let answer = answer.await?;
                 said = serde_json::from_slice(answer.body().bytes().unwrap_or_default()).unwrap_or_default();
             }
-            said["UnprocessedKeys"] = rest;
+            said[if writes { "UnprocessedItems" } else { "UnprocessedKeys" }] = rest;
             Ok(HttpResponse::new(http::StatusCode::OK.into(), SdkBody::from(said.to_string())))
         })
     }

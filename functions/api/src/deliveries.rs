@@ -123,25 +123,31 @@ fn said<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<String>, D:
 }
 
 impl Mail {
-    /// Its hash, and whom it was sent to; or what is wrong with it.
-    fn read(line: &[u8]) -> Result<(String, AddressKey), String> {
+    fn read(line: &[u8]) -> Result<Self, String> {
         // A list would be read as the fields of an object in their order.
         if line.trim_ascii_start().first() != Some(&b'{') {
             return Err("it must be a JSON object".to_owned());
         }
         let mail: Self = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-        let mark = match (&mail.message_id, &mail.envelope_id, &mail.return_path) {
-            (Some(id), None, None) => Mark::MessageId(id),
-            (None, Some(id), None) => Mark::EnvelopeId(id),
-            (None, None, Some(address)) => Mark::ReturnPath(address),
-            _ => return Err("it must have one of message_id, envelope_id and return_path".to_owned()),
+        match [&mail.message_id, &mail.envelope_id, &mail.return_path].into_iter().flatten().count() {
+            1 => Ok(mail),
+            _ => Err("it must have one of message_id, envelope_id and return_path".to_owned()),
+        }
+    }
+
+    /// Its hash, and whom it was sent to; or what is unfit about them.
+    fn mark(&self) -> Result<(String, AddressKey), String> {
+        let mark = match (&self.message_id, &self.envelope_id) {
+            (Some(id), _) => Mark::MessageId(id),
+            (_, Some(id)) => Mark::EnvelopeId(id),
+            _ => Mark::ReturnPath(self.return_path.as_deref().unwrap_or_default()),
         };
         let unfit = || match mark {
             Mark::ReturnPath(_) => "return_path must be an address with '+' or '=' before its '@'",
             _ => "the id must be 1 to 998 printable characters of ASCII",
         };
         let digest = mark.digest().ok_or_else(|| unfit().to_owned())?;
-        let to = mail.address.parse().map_err(|error: rebond::standing::NoAddress| error.to_string())?;
+        let to = self.address.parse().map_err(|error: rebond::standing::NoAddress| error.to_string())?;
         Ok((digest, to))
     }
 }
@@ -160,7 +166,9 @@ pub async fn sent(call: &Call<'_>, id: &str) -> Result<Value, Problem> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        mail.insert(Mail::read(line).map_err(|error| Problem::bad(format!("Line {number}: {error}.")))?);
+        let read = Mail::read(line).map_err(|error| Problem::bad(format!("Line {number}: {error}.")))?;
+        let unfit = |error| Problem::cannot("unfit-line", format!("Line {number}: {error}."));
+        mail.insert(read.mark().map_err(unfit)?);
         lines += 1;
     }
     if lines == 0 {

@@ -1,5 +1,5 @@
-//! Calls of AWS for which a client of the SDK would be too much: each is one request, signed (Signature Version 4). The
-//! clients of these services would be a megabyte of a function, for an operation or two each.
+//! Calls of AWS for which a client of the SDK would be too much: each is one request, signed (Signature Version 4), for an
+//! operation or two of each service.
 
 use super::Unusable;
 use crate::limits;
