@@ -1,10 +1,16 @@
 //! A person with a real browser: from the link to the page that says what happens next.
 
 use fantoccini::{Client, Locator};
+use rebond::advice;
 use rebond_tests::chromium::Chromium;
 use rebond_tests::gateway::Gateway;
 use rebond_tests::stack::{MAILBOX, account_id};
 use std::time::Duration;
+
+/// What an advice says it means, in English.
+fn said(advice: &str) -> &'static str {
+    advice::by_id(advice).unwrap().means.en
+}
 
 struct Visit {
     gateway: Gateway,
@@ -91,6 +97,7 @@ async fn who_refuses_consent_is_told_so_and_nothing_is_connected() {
     visit.press("button[name=decision][value=cancel]").await;
     let page = visit.result().await;
     assert!(!visit.is_connected().await, "{page}");
+    assert!(page.contains(said("declined")), "{page}");
     assert!(!page.contains("error_description"), "{page}");
     visit.end().await;
 }
@@ -103,6 +110,7 @@ async fn who_may_not_open_the_mailbox_is_told_so_and_nothing_is_connected() {
     let page = visit.result().await;
     assert!(!visit.is_connected().await, "{page}");
     assert!(page.contains(MAILBOX), "{page}");
+    assert!(page.contains(said("not-connected-other-user")), "{page}");
     visit.end().await;
 }
 

@@ -3,6 +3,7 @@
 //! between, give the same facts.
 
 use crate::graph::with_crlf;
+use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, AfterReading, Authentication, HealthState, Protocol, Since};
 use rebond::cursor::{Pop3Position, Position};
 use rebond::poll::Progress;
@@ -16,6 +17,7 @@ use rebond_tests::process::workspace;
 use rebond_tests::world::{MAILBOX, World};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -267,6 +269,54 @@ async fn conformance_mail_is_left_marked_moved_deleted_as_each_protocol_can() {
             assert_eq!(stage.poll(&id, &()).await.0, 0, "{said}");
             assert_eq!(stage.facts(&id).await.len(), 12, "{said}");
         }
+    }
+}
+
+/// A run that is stopped for longer than its lease holds, behind so many messages.
+struct Pause<'a>(&'a World, AtomicUsize);
+
+impl Progress for Pause<'_> {
+    fn recorded(&self, _: u64) {
+        if self.1.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.advance(SignedDuration::from_mins(10));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_who_is_paused_beyond_the_lease_deletes_nothing_more() {
+    let stage = Stage::start().await;
+    for (way, user) in WAYS.into_iter().zip(&USERS[1..]) {
+        let mail: Vec<Vec<u8>> = (0..40).map(bounce).collect();
+        stage.deliver(way, user, &mail);
+        let id = stage.add(way, user, |account| account.reports = AfterReading::Delete).await;
+        let deadline = Instant::now() + Duration::from_secs(100);
+        let pause = Pause(&stage.world, AtomicUsize::new(30));
+        let summary = stage.world.machine.poller().poll(&id, "paused", deadline, &pause).await.unwrap();
+        assert!(summary.busy, "{}: {summary:?}", way.name);
+        // The first chunk was settled while it held the lease: of Graph, which tells no sizes, it is smaller, and over POP3
+        // nothing is deleted before the farewell.
+        let left = match way.protocol {
+            Protocol::Imap => 15,
+            Protocol::Graph => 24,
+            Protocol::Pop3 => 40,
+        };
+        assert_eq!(stage.count(way, user, "INBOX", "ALL"), left, "{}", way.name);
+        stage.poll(&id, &()).await;
+        assert_eq!(stage.count(way, user, "INBOX", "ALL"), 0, "{}", way.name);
+        assert_eq!(stage.facts(&id).await.len(), 40, "{}", way.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_poll_costs_five_exchanges_at_most_by_every_way() {
+    let stage = Stage::start().await;
+    for (way, user) in WAYS.into_iter().zip(&USERS[1..]) {
+        stage.deliver(way, user, &[bounce(0), bounce(1)]);
+        let id = stage.add(way, user, |_| {}).await;
+        assert_eq!(stage.poll(&id, &()).await.0, 2);
+        let summary = stage.world.poll(&id).await.unwrap();
+        assert!((1..=5).contains(&summary.round_trips), "{}: {} exchanges", way.name, summary.round_trips);
     }
 }
 

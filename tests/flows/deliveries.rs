@@ -455,3 +455,35 @@ async fn a_forged_signed_address_is_of_no_delivery_and_a_person_is_erased_from_o
         assert_eq!(known.is_some(), id != "news-1@example.org", "{id}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_listed_by_name_page_by_page_also_where_the_table_gives_fewer_at_once() {
+    let world = World::start().await.unwrap();
+    let secret = key(&world.machine.table, "sender", &[Scope::Deliveries, Scope::Read]).await;
+    let closes = world.now() + SignedDuration::from_hours(72);
+    // Thirty of some 60 KB each: the table gives a megabyte at a time.
+    let sent: serde_json::Map<String, Value> =
+        (0..1_000).map(|n| (format!("{}{n}.example.net", "long-name-of-a-destination-".repeat(2)), json!(1))).collect();
+    let names: Vec<String> = (0..30).map(|n| format!("d{n:02}")).collect();
+    for name in &names {
+        let word = json!({ "id": name, "sent_per_domain": sent, "closes_at": closes.to_string() });
+        post(&world, "/deliveries", &secret, &word).await.good();
+    }
+    for limit in [1, 7, 29, 30, 100] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = get(&world, &format!("/deliveries?limit={limit}{cursor}"), &secret).await.good();
+            let found = page["deliveries"].as_array().unwrap();
+            seen.extend(found.iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+            match page["next"].as_str() {
+                Some(next) => {
+                    assert_eq!(found.len(), limit, "only the last page is short");
+                    cursor = format!("&cursor={next}");
+                }
+                None => break,
+            }
+        }
+        assert_eq!(seen, names, "by {limit}");
+    }
+    get(&world, "/deliveries?cursor=AAAA", &secret).await.refused(404, "no-such-page");
+}

@@ -91,7 +91,7 @@ pub const READING: &[Found] = &[
     ("mailbox", "folder-refused"),
     ("mailbox", "server-broken"),
     ("message", "message-refused"),
-    ("count", "uidl-missing"),
+    ("mailbox", "uidl-missing"),
 ];
 pub const GRAPH: &[Found] = &[
     ("authentication", "graph-token-refused"),

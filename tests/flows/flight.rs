@@ -43,8 +43,8 @@ async fn fly(entra: &Entra, make: impl Fn() -> Command) {
     entra.script(Refusal::token(Script::Late(late)));
     let started = Instant::now();
     let mut children: Vec<Child> = (0..count).map(|_| make().spawn().unwrap()).collect();
-    let running = children.iter_mut().filter_map(|child| child.try_wait().unwrap()).count();
-    let at_once = count - running;
+    let already_ended = children.iter_mut().filter_map(|child| child.try_wait().unwrap()).count();
+    let at_once = count - already_ended;
     let ended = tokio::task::spawn_blocking(move || {
         children.into_iter().map(|child| child.wait_with_output().unwrap()).collect::<Vec<_>>()
     });

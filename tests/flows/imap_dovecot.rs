@@ -1,8 +1,9 @@
 //! The IMAP client against a real Dovecot.
 
-use rebond::account::{AfterReading, Encryption, Server};
+use rebond::account::{AfterReading, Encryption, Protocol, Server};
 use rebond::cursor::Reference;
 use rebond::mailbox::imap::{Imap, Listed};
+use rebond::mailbox::pop3::Pop3;
 use rebond::mailbox::{FaultKind, Fetched, Login, MailboxFault, Missed, Settled};
 use rebond::net::{Reach, Tls};
 use rebond::secret::Secret;
@@ -24,6 +25,23 @@ async fn open(dovecot: &Dovecot, encryption: Encryption, login: &Login) -> Resul
     let tls = Tls::new(Some(dovecot.ca_pem.as_bytes())).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     Imap::open(&server, login, &Reach::public().with_loopback(), &tls, deadline).await
+}
+
+#[tokio::test]
+async fn a_server_is_reached_by_name_and_by_its_ipv6_address() {
+    let dovecot = Dovecot::start_with("listen = 127.0.0.1, ::1\n").await.unwrap();
+    let tls = Tls::new(Some(dovecot.ca_pem.as_bytes())).unwrap();
+    for (protocol, port) in [(Protocol::Imap, dovecot.imaps), (Protocol::Pop3, dovecot.pop3s)] {
+        for host in ["localhost", "127.0.0.1", "[::1]"] {
+            let server = Server::parse(&format!("{host}:{port}"), protocol, Some(Encryption::Tls)).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let reach = Reach::public().with_loopback();
+            match protocol {
+                Protocol::Imap => drop(Imap::open(&server, &password(), &reach, &tls, deadline).await.unwrap()),
+                _ => drop(Pop3::open(&server, &password(), &reach, &tls, deadline).await.unwrap()),
+            }
+        }
+    }
 }
 
 /// Everything that is fetched, by a receiver of its own.

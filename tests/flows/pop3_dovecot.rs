@@ -126,6 +126,12 @@ async fn the_front_speaks_as_exchange_does() {
     for good in [TOKEN, long.as_str()] {
         assert_eq!(count(open(&token(good)).await.unwrap()).await, 2);
     }
+    // One command at a time and a token on a line of its own: CAPA, AUTH, the token, UIDL, QUIT.
+    let mut idle = open(&token(TOKEN)).await.unwrap();
+    idle.select("INBOX").await.unwrap();
+    idle.list(None, Since::New, jiff::Timestamp::now()).await.unwrap();
+    assert_eq!(idle.round_trips(), 5);
+    Box::new(idle).close().await.unwrap();
     let fault = open(&token("stale")).await.err().unwrap();
     assert_eq!(fault.kind, FaultKind::LoginRefused);
     assert_eq!(fault.said.as_deref(), Some("Authentication failure: unknown user name or bad password."));

@@ -1,12 +1,14 @@
 //! What `template.yaml` deploys, read as CloudFormation would get it from SAM.
 
+use rebond::account::Cloud;
+use rebond::oauth::entra;
 use rebond_tests::process::{tool, workspace};
 use rebond_tests::rights::CALLS;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
+static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let output = tool("python")
         .arg(workspace().join("tests/translate.py"))
         .arg(workspace().join("template.yaml"))
@@ -14,9 +16,10 @@ static RESOURCES: LazyLock<serde_json::Map<String, Value>> = LazyLock::new(|| {
         .output()
         .expect("infra/setup/tools has been run");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let template: Value = serde_json::from_slice(&output.stdout).unwrap();
-    template["Resources"].as_object().unwrap().clone()
+    serde_json::from_slice(&output.stdout).unwrap()
 });
+static RESOURCES: LazyLock<serde_json::Map<String, Value>> =
+    LazyLock::new(|| TEMPLATE["Resources"].as_object().unwrap().clone());
 
 const FUNCTIONS: [&str; 8] = [
     "OauthStart",
@@ -364,4 +367,53 @@ fn the_table_is_the_one_that_the_code_makes_on_one_machine() {
     assert_eq!(table["TimeToLiveSpecification"]["AttributeName"], constant("EXPIRES"));
     assert_eq!(table["StreamSpecification"]["StreamViewType"], "NEW_AND_OLD_IMAGES");
     assert_eq!(table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"], true);
+}
+
+/// What Lambda itself does for a function does not go through the function's network.
+fn by_lambda(action: &str) -> bool {
+    let polls = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "dynamodb:DescribeStream"];
+    action.starts_with("logs:") || action.starts_with("ec2:") || polls.contains(&action)
+}
+
+/// The first label of the host that an action is asked of.
+fn endpoint(action: &str) -> String {
+    match action.split(':').next().unwrap() {
+        "ses" => "email".to_owned(),
+        service => service.to_owned(),
+    }
+}
+
+#[test]
+fn what_must_be_reachable_is_told_by_the_template_and_the_document() {
+    let document = std::fs::read_to_string(workspace().join("docs/mailboxes.md")).unwrap();
+    for cloud in [Cloud::Global, Cloud::GccHigh, Cloud::Dod, Cloud::China] {
+        let hosts = entra::hosts(cloud);
+        let login = hosts.login.strip_prefix("https://").unwrap();
+        let row = format!("| {} | {login} | {} | {} |\n", cloud.as_str(), hosts.graph, hosts.mail);
+        assert!(document.contains(&row), "{row}");
+    }
+    let told = &TEMPLATE["Outputs"]["Egress"]["Value"]["Fn::Join"][1];
+    let told: BTreeSet<&str> = list(told).into_iter().filter_map(Value::as_str).collect();
+    let hosts = entra::hosts(Cloud::Global);
+    let login = format!("{}:443", hosts.login.strip_prefix("https://").unwrap());
+    let [graph, imap, pop3] = [(hosts.graph, 443), (hosts.mail, 993), (hosts.mail, 995)].map(|(h, p)| format!("{h}:{p}"));
+    assert_eq!(told, BTreeSet::from([login.as_str(), &graph, &imap, &pop3]));
+    // And every service that a function in a private network may call.
+    let services: BTreeSet<String> = list(&TEMPLATE["Outputs"]["Egress"]["Value"]["Fn::Join"][1])
+        .into_iter()
+        .filter_map(|host| Some(host["Fn::Sub"].as_str()?.split('.').next().unwrap().to_owned()))
+        .collect();
+    let private = FUNCTIONS.into_iter().filter(|name| !properties(name)["VpcConfig"].is_null());
+    let mut called = BTreeSet::new();
+    for name in private {
+        let role = RESOURCES[name]["Properties"]["Role"]["Fn::GetAtt"][0].as_str().unwrap();
+        for policy in list(&properties(role)["Policies"]) {
+            for statement in list(&policy["PolicyDocument"]["Statement"]) {
+                let statement = statement["Fn::If"].get(1).unwrap_or(statement);
+                let actions = list(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap());
+                called.extend(actions.filter(|action| !by_lambda(action)).map(endpoint));
+            }
+        }
+    }
+    assert_eq!(called, services);
 }

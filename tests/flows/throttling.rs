@@ -44,7 +44,7 @@ async fn what_exchange_says_when_it_is_busy_lets_the_account_rest() {
         (&imap, "AUTHENTICATE", format!("BAD {short}"), "throttled", 600),
         (&imap, "UID FETCH", "BYE Connection closed. 14".to_owned(), "throttled", 1_200),
         (&imap, "SELECT", "NO Server Unavailable. 15".to_owned(), "server-unreachable", 2_400),
-        (&pop3, "STAT", format!("-ERR {long}"), "throttled", 1_800),
+        (&pop3, "UIDL", format!("-ERR {long}"), "throttled", 1_800),
         (&pop3, "AUTH", "-ERR [LOGIN-DELAY] too soon".to_owned(), "throttled", 600),
         (&pop3, "UIDL", "-ERR Server Unavailable. 15".to_owned(), "server-unreachable", 1_200),
         (&pop3, "RETR", "-ERR Connection closed. 14".to_owned(), "throttled", 2_400),

@@ -44,7 +44,7 @@ pub struct Dovecot {
     pub pop3: u16,
     /// POP3 over TLS.
     pub pop3s: u16,
-    /// The CA that signed its certificate (for localhost and 127.0.0.1), as PEM.
+    /// The CA that signed its certificate (for localhost, 127.0.0.1 and ::1), as PEM.
     pub ca_pem: String,
 }
 
@@ -215,7 +215,7 @@ fn write_certificate(dir: &Path) -> Result<String> {
     let ca_certificate = ca.self_signed(&ca_key)?;
     let issuer = rcgen::Issuer::new(ca, ca_key);
     let key = rcgen::KeyPair::generate()?;
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     let certificate = rcgen::CertificateParams::new(names)?.signed_by(&key, &issuer)?;
     fs::write(dir.join("cert.pem"), certificate.pem())?;
     fs::write(dir.join("key.pem"), key.serialize_pem())?;

@@ -29,6 +29,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+/// How long a poll may take: enough for a machine that is busy with much else.
+pub const POLL: Duration = Duration::from_secs(200);
 /// The mailbox of the person who signs in.
 pub const MAILBOX: &str = "bounces@example.org";
 /// A mailbox that is opened with a password.
@@ -283,9 +285,9 @@ impl World {
         self.machine.table.account(id).await?.with_context(|| format!("no account {id}"))
     }
 
-    /// Polls, with time enough for a machine that is busy with much else.
+    /// Polls.
     pub async fn poll(&self, id: &AccountId) -> Result<Summary, PollError> {
-        self.machine.poller().poll(id, "test", Instant::now() + Duration::from_secs(200), &()).await
+        self.machine.poller().poll(id, "test", Instant::now() + POLL, &()).await
     }
 
     /// All facts, the oldest first.

@@ -517,11 +517,16 @@ mod tests {
             let server = Server::parse(text, protocol, encryption).unwrap();
             assert_eq!((server.port, server.encryption), (port, expected), "{text}");
         };
-        check(Protocol::Pop3, None, "a.example", 995, Encryption::Tls);
-        check(Protocol::Pop3, None, "a.example:110", 110, Encryption::Starttls);
-        check(Protocol::Pop3, Some(Encryption::Starttls), "a.example", 110, Encryption::Starttls);
-        check(Protocol::Imap, None, "a.example:143", 143, Encryption::Starttls);
-        check(Protocol::Imap, None, "a.example:110", 110, Encryption::Tls);
+        use Encryption::{None as Clear, Starttls, Tls};
+        for (protocol, tls, clear) in [(Protocol::Pop3, 995, 110), (Protocol::Imap, 993, 143)] {
+            check(protocol, None, "a.example", tls, Tls);
+            check(protocol, None, &format!("a.example:{clear}"), clear, Starttls);
+            check(protocol, Some(Tls), "a.example", tls, Tls);
+            check(protocol, Some(Starttls), "a.example", clear, Starttls);
+            check(protocol, Some(Clear), "a.example", clear, Clear);
+            check(protocol, Some(Tls), "[2001:db8::1]:7995", 7995, Tls);
+        }
+        check(Protocol::Imap, None, "a.example:110", 110, Tls);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Addresses written at once.
+/// Addresses or destinations written at once.
 const AT_ONCE: usize = 16;
 /// Addresses that are told apart while they wait for each other.
 const TURNS: usize = 64;

@@ -1,9 +1,10 @@
 //! Destinations that suddenly refuse many addresses that were fine.
 
-use super::{FollowError, Follower, Settings};
+use super::{AT_ONCE, FollowError, Follower, Settings};
 use crate::account::ListId;
 use crate::incident::{Incident, Template, template};
 use crate::standing::{AddressKey, Cause, Effect};
+use futures::{StreamExt, stream};
 use std::collections::BTreeMap;
 
 /// Incidents of one text of one destination on one day.
@@ -43,20 +44,35 @@ impl Follower {
         for refusal in refused {
             by_destination.entry((refusal.list.clone(), refusal.domain.clone())).or_default().push(refusal);
         }
+        let watches = by_destination.into_iter().map(|(destination, refusals)| {
+            // Each destination has an item of its own.
+            self.watch_destination(destination, refusals, settings, now)
+        });
+        // All are tried: a standing moves once, so what is not counted now is not counted when the facts come again.
+        let watched: Vec<_> = stream::iter(watches).buffer_unordered(AT_ONCE).collect().await;
+        let opened: Vec<Vec<Incident>> = watched.into_iter().collect::<Result<_, _>>()?;
+        Ok(opened.into_iter().flatten().collect())
+    }
+
+    async fn watch_destination(
+        &self,
+        (list, domain): (ListId, String),
+        refusals: Vec<Refusal>,
+        settings: &Settings,
+        now: i64,
+    ) -> Result<Vec<Incident>, FollowError> {
+        let told = self.table.told(&list, &domain, now).await?;
+        let count = |watch: &mut crate::incident::Watch| {
+            for refusal in &refusals {
+                watch.add(refusal.at, &refusal.template, &told);
+            }
+        };
+        let watch = self.table.change_watch(&list, &domain, now, count).await?;
         let mut opened = Vec::new();
-        for ((list, domain), refusals) in by_destination {
-            let told = self.table.told(&list, &domain, now).await?;
-            let count = |watch: &mut crate::incident::Watch| {
-                for refusal in &refusals {
-                    watch.add(refusal.at, &refusal.template, &told);
-                }
-            };
-            let watch = self.table.change_watch(&list, &domain, now, count).await?;
-            for trigger in watch.judge(&told) {
-                let known = |incident: &&Incident| incident.is_of(&list, &domain, &trigger);
-                if !settings.incidents.iter().filter(known).any(|incident| incident.answers(now)) {
-                    opened.extend(self.open(&list, &domain, trigger, now).await?);
-                }
+        for trigger in watch.judge(&told) {
+            let known = |incident: &&Incident| incident.is_of(&list, &domain, &trigger);
+            if !settings.incidents.iter().filter(known).any(|incident| incident.answers(now)) {
+                opened.extend(self.open(&list, &domain, trigger, now).await?);
             }
         }
         Ok(opened)

@@ -78,7 +78,7 @@ pub trait Mailbox: Send {
     /// Puts messages of the listing behind: read and settled, or gone. Asks the server nothing.
     fn advance(&mut self, done: &[Reference]);
 
-    /// Exchanges with the server so far.
+    /// Exchanges with the server so far, and its farewell where it has one.
     fn round_trips(&self) -> u32;
 
     /// Says goodbye, and hangs up whatever comes. A fault says that what was settled may not have come about.

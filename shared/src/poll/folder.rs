@@ -20,17 +20,18 @@ use tokio::time::Instant;
 
 /// Messages and bytes that are recorded before the cursor moves.
 const CHUNK: Chunk = Chunk { messages: 1_000, bytes: 64 << 20 };
-/// The same where mail is changed afterwards: a chunk that is cut off by the deadline is read again whole, so that a
-/// slow server must be able to give out one within a run.
-const CHANGING_CHUNK: Chunk = Chunk { messages: 200, bytes: 8 << 20 };
+/// The same where mail is changed afterwards. A chunk that is cut off by the deadline is read again whole, so a run begins
+/// with the small one, and each that comes in time lets the next be twice as large.
+const CHANGING_CHUNKS: (Chunk, Chunk) =
+    (Chunk { messages: 25, bytes: 1 << 20 }, Chunk { messages: 200, bytes: 8 << 20 });
 /// What a message weighs in a chunk whose size nobody told: Graph lists none, and bounces are small.
 const UNTOLD: u64 = 64 << 10;
 /// Conditional puts under way at once.
 const PUTS: usize = 32;
 /// Facts whose consequences are seen to together: what it takes to know them is read once for all.
 const FOLLOWED: usize = 100;
-/// Messages fetched and not yet recorded.
-const QUEUED: usize = 64;
+/// Messages fetched and not yet read: with a bound on each ([`limits::MESSAGE_BYTES`]) 32 MB, whatever the table is at.
+const QUEUED: usize = 8;
 /// Facts that wait for the object with their messages, and the bytes of these.
 const WAITING: Chunk = Chunk { messages: 500, bytes: 8 << 20 };
 /// The arrival of a fact is between so long ago and now, whatever the server says.
@@ -64,12 +65,12 @@ impl FolderRun<'_> {
             return self.save(&key, before.as_ref(), mailbox.position(), summary).await;
         }
         self.progress.folder(self.name, new.len() as u64);
-        let size = if self.changes_mail() { CHANGING_CHUNK } else { CHUNK };
+        let (mut size, most) = if self.changes_mail() { CHANGING_CHUNKS } else { (CHUNK, CHUNK) };
         let mut rest = new.as_slice();
         while !rest.is_empty() {
             if Instant::now() >= self.deadline {
                 summary.left += rest.len() as u64;
-                return Ok(());
+                return time_is_over(FaultKind::Deadline.into(), summary);
             }
             let allowed = self.item.account.limits.session_messages.map_or(u64::MAX, u64::from);
             let allowed = usize::try_from(allowed.saturating_sub(summary.messages)).unwrap_or(usize::MAX);
@@ -81,10 +82,10 @@ impl FolderRun<'_> {
             let stopped = self.read_chunk(mailbox, chunk, &key, forwarder, summary).await?;
             if let Some(fault) = stopped {
                 summary.left += after.len() as u64;
-                // Our own time being over is no fault of the mailbox: the next run goes on from the cursor.
-                return if fault.kind == FaultKind::Deadline { Ok(()) } else { Err(Stop::Mailbox(fault)) };
+                return time_is_over(fault, summary);
             }
             rest = after;
+            size = size.doubled(most);
         }
         Ok(())
     }
@@ -146,6 +147,7 @@ impl FolderRun<'_> {
         }
         mailbox.advance(&done);
         self.save(key, before.as_ref(), mailbox.position(), summary).await?;
+        summary.advanced = true;
         Ok(fault)
     }
 
@@ -327,6 +329,15 @@ impl FolderRun<'_> {
     }
 }
 
+/// Our own time being over is no fault of a mailbox that was read on: the next run goes on from the cursor. A server that
+/// let a whole run come no further is too slow, and is left alone for longer each time.
+fn time_is_over(fault: MailboxFault, summary: &Summary) -> Result<(), Stop> {
+    match fault.kind {
+        FaultKind::Deadline if summary.advanced => Ok(()),
+        _ => Err(Stop::Mailbox(fault)),
+    }
+}
+
 /// Facts whose messages are not kept yet.
 #[derive(Default)]
 struct Waiting {
@@ -342,12 +353,17 @@ impl Waiting {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Chunk {
     messages: usize,
     bytes: u64,
 }
 
 impl Chunk {
+    fn doubled(self, most: Self) -> Self {
+        Self { messages: most.messages.min(self.messages * 2), bytes: most.bytes.min(self.bytes * 2) }
+    }
+
     fn len_of(&self, rest: &[Listed]) -> usize {
         let mut bytes = 0;
         let fits = |message: &&Listed| {
@@ -371,7 +387,14 @@ mod tests {
             |size: u32, count: usize| vec![Listed { reference: Reference::Uid(1), size, arrival: None }; count];
         assert_eq!(CHUNK.len_of(&listed(4_000, 5_000)), 1_000);
         assert_eq!(CHUNK.len_of(&listed(u32::MAX - 1, 5_000)), 16);
-        assert_eq!(CHANGING_CHUNK.len_of(&listed(u32::MAX, 5_000)), 128);
+        let (small, large) = CHANGING_CHUNKS;
+        assert_eq!(small.len_of(&listed(u32::MAX, 5_000)), 16);
+        assert_eq!(large.len_of(&listed(u32::MAX, 5_000)), 128);
+        let sizes = std::iter::successors(Some(small), |size| Some(size.doubled(large)));
+        let sizes: Vec<_> = sizes.take(5).map(|size| (size.messages, size.bytes >> 20)).collect();
+        assert_eq!(sizes, [(25, 1), (50, 2), (100, 4), (200, 8), (200, 8)]);
+        let sizes = CHUNK.doubled(CHUNK);
+        assert_eq!((sizes.messages, sizes.bytes), (CHUNK.messages, CHUNK.bytes));
         assert_eq!(CHUNK.len_of(&listed(1, 3)), 3);
     }
 }

@@ -89,6 +89,9 @@ pub struct Summary {
     /// Why the server that takes what is forwarded takes nothing now; what waits is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_fault: Option<String>,
+    /// Whether a cursor moved over messages.
+    #[serde(skip)]
+    pub advanced: bool,
     /// Exchanges with the mail server.
     pub round_trips: u32,
     /// Writes to the table that were asked for.
@@ -207,6 +210,7 @@ impl Poller {
             forwarded: 0,
             not_forwarded: 0,
             forward_fault: None,
+            advanced: false,
             round_trips: 0,
             table_writes: 1,
             health: None,
@@ -315,6 +319,10 @@ impl Poller {
         let mut mailbox = self.open(item, deadline).await?;
         let read = self.read_folders(&mut *mailbox, item, lease, deadline, summary, progress).await;
         summary.round_trips = mailbox.round_trips();
+        if matches!(read, Err(Stop::LeaseLost)) {
+            // Another has the mailbox now: over POP3 a farewell deletes.
+            return read;
+        }
         let closed = mailbox.close().await;
         read.and(closed.map_err(Stop::Mailbox))
     }

@@ -132,11 +132,8 @@ impl Table {
             .query()
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", AttributeValue::S(keys::DELIVERIES.into()))
-            .set_exclusive_start_key(after.map(|id| keys::delivery(id).into_item()))
-            .table_name(&self.name)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let page = query.send().await.map_err(|error| failed("read", error))?;
-        page.items.unwrap_or_default().into_iter().map(read_item).collect()
+            .set_exclusive_start_key(after.map(|id| keys::delivery(id).into_item()));
+        self.pages(query, Some(limit)).await?.into_iter().map(read_item).collect()
     }
 
     /// Remembers whom mail was sent to, by the hash of what it is known by. Told again it changes nothing.

@@ -152,11 +152,11 @@ impl Table {
         self.pages(query, limit).await
     }
 
-    /// All that a query finds, or `limit` of it, page by page.
+    /// All that a query finds from where it starts, or `limit` of it, page by page.
     async fn pages(&self, query: QueryFluentBuilder, limit: Option<usize>) -> Result<Vec<Item>, TableError> {
         let query = query.table_name(&self.name);
         let mut found = Vec::new();
-        let mut from = None;
+        let mut from = query.get_exclusive_start_key().clone();
         loop {
             let left = limit.map(|limit| i32::try_from(limit - found.len()).unwrap_or(i32::MAX));
             // Boxed: the SDK's future is deep enough for the compiler to give up on what is built around it.

@@ -170,7 +170,7 @@ impl Mailbox for Imap {
     }
 
     fn round_trips(&self) -> u32 {
-        self.round_trips
+        self.round_trips + 1
     }
 
     async fn close(self: Box<Self>) -> Result<(), MailboxFault> {

@@ -21,6 +21,8 @@ const LISTING: Form = Form::Body { keep: limits::POP3_LISTING_BYTES };
 /// The reading of the mailbox.
 #[derive(Default)]
 pub(super) struct Reading {
+    /// Number and unique-id of what the folder held when it was opened, until it is listed.
+    there: Option<Vec<(u32, String)>>,
     /// None until the mailbox is listed.
     position: Option<Pop3Position>,
     /// Numbers of the listed messages in this session.
@@ -93,30 +95,18 @@ impl Pop3 {
         Pipeline::new(commands, &self.capabilities)
     }
 
-    /// UIDL and LIST: number, unique-id and size of every message.
-    async fn inventory(&mut self) -> Result<Vec<(u32, String, u32)>, MailboxFault> {
-        let commands = ["UIDL", "LIST"].map(|text| Command { text: text.to_owned(), form: LISTING, bytes: 0 });
-        let (mut bodies, mut pipeline) = (vec![], self.pipeline(commands));
-        while let Some((at, reply)) = pipeline.next(&mut self.line).await? {
-            if at == 0 && reply.status == Status::Err {
-                let fault = self.line.refusal(Asked::Command("UIDL"), &reply);
-                let passing = fault.is_passing();
-                return Err(if passing { fault } else { MailboxFault { kind: FaultKind::NoUidl, ..fault } });
-            }
-            bodies.push(self.line.expect_ok(reply, Asked::Command("LIST"))?);
+    /// UIDL: number and unique-id of every message.
+    async fn uidls(&mut self) -> Result<Vec<(u32, String)>, MailboxFault> {
+        let reply = self.line.ask("UIDL", LISTING).await?;
+        if reply.status == Status::Err {
+            let fault = self.line.refusal(Asked::Command("UIDL"), &reply);
+            let unknown = fault.kind == FaultKind::Refused("UIDL");
+            return Err(if unknown { MailboxFault { kind: FaultKind::NoUidl, ..fault } } else { fault });
         }
-        let [uidl, list] = &bodies[..] else { return Ok(vec![]) };
-        for listing in [uidl, list] {
-            if listing.size > listing.body.len() as u64 {
-                return Err(FaultKind::Limit("more messages than we take").into());
-            }
-        }
-        let sizes: HashMap<u32, u32> = lines(&list.body)
-            .filter_map(|(number, size)| Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX))))
-            .collect();
+        let body = self.listing(reply, "UIDL")?;
         let (mut numbers, mut times) = (HashSet::new(), HashMap::new());
         let mut messages = vec![];
-        for (number, uidl) in lines(&uidl.body) {
+        for (number, uidl) in lines(&body) {
             if !numbers.insert(number) {
                 return Err(FaultKind::Protocol("it gives one number to two messages").into());
             }
@@ -124,10 +114,29 @@ impl Pop3 {
             let time: &mut u32 = times.entry(uidl).or_default();
             *time += 1;
             let name = if *time == 1 { uidl.to_owned() } else { format!("{uidl} {time}") };
-            messages.push((number, name, sizes.get(&number).copied().unwrap_or(u32::MAX)));
+            messages.push((number, name));
         }
-        messages.sort_unstable_by_key(|(number, ..)| *number);
+        messages.sort_unstable_by_key(|(number, _)| *number);
         Ok(messages)
+    }
+
+    /// LIST: the size of every message, by its number.
+    async fn sizes(&mut self) -> Result<HashMap<u32, u32>, MailboxFault> {
+        let reply = self.line.ask("LIST", LISTING).await?;
+        let body = self.listing(reply, "LIST")?;
+        let size = |(number, size): (u32, &str)| {
+            Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX)))
+        };
+        Ok(lines(&body).filter_map(size).collect())
+    }
+
+    /// The body of a listing, which must have come whole.
+    fn listing(&self, reply: Reply, command: &'static str) -> Result<Vec<u8>, MailboxFault> {
+        let reply = self.line.expect_ok(reply, Asked::Command(command))?;
+        match reply.size > reply.body.len() as u64 {
+            true => Err(FaultKind::Limit("more messages than we take").into()),
+            false => Ok(reply.body),
+        }
     }
 
     /// Of `wanted`, what arrived before the first poll's time: known by the headers alone where the server gives them.
@@ -194,9 +203,9 @@ impl Mailbox for Pop3 {
             return Err(FaultKind::FolderMissing(folder.to_owned()).into());
         }
         // Exchange lets in whom it will not show the mailbox, and says so here.
-        let stat = self.line.run("STAT", Form::Line).await?;
-        let count = String::from_utf8_lossy(&stat.text).split(' ').next().and_then(|count| count.parse().ok());
-        self.messages = Some(count.ok_or(FaultKind::Protocol("it does not say how many messages there are"))?);
+        let there = self.uidls().await?;
+        self.messages = Some(u32::try_from(there.len()).unwrap_or(u32::MAX));
+        self.reading.there = Some(there);
         Ok(())
     }
 
@@ -206,10 +215,10 @@ impl Mailbox for Pop3 {
         since: Since,
         now: Timestamp,
     ) -> Result<Vec<Listed>, MailboxFault> {
-        let messages = match self.messages {
-            None => return Err(FaultKind::Protocol("no folder is open").into()),
-            Some(0) => vec![],
-            Some(_) => self.inventory().await?,
+        let messages = match self.reading.there.take() {
+            Some(there) => there,
+            None if self.messages.is_none() => return Err(FaultKind::Protocol("no folder is open").into()),
+            None => self.uidls().await?,
         };
         let before = from.and_then(|from| match from {
             Position::Pop3(position) => Some(position.clone()),
@@ -221,23 +230,28 @@ impl Mailbox for Pop3 {
             (None, Since::Days(days)) => Pop3Position { since: (now / DAY - i64::from(days)) * DAY, uidls: vec![] },
             (None, Since::All) => Pop3Position::default(),
             (None, Since::New) => {
-                let uidls = messages.iter().map(|(_, uidl, _)| Pop3Position::hash(uidl)).collect();
+                let uidls = messages.iter().map(|(_, uidl)| Pop3Position::hash(uidl)).collect();
                 Pop3Position { since: 0, uidls }
             }
         };
         let known: HashSet<u64> = position.uidls.iter().copied().collect();
-        let there: HashSet<u64> = messages.iter().map(|(_, uidl, _)| Pop3Position::hash(uidl)).collect();
+        let there: HashSet<u64> = messages.iter().map(|(_, uidl)| Pop3Position::hash(uidl)).collect();
         position.forget_all_but(&there);
-        let new = messages.into_iter().filter(|(_, uidl, _)| !known.contains(&Pop3Position::hash(uidl)));
+        let new = messages.into_iter().filter(|(_, uidl)| !known.contains(&Pop3Position::hash(uidl)));
         let mut new: Vec<_> = new.collect();
         // What does not fit is still ahead.
         let ahead = new.len();
         new.truncate(limits::LISTED_MESSAGES);
-        let numbers = new.iter().map(|(number, uidl, _)| (uidl.clone(), *number)).collect();
+        // Exchange takes one command at a time: what nobody needs is not asked for.
+        let sizes = if new.is_empty() { HashMap::new() } else { self.sizes().await? };
+        let numbers = new.iter().map(|(number, uidl)| (uidl.clone(), *number)).collect();
         let deleted = std::mem::take(&mut self.reading.deleted);
-        self.reading = Reading { position: Some(position), numbers, ahead, deleted };
+        self.reading = Reading { there: None, position: Some(position), numbers, ahead, deleted };
         self.advance(&[]);
-        let listed = |(_, uidl, size)| Listed { reference: Reference::Name(uidl), size, arrival: None };
+        let listed = |(number, uidl)| {
+            let size = sizes.get(&number).copied().unwrap_or(u32::MAX);
+            Listed { reference: Reference::Name(uidl), size, arrival: None }
+        };
         Ok(new.into_iter().map(listed).collect())
     }
 
@@ -249,9 +263,9 @@ impl Mailbox for Pop3 {
         if wanted.iter().any(|message| self.number(&message.reference).is_none()) {
             // Of an earlier session: its number in this one is not known yet.
             let names: HashSet<&Reference> = wanted.iter().map(|message| &message.reference).collect();
-            let there = self.inventory().await?;
-            let there = there.into_iter().filter(|(_, uidl, _)| names.contains(&Reference::Name(uidl.clone())));
-            self.reading.numbers.extend(there.map(|(number, uidl, _)| (uidl, number)));
+            let there = self.uidls().await?;
+            let there = there.into_iter().filter(|(_, uidl)| names.contains(&Reference::Name(uidl.clone())));
+            self.reading.numbers.extend(there.map(|(number, uidl)| (uidl, number)));
         }
         let since = self.reading.position.as_ref().map_or(0, |position| position.since);
         let old = self.old(wanted, since).await?;
@@ -340,7 +354,7 @@ impl Mailbox for Pop3 {
     }
 
     fn round_trips(&self) -> u32 {
-        self.line.round_trips
+        self.line.round_trips + 1
     }
 
     /// QUIT: only now the server deletes (RFC 1939 §6). Where our time ended in the middle of a message, what is under way

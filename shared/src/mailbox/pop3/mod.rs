@@ -34,7 +34,7 @@ pub struct Pop3 {
     line: Line,
     /// What the server can do, said since encryption began.
     capabilities: Capabilities,
-    /// How many messages STAT named; none before the folder was opened.
+    /// How many messages there are; none before the folder was opened.
     messages: Option<u32>,
     reading: engine::Reading,
 }

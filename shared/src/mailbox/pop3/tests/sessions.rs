@@ -2,7 +2,6 @@
 
 use super::*;
 
-const STAT: (&str, &str) = ("STAT\r\n", "+OK 3 30\r\n");
 const UIDL: (&str, &str) = ("UIDL\r\n", "+OK\r\n1 aa\r\n2 bb\r\n3 cc\r\n.\r\n");
 const LIST: (&str, &str) = ("LIST\r\n", "+OK\r\n1 10\r\n2 10\r\n3 10\r\n.\r\n");
 
@@ -14,7 +13,7 @@ fn reply(body: &str) -> String {
 async fn what_was_read_is_not_listed_again() {
     let (one, two, three) = (reply("one"), reply("two"), reply("three"));
     let steps =
-        [STAT, UIDL, LIST, ("RETR 1\r\n", &one), ("RETR 2\r\n", &two), ("RETR 3\r\n", &three), ("QUIT", "+OK\r\n")];
+        [UIDL, LIST, ("RETR 1\r\n", &one), ("RETR 2\r\n", &two), ("RETR 3\r\n", &three), ("QUIT", "+OK\r\n")];
     let mut pop3 = open(&steps).await;
     let listed = list(&mut pop3, None, Since::All).await.unwrap();
     assert_eq!(names(&listed), ["aa", "bb", "cc"]);
@@ -25,27 +24,32 @@ async fn what_was_read_is_not_listed_again() {
     pop3.advance(&[Reference::Name("aa".into()), Reference::Name("cc".into())]);
     let position = Mailbox::position(&pop3).unwrap();
     Box::new(pop3).close().await.unwrap();
-    let mut pop3 = open(&[STAT, UIDL, LIST]).await;
+    let mut pop3 = open(&[UIDL, LIST]).await;
     assert_eq!(names(&list(&mut pop3, Some(&position), Since::New).await.unwrap()), ["bb"]);
     // In another order, with arrivals and without what was expunged.
     let uidl = ("UIDL\r\n", "+OK\r\n1 dd\r\n2 cc\r\n3 bb\r\n.\r\n");
-    let mut pop3 = open(&[STAT, uidl, LIST]).await;
+    let mut pop3 = open(&[uidl, LIST]).await;
     assert_eq!(names(&list(&mut pop3, Some(&position), Since::All).await.unwrap()), ["dd", "bb"]);
 }
 
 #[tokio::test]
-async fn an_empty_mailbox_costs_one_command() {
-    let mut pop3 = open(&[("STAT\r\n", "+OK 0 0\r\n")]).await;
+async fn without_new_mail_it_costs_one_command_and_the_farewell() {
+    let mut pop3 = open(&[("UIDL\r\n", "+OK\r\n.\r\n")]).await;
     assert_eq!(list(&mut pop3, None, Since::All).await.unwrap(), []);
     assert!(Mailbox::position(&pop3).is_some());
-    assert_eq!(Mailbox::round_trips(&pop3), 3);
+    assert_eq!(Mailbox::round_trips(&pop3), 4);
+    let uidls = ["aa", "bb", "cc"].map(crate::cursor::Pop3Position::hash).to_vec();
+    let position = Position::Pop3(crate::cursor::Pop3Position { since: 0, uidls });
+    let mut pop3 = open(&[UIDL]).await;
+    assert_eq!(list(&mut pop3, Some(&position), Since::All).await.unwrap(), []);
+    assert_eq!(Mailbox::round_trips(&pop3), 4);
 }
 
 #[tokio::test]
 async fn commands_are_sent_ahead_where_the_server_takes_them() {
     // Nothing is said to the first two; then all three are answered at once.
     let all = [reply("one"), reply("two"), reply("three")].concat();
-    let steps = [STAT, UIDL, LIST, ("RETR 1\r\n", ""), ("RETR 2\r\n", ""), ("RETR 3\r\n", &all)];
+    let steps = [UIDL, LIST, ("RETR 1\r\n", ""), ("RETR 2\r\n", ""), ("RETR 3\r\n", &all)];
     let mut pop3 = open(&steps).await;
     let listed = list(&mut pop3, None, Since::All).await.unwrap();
     let before = Mailbox::round_trips(&pop3);
@@ -60,7 +64,7 @@ async fn since_leaves_out_by_the_topmost_received() {
     let (old, new) = (reply(&old), reply(&new));
     let top = |number| format!("TOP {number} 0\r\n");
     let tops = [top(1), top(2), top(3)];
-    let steps = [STAT, UIDL, LIST, (&tops[0], &old), (&tops[1], &new), (&tops[2], &old), ("RETR 2\r\n", &new)];
+    let steps = [UIDL, LIST, (&tops[0], &old), (&tops[1], &new), (&tops[2], &old), ("RETR 2\r\n", &new)];
     let mut pop3 = open(&steps).await;
     let listed = list(&mut pop3, None, Since::Days(30)).await.unwrap();
     let (came, missed) = fetch(&mut pop3, &listed).await.unwrap();
@@ -72,7 +76,7 @@ async fn since_leaves_out_by_the_topmost_received() {
     let Some(Position::Pop3(position)) = Mailbox::position(&pop3) else { panic!() };
     assert_eq!((position.since, position.uidls.len()), (0, 3));
     // `new` reads nothing of what is there.
-    let mut pop3 = open(&[STAT, UIDL, LIST]).await;
+    let mut pop3 = open(&[UIDL]).await;
     assert_eq!(list(&mut pop3, None, Since::New).await.unwrap(), []);
     let Some(Position::Pop3(position)) = Mailbox::position(&pop3) else { panic!() };
     assert_eq!(position.uidls.len(), 3);
@@ -81,7 +85,7 @@ async fn since_leaves_out_by_the_topmost_received() {
 #[tokio::test]
 async fn f03_what_is_to_be_deleted_is_remembered_by_the_server_alone() {
     let ok = "+OK\r\n";
-    let steps = [STAT, UIDL, LIST, ("DELE 1\r\n", ok), ("DELE 3\r\n", "-ERR message is deleted\r\n")];
+    let steps = [UIDL, LIST, ("DELE 1\r\n", ok), ("DELE 3\r\n", "-ERR message is deleted\r\n")];
     for (quit, kind) in [(Some(ok), None), (None, Some(FaultKind::Closed))] {
         let mut script = Script::new(GREETING, &[&[CAPA, LOGIN], &steps[..]].concat());
         script.steps.extend(quit.map(|reply| ("QUIT".to_owned(), reply.as_bytes().to_vec())));
@@ -95,7 +99,7 @@ async fn f03_what_is_to_be_deleted_is_remembered_by_the_server_alone() {
         assert_eq!(position.uidls, [crate::cursor::Pop3Position::hash("bb")]);
         assert_eq!(Box::new(pop3).close().await.err().map(|fault| fault.kind), kind);
     }
-    let mut pop3 = open(&[STAT, UIDL, LIST]).await;
+    let mut pop3 = open(&[UIDL, LIST]).await;
     list(&mut pop3, None, Since::All).await.unwrap();
     for what in [AfterReading::Seen, AfterReading::Move("Done".into())] {
         let fault = pop3.settle(&[Reference::Name("aa".into())], &what).await.unwrap_err();
@@ -107,7 +111,7 @@ async fn f03_what_is_to_be_deleted_is_remembered_by_the_server_alone() {
 async fn time_that_ends_in_a_message_does_not_undo_what_was_deleted() {
     let body = "+OK\r\nx\r\n.\r\n";
     for (quit, kind) in [("+OK bye\r\n", None), ("-ERR not all\r\n", Some(FaultKind::Refused("QUIT")))] {
-        let steps = [STAT, UIDL, LIST, ("DELE 1", "+OK\r\n"), ("RETR 2", body), ("RETR 3", body), ("QUIT", quit)];
+        let steps = [UIDL, LIST, ("DELE 1", "+OK\r\n"), ("RETR 2", body), ("RETR 3", body), ("QUIT", quit)];
         let script = Script::new(GREETING, &[&[CAPA, LOGIN], &steps[..]].concat());
         let mut pop3 = open_as(script, &password(), Duration::from_millis(200)).await.unwrap();
         let listed = list(&mut pop3, None, Since::All).await.unwrap();
@@ -134,7 +138,6 @@ async fn time_that_ends_in_a_message_does_not_undo_what_was_deleted() {
 #[tokio::test]
 async fn a_message_that_is_refused_does_not_stop_the_others() {
     let steps = [
-        STAT,
         UIDL,
         LIST,
         ("RETR 1\r\n", "-ERR no use\r\n"),
@@ -153,7 +156,7 @@ async fn a_large_message_is_asked_for_in_part() {
     let sizes = "+OK\r\n1 10\r\n2 99999999999999999999\r\n3 200000000\r\n.\r\n";
     let part = reply("head");
     // A size that is no number is no size: the whole is asked for, and only what we keep is kept.
-    let steps = [STAT, UIDL, ("LIST", sizes), ("RETR 1", &part), ("RETR 2", &part), ("TOP 3 69905\r\n", &part)];
+    let steps = [UIDL, ("LIST", sizes), ("RETR 1", &part), ("RETR 2", &part), ("TOP 3 69905\r\n", &part)];
     let mut pop3 = open(&steps).await;
     let listed = list(&mut pop3, None, Since::All).await.unwrap();
     assert_eq!(listed.iter().map(|message| message.size).collect::<Vec<_>>(), [10, u32::MAX, 200_000_000]);
