@@ -8,6 +8,7 @@ use rebond::instance::{Instance, InstanceItem, Source};
 use rebond::net::Http;
 use rebond::report::Report;
 use rebond::secret::Secret;
+use rebond::table::Scope;
 use rebond_cli::embedded;
 use rebond_tests::mail::{bounce, bounce_of, letter};
 use rebond_tests::mortal::{Life, MortalTable};
@@ -123,6 +124,9 @@ async fn a_second_deployment_is_drawn_from_by_its_api_and_by_its_archive_once() 
     }
     assert_eq!(told(&here, &["instance", "pull", "emea", "--json"])["drawn"]["recorded"], 1);
     assert_eq!(said(&here, &["reports", "emea", "--limit", "1000", "--json"]).lines().count(), BOUNCES + 2);
+    let reader = crate::api::key(&here.machine.table, "reader", &[Scope::Read]).await;
+    let page = crate::api::get(&here, "/reports?account=emea&limit=7", &reader).await.good();
+    assert_eq!(page["reports"].as_array().unwrap().len(), 7, "and over the API as well");
 
     // By what it archives: the same rows, and those whole that its API cuts.
     let archive = here.dir().join("archive").to_string_lossy().into_owned();

@@ -78,7 +78,7 @@ fn draw(seed: &mut u64, end: u64) -> u64 {
 
 /// Kills in CI; `REBOND_LONG` makes it a thousand over the engines, `REBOND_KILLS` what it says.
 fn kills() -> usize {
-    let scaled = if std::env::var_os("REBOND_LONG").is_some() { 250 } else { 20 };
+    let scaled = if std::env::var_os("REBOND_LONG").is_some() { 250 } else { 15 };
     std::env::var("REBOND_KILLS").ok().map_or(scaled, |text| text.parse().unwrap())
 }
 

@@ -50,6 +50,8 @@ async fn an_unknown_text_is_counted_once_given_a_meaning_tried_and_then_decides(
     assert_eq!((&seen[0]["seen"], &seen[1]["seen"]), (&5.into(), &1.into()), "{seen:?}");
     assert_eq!(seen[0]["template"]["text"], "# @ zorbed the frobnicator # times", "{seen:?}");
     assert!(seen[0]["example"].as_str().unwrap().contains("zorbed"));
+    let status = |world: &World| texts(world)[0]["status"].as_str().unwrap().to_owned();
+    assert_eq!(status(&world), "to qualify");
     // The same facts again: not counted again.
     let facts = world.facts(&id).await.unwrap();
     world.machine.follower().follow(&facts, world.now()).await.unwrap();
@@ -67,6 +69,7 @@ async fn an_unknown_text_is_counted_once_given_a_meaning_tried_and_then_decides(
     assert_eq!(run(&world, &["rules", "add", "zorb", "--phrase", "another one", "--ignore"]).0, 1, "the name is taken");
     let (code, said) = run(&world, &["rules", "on", "zorb"]);
     assert!(code == 1 && said.contains("try it first"), "{said}");
+    assert_eq!(status(&world), "rule zorb, off");
     let (_, tried) = run(&world, &["rules", "test", "zorb"]);
     assert!(tried.contains("5 of 7 outcomes") && tried.contains("would mean: user-unknown"), "{tried}");
     let state = async |number: usize| {

@@ -157,6 +157,23 @@ async fn standings_are_exported_and_imported_and_an_import_may_be_given_again() 
         assert_eq!((&row["reason"], &row["adobe_reason_code"]), (&"".into(), &code.into()), "{row}");
     }
 
+    // A row says its list, which must be there; --list has the last word.
+    let lists = world.dir().join("lists.csv");
+    std::fs::write(&lists, "address,list\na@example.net,news\nb@example.net,\n").unwrap();
+    let import = format!("import {}", lists.display());
+    let without = rebond(&world, &import);
+    assert!(said(&without).contains("row 1 is left out: there is no list \"news\""), "{}", said(&without));
+    good(&world, "list add news");
+    good(&world, &import);
+    let on = |address: &str, list: &str| {
+        let answers = json_lines(&rebond(&world, &format!("check {address} --list {list} --json")));
+        answers[0]["state"].as_str().unwrap().to_owned()
+    };
+    let found = [on("a@example.net", "news"), on("a@example.net", "default"), on("b@example.net", "default")];
+    assert_eq!(found, ["quarantined", "valid", "quarantined"]);
+    good(&world, &format!("{import} --list default"));
+    assert_eq!(on("a@example.net", "default"), "quarantined");
+
     // Broken off behind the heading: what stands behind the mark is written anew.
     let out = world.dir().join("again.csv");
     let whole = std::fs::read_to_string(world.dir().join("out.csv")).unwrap();

@@ -396,7 +396,8 @@ fn what_must_be_reachable_is_told_by_the_template_and_the_document() {
     let told: BTreeSet<&str> = list(told).into_iter().filter_map(Value::as_str).collect();
     let hosts = entra::hosts(Cloud::Global);
     let login = format!("{}:443", hosts.login.strip_prefix("https://").unwrap());
-    let [graph, imap, pop3] = [(hosts.graph, 443), (hosts.mail, 993), (hosts.mail, 995)].map(|(h, p)| format!("{h}:{p}"));
+    let [graph, imap, pop3] =
+        [(hosts.graph, 443), (hosts.mail, 993), (hosts.mail, 995)].map(|(h, p)| format!("{h}:{p}"));
     assert_eq!(told, BTreeSet::from([login.as_str(), &graph, &imap, &pop3]));
     // And every service that a function in a private network may call.
     let services: BTreeSet<String> = list(&TEMPLATE["Outputs"]["Egress"]["Value"]["Fn::Join"][1])

@@ -9,6 +9,7 @@ use rebond::account::RuleId;
 use rebond::limits;
 use rebond::qualify::{self, Rule, Verdict};
 use rebond::report::{Kind, Reason};
+use rebond::table::UnknownText;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -109,9 +110,12 @@ async fn find(place: &Place, id: &RuleId) -> anyhow::Result<Rule> {
 
 async fn texts(place: &Place, limit: usize, json: bool) -> anyhow::Result<()> {
     let texts = place.table().unknown_texts().await?;
+    let rules = place.table().rules().await?;
     if json {
         for text in texts.iter().take(limit) {
-            println!("{}", serde_json::to_string(text)?);
+            let mut line = serde_json::to_value(text)?;
+            line["status"] = status(&rules, text).into();
+            println!("{line}");
         }
         return Ok(());
     }
@@ -119,13 +123,24 @@ async fn texts(place: &Place, limit: usize, json: bool) -> anyhow::Result<()> {
         println!("Every text of late was read by a rule.");
         return Ok(());
     }
-    let mut table = terminal::table(&["seen", "last", "what they have in common", "an example"]);
+    let mut table = terminal::table(&["seen", "last", "status", "what they have in common", "an example"]);
     for text in texts.iter().take(limit) {
         let last = terminal::time(text.last);
-        table.add_row([text.seen.to_string(), last, text.template.text.clone(), text.example.clone()]);
+        let (common, example) = (text.template.text.clone(), text.example.clone());
+        table.add_row([text.seen.to_string(), last, status(&rules, text), common, example]);
     }
     println!("{table}");
     Ok(())
+}
+
+/// What is decided about a text: by the rule that its example would be read by, were it on.
+fn status(rules: &[Rule], text: &UnknownText) -> String {
+    let fits = rules.iter().filter(|rule| rule.fits(&text.example, ""));
+    match fits.max_by_key(|rule| (rule.on.is_some(), rule.phrase.len())) {
+        None => "to qualify".to_owned(),
+        Some(rule) if rule.on.is_none() => format!("rule {}, off", rule.id),
+        Some(rule) => format!("rule {}: {}", rule.id, meaning(rule)),
+    }
 }
 
 fn meaning(rule: &Rule) -> &'static str {

@@ -44,15 +44,15 @@ pub struct ExportArgs {
 /// Where decisions come from.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file: CSV with a column `address` and, if need be, `state` (quarantined, denied) and `why`; or JSON Lines with
+    /// The file: CSV with a column `address` and, if need be, `list`, `state` (quarantined, denied) and `why`; or JSON Lines with
     /// these fields
     file: PathBuf,
     /// Its form [default: by its name, .csv or .jsonl]
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Onto which list
-    #[arg(long, default_value = List::DEFAULT)]
-    list: ListId,
+    /// Onto which list, whatever a row says [default: the one in the row's column `list`, or else `default`]
+    #[arg(long)]
+    list: Option<ListId>,
     /// What rows without a state become: quarantined or denied
     #[arg(long, default_value = "quarantined", value_parser = ["quarantined", "denied"])]
     state: String,
@@ -191,7 +191,10 @@ fn stamp(seconds: i64) -> String {
 pub async fn import(at: &Where, args: &ImportArgs) -> anyhow::Result<ExitCode> {
     let format = format(&args.file, args.format)?;
     let place = at.open().await?;
-    let list = list::find(&place, &args.list).await?;
+    if let Some(list) = &args.list {
+        list::find(&place, list).await?;
+    }
+    let lists = place.table().lists().await?;
     let file = File::open(&args.file).with_context(|| format!("{}", args.file.display()))?;
     let bytes = file.metadata()?.len();
     let mut reader = BufReader::new(file);
@@ -211,7 +214,7 @@ pub async fn import(at: &Where, args: &ImportArgs) -> anyhow::Result<ExitCode> {
             continue;
         }
         let done = match row {
-            Ok(row) => one(&place, &list, args, &row).await,
+            Ok(row) => one(&place, &lists, args, &row).await,
             Err(error) => Err(Refused::Row(error)),
         };
         match done {
@@ -243,8 +246,12 @@ enum Refused {
 }
 
 /// Writes one row's decision; `false` where the standing is that already, so that an import may be given again.
-async fn one(place: &Place, list: &List, args: &ImportArgs, row: &Row) -> Result<bool, Refused> {
+async fn one(place: &Place, lists: &[List], args: &ImportArgs, row: &Row) -> Result<bool, Refused> {
     let of_row = |error: anyhow::Error| Refused::Row(error);
+    let of_the_row = row.list.as_deref().filter(|list| !list.is_empty());
+    let name = args.list.as_ref().map_or(of_the_row.unwrap_or(List::DEFAULT), ListId::as_str);
+    let list = lists.iter().find(|list| list.id.as_str() == name);
+    let list = list.ok_or_else(|| of_row(anyhow::anyhow!("there is no list {name:?}: add it, or say --list")))?;
     let key: AddressKey = row.address.parse().map_err(|error: standing::NoAddress| of_row(error.into()))?;
     let state = if row.state.is_empty() { &args.state } else { &row.state };
     let (deed, wanted) = match state.as_str() {
@@ -277,11 +284,11 @@ fn next_row(
                 let at = heading.iter().position(|column| column.trim_start_matches('\u{feff}') == name);
                 at.and_then(|at| values.get(at)).cloned().unwrap_or_default()
             };
-            let (address, state, why) = (value("address"), value("state"), value("why"));
+            let (address, list, state, why) = (value("address"), value("list"), value("state"), value("why"));
             let none = String::new;
             let row = Row {
                 address,
-                list: None,
+                list: Some(list),
                 state,
                 why,
                 since: none(),

@@ -124,9 +124,8 @@ impl Pop3 {
     async fn sizes(&mut self) -> Result<HashMap<u32, u32>, MailboxFault> {
         let reply = self.line.ask("LIST", LISTING).await?;
         let body = self.listing(reply, "LIST")?;
-        let size = |(number, size): (u32, &str)| {
-            Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX)))
-        };
+        let size =
+            |(number, size): (u32, &str)| Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX)));
         Ok(lines(&body).filter_map(size).collect())
     }
 

@@ -53,20 +53,10 @@ async fn f09_listings_that_contradict_themselves() {
     check(two, sizes, Ok(&[("aa", 5), ("bb", 6)])).await;
     check(two, "+OK\r\n2 4294967296\r\n7 1\r\n.\r\n", Ok(&[("aa", u32::MAX), ("bb", u32::MAX)])).await;
     // Numbers and lines that are none.
-    check(
-        "+OK\r\n0 zz\r\nx yy\r\n-1 ww\r\n3\r\n4294967296 vv\r\n2 bb\r\n.\r\n",
-        sizes,
-        Ok(&[("bb", 6)]),
-    )
-    .await;
+    check("+OK\r\n0 zz\r\nx yy\r\n-1 ww\r\n3\r\n4294967296 vv\r\n2 bb\r\n.\r\n", sizes, Ok(&[("bb", 6)])).await;
     // Two messages of one name are both read; one number for two messages is nonsense.
     check("+OK\r\n1 aa\r\n2 aa\r\n.\r\n", sizes, Ok(&[("aa", 5), ("aa 2", 6)])).await;
-    check(
-        "+OK\r\n1 aa\r\n1 bb\r\n.\r\n",
-        sizes,
-        Err(FaultKind::Protocol("it gives one number to two messages")),
-    )
-    .await;
+    check("+OK\r\n1 aa\r\n1 bb\r\n.\r\n", sizes, Err(FaultKind::Protocol("it gives one number to two messages"))).await;
 }
 
 #[tokio::test]

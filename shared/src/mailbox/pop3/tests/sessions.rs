@@ -12,8 +12,7 @@ fn reply(body: &str) -> String {
 #[tokio::test]
 async fn what_was_read_is_not_listed_again() {
     let (one, two, three) = (reply("one"), reply("two"), reply("three"));
-    let steps =
-        [UIDL, LIST, ("RETR 1\r\n", &one), ("RETR 2\r\n", &two), ("RETR 3\r\n", &three), ("QUIT", "+OK\r\n")];
+    let steps = [UIDL, LIST, ("RETR 1\r\n", &one), ("RETR 2\r\n", &two), ("RETR 3\r\n", &three), ("QUIT", "+OK\r\n")];
     let mut pop3 = open(&steps).await;
     let listed = list(&mut pop3, None, Since::All).await.unwrap();
     assert_eq!(names(&listed), ["aa", "bb", "cc"]);
