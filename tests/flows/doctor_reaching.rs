@@ -101,6 +101,26 @@ async fn certificates_and_handshakes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f23_what_is_signed_by_itself_is_told_from_an_unknown_authority_by_polls_too() {
+    let world = World::start().await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let itself = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let unknown = leaf(&ca(), &["localhost"], (2020, 2100));
+    for (certificate, advice, sentence) in [
+        ((itself.der().clone(), key.serialize_der()), "tls-self-signed", "is signed by itself"),
+        (unknown, "tls-issuer", "is signed by a CA that we do not know"),
+    ] {
+        let port = shows(acceptor(certificate)).await;
+        let id = at(&world, advice, port, Encryption::Tls, Protocol::Imap).await;
+        let health = world.poll(&id).await.unwrap().health.unwrap();
+        assert_eq!(health.advice.as_deref(), Some(advice), "{health:?}");
+        assert!(health.said.as_deref().unwrap_or_default().contains(sentence), "{health:?}");
+        let found = check(&world, &id, ("tls", advice)).await;
+        assert!(found.rungs.last().unwrap().said.contains(sentence), "{found:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn encryption_that_is_not_to_be_had_and_greetings() {
     let world = World::start().await.unwrap();
     const CAPABLE: (&str, &str) = ("CAPABILITY", "* CAPABILITY IMAP4rev1 STARTTLS\r\n# OK x");

@@ -3,7 +3,7 @@
 use super::{Authentication, Claim, Encryption, FaultKind, MailboxFault, PollError, Rung, Stop, Trail};
 use crate::account::{AppId, Protocol};
 use crate::grant::GrantFault;
-use crate::net::{Certificate, NetError, TlsFault};
+use crate::net::NetError;
 use crate::poll::state_and_advice_for;
 use crate::table::AccountItem;
 
@@ -49,7 +49,6 @@ pub(super) struct Broken<'a> {
     pub item: &'a AccountItem,
     pub trail: &'a Trail,
     pub differing: &'a [Claim],
-    pub certificate: Option<Certificate>,
 }
 
 /// The advice, by its id.
@@ -101,11 +100,6 @@ impl Broken<'_> {
             (Rung::Tcp, NetError::Timeout(_)) => "connection-silent",
             (_, NetError::Timeout(_)) => self.of_silence(),
             (Rung::Tcp, NetError::Connect { why, .. }) if why.contains("refused") => "connection-refused",
-            (_, NetError::Tls(TlsFault::UnknownIssuer(_)))
-                if self.certificate.as_ref().is_some_and(|certificate| certificate.self_signed) =>
-            {
-                "tls-self-signed"
-            }
             _ => self.as_polls_say(&FaultKind::Net(error.clone())),
         }
     }

@@ -280,7 +280,6 @@ impl Climb<'_> {
                 item: self.item,
                 trail: &self.trail,
                 differing: &self.differing,
-                certificate: self.seen.certificate(),
             };
             Diagnosis { rung, advice: diagnosis::of(&broken).to_owned() }
         });

@@ -89,6 +89,7 @@ fn net(error: &NetError) -> (HealthState, &'static str) {
         NetError::Tls(TlsFault::WrongName { .. }) => (NeedsAdmin, "tls-name"),
         NetError::Tls(TlsFault::Expired { .. }) => (NeedsAdmin, "tls-expired"),
         NetError::Tls(TlsFault::UnknownIssuer { .. }) => (Misconfigured, "tls-issuer"),
+        NetError::Tls(TlsFault::SelfSigned(_)) => (NeedsAdmin, "tls-self-signed"),
         NetError::Tls(TlsFault::NotYetValid(_)) => (Misconfigured, "tls-not-yet-valid"),
         NetError::Tls(TlsFault::CaAsServer(_)) => (NeedsAdmin, "tls-ca-as-server"),
         NetError::Tls(TlsFault::TooOld { .. }) => (NeedsAdmin, "tls-too-old"),
