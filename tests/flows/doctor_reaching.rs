@@ -43,7 +43,7 @@ async fn settings_and_the_way_to_the_server() {
         assert!(waiting.len() < 50, "the listener never fills up");
     }
     let id = at(&world, "full", address.port(), Encryption::Tls, Protocol::Imap).await;
-    check_within(&world, &id, Duration::from_secs(2), REACHING[4]).await;
+    check_within(&world, &id, Duration::from_secs(2), REACHING[5]).await;
 }
 
 /// Whose handshakes end as these are given.
