@@ -154,6 +154,8 @@ fn compare_with_document(table: &str) {
         (`rebond account show` and the result page say its sentence, in English or French).\n\n\
         An account that is being connected stays `not-connected`: nothing of a refused sign-in is kept. A passing fault of\n\
         `token-refresh` leaves an account `active` while its access token lives.\n\n\
+        Exchange says the same words of several causes, a protocol that is switched off among them: [the doctor](doctor.md) has the\n\
+        order in which to look.\n\n\
         | met while | refusal | health | advice | who must act |\n|---|---|---|---|---|\n";
     let wanted = format!("{head}{table}");
     if std::env::var_os("REBOND_WRITE_DOCS").is_some() {

@@ -26,6 +26,7 @@ pub const REACHING: &[Found] = &[
     ("dns", "reach-refused"),
     ("dns", "reach-port"),
     ("tcp", "connection-refused"),
+    ("tcp", "port-wrong"),
     ("tcp", "connection-silent"),
 ];
 pub const TLS: &[Found] = &[
@@ -79,6 +80,7 @@ pub const PASSWORDS: &[Found] = &[
     ("authentication", "password-refused"),
     ("authentication", "exchange-password-refused"),
     ("authentication", "basic-auth-disabled"),
+    ("authentication", "protocol-disabled"),
     ("mailbox", "exchange-backend"),
     ("mailbox", "folder-missing"),
 ];
@@ -93,6 +95,19 @@ pub const READING: &[Found] = &[
     ("message", "message-refused"),
     ("mailbox", "uidl-missing"),
 ];
+pub const FORWARDING: &[Found] = &[
+    ("forwarding: tcp", "forward-not-reached"),
+    ("forwarding: greeting", "forward-no-smtp"),
+    ("forwarding: tls", "forward-starttls-missing"),
+    ("forwarding: greeting", "forward-turned-away"),
+    ("forwarding: greeting", "forward-later"),
+    ("forwarding: token", "forward-password-missing"),
+    ("forwarding: authentication", "forward-mechanism-missing"),
+    ("forwarding: authentication", "smtp-auth-disabled"),
+    ("forwarding: authentication", "forward-basic-auth"),
+    ("forwarding: authentication", "forward-login-refused"),
+    ("forwarding: authentication", "forward-token-refused"),
+];
 pub const GRAPH: &[Found] = &[
     ("authentication", "graph-token-refused"),
     ("mailbox", "graph-not-permitted"),
@@ -102,9 +117,11 @@ pub const GRAPH: &[Found] = &[
 
 #[test]
 fn the_table_in_the_document_is_what_is_tested() {
-    let tested =
-        [SETTINGS, REACHING, TLS, STARTTLS, GREETING, MECHANISMS, TOKEN, CLAIMS, PASSWORDS, CONNECTED, READING, GRAPH];
-    let tested: Vec<Found> = tested.concat();
+    let tested: Vec<Found> = [
+        SETTINGS, REACHING, TLS, STARTTLS, GREETING, MECHANISMS, TOKEN, CLAIMS, PASSWORDS, CONNECTED, READING, GRAPH,
+        FORWARDING,
+    ]
+    .concat();
     let mut ids: Vec<&str> = tested.iter().map(|(_, id)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
@@ -139,9 +156,14 @@ pub async fn check_within(world: &World, id: &AccountId, time: Duration, expecte
     let found = examine_within(world, id, time).await;
     let diagnosis = found.diagnosis.clone().unwrap_or_else(|| panic!("{expected:?}: all is well: {found:?}"));
     let rung = serde_json::to_value(diagnosis.rung).unwrap();
+    let rung = format!("{}{}", if diagnosis.forwarding { "forwarding: " } else { "" }, rung.as_str().unwrap());
     let last = found.rungs.last().unwrap();
-    assert_eq!((rung.as_str().unwrap(), &diagnosis.advice[..]), expected, "{found:#?}");
-    assert_eq!((last.rung, last.verdict), (diagnosis.rung, Verdict::Broken), "{found:#?}");
+    assert_eq!((&rung[..], &diagnosis.advice[..]), expected, "{found:#?}");
+    assert_eq!(
+        (last.rung, last.forwarding, last.verdict),
+        (diagnosis.rung, diagnosis.forwarding, Verdict::Broken),
+        "{found:#?}"
+    );
     assert!(found.rungs.iter().rev().skip(1).all(|rung| rung.verdict != Verdict::Broken), "{found:#?}");
     found
 }

@@ -2,6 +2,7 @@
 //! well. `REBOND_CAPTURES=DIR` keeps what was shown.
 
 use crate::doctor::{at, speak, with_login};
+use crate::doctor_forwarding::{GOOD, TENANT, over_tls};
 use crate::doctor_reaching::shows;
 use crate::imap_tls::{acceptor, ca, leaf};
 use rebond::account::{Account, AccountId, Authentication, Encryption, Protocol};
@@ -9,9 +10,9 @@ use rebond_standin::entra::Answer;
 use rebond_standin::graph::{GraphAction, GraphCall, GraphFault};
 use rebond_standin::{ExchangeFront, FrontSettings, Refusal};
 use rebond_tests::dovecot::{Dovecot, PASSWORD, USER};
-use rebond_tests::mail::bounce;
+use rebond_tests::mail::{bounce, letter};
 use rebond_tests::process::built;
-use rebond_tests::world::World;
+use rebond_tests::world::{BASIC, World};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -93,4 +94,38 @@ async fn eight_broken_set_ups_on_a_terminal() {
     assert!(code == 0 && help.contains("Exit codes: 0 the mailbox can be read"), "{help}");
     let (unknown, code) = shown(&world, &"nobody".parse().unwrap(), "").await;
     assert!(code == 1 && unknown.contains("there is no account nobody"), "{unknown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forwarding_server_on_a_terminal() {
+    let ca = ca();
+    let world = World::start_trusting(&ca.pem).await.unwrap();
+    world.imap.deliver(BASIC, "INBOX", letter(1), world.now());
+    let id = over_tls(&world, &ca, "tenant", TENANT).await;
+    let (text, code) = shown(&world, &id, "").await;
+    for words in
+        ["The mailbox can be read.", "forwarding: authentication", "BROKEN", "Set-CASMailbox", "smtp-auth-disabled"]
+    {
+        assert!(code == 3 && text.contains(words), "{words}: {text}");
+    }
+    let (french, code) = shown(&world, &id, "--language fr").await;
+    assert!(code == 3 && french.contains("transfert\u{a0}: authentification") && french.contains("ROMPU"), "{french}");
+    let (json, _) = shown(&world, &id, "--json").await;
+    let found: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!((&found["diagnosis"]["forwarding"], &found["rungs"][0]["forwarding"]), (&true.into(), &().into()));
+    // A poll by hand, and who asks for what waits, hear the same.
+    let binary = built("rebond").unwrap();
+    for arguments in [&["poll", "tenant"][..], &["account", "forward", "tenant"]] {
+        let mut command = Command::new(&binary);
+        let output = command.args(arguments).env("REBOND_DIR", world.dir()).output().await.unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.contains("-SmtpClientAuthenticationDisabled $false"), "{arguments:?}: {said}");
+        assert!(
+            said.contains("Who must act: an administrator of the mailbox's organisation."),
+            "{arguments:?}: {said}"
+        );
+    }
+    let id = over_tls(&world, &ca, "good-forwarding", GOOD).await;
+    let (text, code) = shown(&world, &id, "").await;
+    assert!(code == 0 && text.contains("the forwarding server lets us in. Nothing was sent"), "{text}");
 }

@@ -43,7 +43,7 @@ async fn settings_and_the_way_to_the_server() {
         assert!(waiting.len() < 50, "the listener never fills up");
     }
     let id = at(&world, "full", address.port(), Encryption::Tls, Protocol::Imap).await;
-    check_within(&world, &id, Duration::from_secs(2), REACHING[4]).await;
+    check_within(&world, &id, Duration::from_secs(2), REACHING[5]).await;
 }
 
 /// Whose handshakes end as these are given.
@@ -97,6 +97,26 @@ async fn certificates_and_handshakes() {
             "tls-issuer" => assert!(said.contains("Another CA"), "{said}"),
             _ => {}
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f23_what_is_signed_by_itself_is_told_from_an_unknown_authority_by_polls_too() {
+    let world = World::start().await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let itself = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let unknown = leaf(&ca(), &["localhost"], (2020, 2100));
+    for (certificate, advice, sentence) in [
+        ((itself.der().clone(), key.serialize_der()), "tls-self-signed", "is signed by itself"),
+        (unknown, "tls-issuer", "is signed by a CA that we do not know"),
+    ] {
+        let port = shows(acceptor(certificate)).await;
+        let id = at(&world, advice, port, Encryption::Tls, Protocol::Imap).await;
+        let health = world.poll(&id).await.unwrap().health.unwrap();
+        assert_eq!(health.advice.as_deref(), Some(advice), "{health:?}");
+        assert!(health.said.as_deref().unwrap_or_default().contains(sentence), "{health:?}");
+        let found = check(&world, &id, ("tls", advice)).await;
+        assert!(found.rungs.last().unwrap().said.contains(sentence), "{found:#?}");
     }
 }
 

@@ -109,14 +109,14 @@ async fn passwords_at_dovecot_and_behind_the_exchange_front() {
     with_login(&world, &id, USER, DOVECOT_PASSWORD).await;
     assert!(examine_within(&world, &id, Duration::from_secs(20)).await.diagnosis.is_none());
     front.disconnect(USER);
-    check(&world, &id, PASSWORDS[3]).await;
+    check(&world, &id, PASSWORDS[4]).await;
     let there = |account: &mut Account| {
         account.server.port = dovecot.imaps;
         account.folders = vec!["INBOX".into(), "Nowhere".into()];
     };
     let id = world.add_basic("nowhere", there).await.unwrap();
     with_login(&world, &id, USER, DOVECOT_PASSWORD).await;
-    check(&world, &id, PASSWORDS[4]).await;
+    check(&world, &id, PASSWORDS[5]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 const PEOPLE: &str = "people@example.org";
 
 /// A Postfix that delivers to people's Maildir.
-struct Relay {
-    postfix: Postfix,
+pub struct Relay {
+    pub postfix: Postfix,
     maildir: PathBuf,
     _dir: tempfile::TempDir,
 }
@@ -36,7 +36,7 @@ impl Relay {
     }
 
     /// One that lets in whom Dovecot lets in, over TLS alone.
-    fn behind(dovecot: &Dovecot, wrapped: bool) -> Self {
+    pub fn behind(dovecot: &Dovecot, wrapped: bool) -> Self {
         let at = dovecot.dir().display();
         Self::start(&format!(
             "smtpd_tls_cert_file = {at}/cert.pem\nsmtpd_tls_key_file = {at}/key.pem\nsmtpd_tls_security_level = encrypt\n\
@@ -47,12 +47,12 @@ impl Relay {
         ))
     }
 
-    fn server(&self, encryption: Encryption) -> Server {
+    pub fn server(&self, encryption: Encryption) -> Server {
         Server { host: "localhost".into(), port: self.postfix.port(), encryption }
     }
 
     /// What was delivered, once it is so much.
-    fn mail(&self, count: usize) -> Vec<String> {
+    pub fn mail(&self, count: usize) -> Vec<String> {
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             let new = self.maildir.join("new").read_dir().into_iter().flatten().flatten();
@@ -68,14 +68,14 @@ impl Relay {
 }
 
 /// Where Postfix asks whom to let in.
-const SASL: &str = "service auth {\n  unix_listener postfix {\n    mode = 0666\n  }\n}\n";
+pub const SASL: &str = "service auth {\n  unix_listener postfix {\n    mode = 0666\n  }\n}\n";
 
-fn forwarding(server: Server, login: RelayLogin) -> Forwarding {
+pub fn forwarding(server: Server, login: RelayLogin) -> Forwarding {
     Forwarding { to: PEOPLE.into(), since: 0, all: false, server, login }
 }
 
 /// An account of Dovecot's user with a password, which forwards.
-async fn add(
+pub async fn add(
     world: &World,
     dovecot: &Dovecot,
     id: &str,
@@ -316,6 +316,7 @@ async fn what_nobody_takes_in_three_days_is_given_up() {
     let summary = world.poll(&id).await.unwrap();
     let fault = summary.forward_fault.unwrap_or_default();
     assert!(fault.contains("the server refused the address") && fault.contains("554 5.7.1"), "{fault}");
+    assert_eq!(summary.forward_advice.as_deref(), Some("forward-refused"));
     world.advance(SignedDuration::from_hours(73));
     let summary = world.poll(&id).await.unwrap();
     assert_eq!((summary.forwarded, summary.not_forwarded, summary.forward_fault), (0, 1, None));

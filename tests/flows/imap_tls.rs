@@ -124,6 +124,11 @@ async fn f23_unfit_certificates_each_with_its_sentence() {
     check(fault, expected);
     let of_same_name = leaf(&self::ca(), &["localhost"], now);
     assert_eq!(fault_of_certificate(of_same_name, &ca.pem).await, TlsFault::UnknownIssuer(host()));
+    let key = KeyPair::generate().unwrap();
+    let itself = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let fault = fault_of_certificate((itself.der().clone(), key.serialize_der()), &ca.pem).await;
+    let expected = fault == TlsFault::SelfSigned(host());
+    check(fault, expected);
     let fault = fault_of_certificate((ca.der.clone(), ca.key.clone()), &ca.pem).await;
     let expected = fault == TlsFault::CaAsServer(host());
     check(fault, expected);
@@ -139,19 +144,26 @@ async fn f23_unfit_certificates_each_with_its_sentence() {
     check(fault, expected);
     sentences.sort();
     sentences.dedup();
-    assert_eq!(sentences.len(), 8);
+    assert_eq!(sentences.len(), 9);
 }
 
 #[tokio::test]
 async fn f23_http_says_the_same() {
     let (ca, other) = (ca(), ca_called("Another CA"));
-    let acceptor = acceptor(leaf(&other, &["localhost"], (2020, 2100)));
-    let port = listen(async move |stream| drop(acceptor.accept(stream).await)).await;
-    let tls = Tls::new(Some(ca.pem.as_bytes())).unwrap();
-    let http = Http::new(&Reach::public().with_loopback(), &tls).unwrap();
-    let request = http::Request::get(format!("https://localhost:{port}/token?secret=1")).body(vec![]).unwrap();
-    let error = http.send(request).await.unwrap_err();
-    assert_eq!(error, NetError::Tls(TlsFault::UnknownIssuer("localhost".into())));
+    let key = KeyPair::generate().unwrap();
+    let itself = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    for (certificate, fault) in [
+        (leaf(&other, &["localhost"], (2020, 2100)), TlsFault::UnknownIssuer("localhost".into())),
+        ((itself.der().clone(), key.serialize_der()), TlsFault::SelfSigned("localhost".into())),
+    ] {
+        let acceptor = acceptor(certificate);
+        let port = listen(async move |stream| drop(acceptor.accept(stream).await)).await;
+        let tls = Tls::new(Some(ca.pem.as_bytes())).unwrap();
+        let http = Http::new(&Reach::public().with_loopback(), &tls).unwrap();
+        let request = http::Request::get(format!("https://localhost:{port}/token?secret=1")).body(vec![]).unwrap();
+        let error = http.send(request).await.unwrap_err();
+        assert_eq!(error, NetError::Tls(fault));
+    }
 }
 
 #[tokio::test]

@@ -176,7 +176,8 @@ fn invariant_2_aws_crates_are_named_in_their_rooms_alone() {
     assert!(found > 3, "only {found} files name aws_*: the search is broken");
 }
 
-/// Of all code what hands mail to a server is one file, and what calls it one more, which only forwards.
+/// Of all code what hands mail to a server is one file, and what calls it two more: one only forwards, and the other, which
+/// is the doctor's, goes no further than the login.
 #[test]
 fn invariant_4_mail_is_sent_by_forwarding_alone() {
     let (mut sends, mut calls) = (vec![], vec![]);
@@ -194,7 +195,8 @@ fn invariant_4_mail_is_sent_by_forwarding_alone() {
         }
     }
     assert_eq!(sends, ["shared/src/mailbox/submission/mod.rs"]);
-    assert_eq!(calls, ["shared/src/poll/forward.rs"]);
+    assert_eq!(calls, ["shared/src/doctor/forwarding.rs", "shared/src/poll/forward.rs"]);
+    assert!(!code(&workspace().join(&calls[0])).contains(".send("), "the doctor sends nothing");
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod deliveries;
 mod dispatch;
 mod doctor;
 mod doctor_cli;
+mod doctor_forwarding;
 mod doctor_reaching;
 mod doctor_reading;
 mod document;

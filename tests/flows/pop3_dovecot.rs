@@ -202,3 +202,50 @@ async fn a_person_consents_and_the_mailbox_is_read_over_pop3() {
         assert!(renewed.scope.contains("POP.AccessAsUser.All"), "{}", renewed.scope);
     }
 }
+
+/// The front as a person starts it, before any mail server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_starts_the_front_and_rebond_reads_through_it() {
+    use rebond_tests::process::{Process, built};
+    let (dovecot, dir) = (Dovecot::start().await.unwrap(), tempfile::tempdir().unwrap());
+    dovecot.deliver(USER, (0..4).map(bounce)).unwrap();
+    let standin = built("standin").unwrap();
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(&standin).args(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).unwrap())
+    };
+    let (ended, help) = run(&["--help"]);
+    assert!(ended && help.contains("standin front IMAP-HOST:PORT POP3-HOST:PORT"), "{help}");
+    let nowhere = format!("127.0.0.1:{}", rebond_tests::process::free_port().unwrap());
+    for (arguments, said) in [
+        (&["front"][..], "which server is behind it?"),
+        (&["front", &nowhere, &nowhere], "no connection to 127.0.0.1:"),
+        (&["front", &nowhere, &nowhere, "--tokens"], "--tokens is nothing that the front knows"),
+    ] {
+        let (ended, output) = run(arguments);
+        assert!(!ended && output.contains(said), "{arguments:?}: {output}");
+    }
+    let mut command = std::process::Command::new(&standin);
+    let behind = [dovecot.imap, dovecot.pop3].map(|port| format!("127.0.0.1:{port}"));
+    command.arg("front").args(&behind);
+    let mut front = Process::start(&command, &dir.path().join("log")).unwrap();
+    front.wait_for_output("-----END CERTIFICATE-----", std::time::Duration::from_secs(20)).unwrap();
+    let said = front.output();
+    let port = |name: &str| {
+        let (_, rest) = said.split_once(&format!("{name}  localhost:")).unwrap();
+        rest.split(' ').next().unwrap().parse::<u16>().unwrap()
+    };
+    let (_, pem) = said.split_once("-----BEGIN").unwrap();
+    let world = World::start_trusting(&format!("-----BEGIN{pem}")).await.unwrap();
+    for (name, protocol) in [("IMAP", Protocol::Imap), ("POP3", Protocol::Pop3)] {
+        let id = crate::doctor::at(&world, &name.to_lowercase(), port(name), Encryption::Tls, protocol).await;
+        crate::doctor::with_login(&world, &id, USER, PASSWORD).await;
+        let summary = world.poll(&id).await.unwrap();
+        assert_eq!((summary.messages, summary.reports), (4, 4), "{summary:?}");
+        let found = crate::doctor::examine_within(&world, &id, std::time::Duration::from_secs(20)).await;
+        assert!(found.diagnosis.is_none(), "{found:#?}");
+        let greeting = format!("The Microsoft Exchange {name}");
+        assert!(found.rungs.iter().any(|rung| rung.said.contains(&greeting)), "{found:#?}");
+    }
+}

@@ -246,6 +246,14 @@ pub async fn tell_advice(place: &Place, item: &AccountItem, health: &Health) -> 
     Ok(())
 }
 
+/// The advice for a forwarding server that takes nothing.
+pub fn tell_of_forwarding(id: &AccountId, advice: Option<&str>) {
+    if let Some(advice) = advice.and_then(advice::by_id) {
+        println!("{}", advice.sentence(Language::English, id.as_str(), ""));
+        println!("Who must act: {}. All of the way there: rebond doctor {id}", advice.who.words(Language::English));
+    }
+}
+
 fn word(encryption: &Encryption) -> &'static str {
     match encryption {
         Encryption::Tls => "tls",

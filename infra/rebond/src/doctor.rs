@@ -17,8 +17,10 @@ use tokio::time::Instant;
 pub const HELP: &str = "It climbs by the very steps of a poll, and stops at the first rung that does not hold:
   settings, DNS, TCP, TLS, greeting, capabilities (before and after STARTTLS), token or
   password, authentication, mailbox, count, one message
-No mail, cursor or health is changed. Of a token its claims are shown, never the token. With
---stack NAME the deployed function climbs: what is shown is what it can reach.
+Where the account forwards mail, it then climbs to the forwarding server, as far as the login.
+No mail is sent, moved or deleted; no cursor or health is changed. (By POP3 some servers, such
+as Dovecot, mark the one message as read.) Of a token its claims are shown, never the token.
+With --stack NAME the deployed function climbs: what is shown is what it can reach.
 
 Examples:
   rebond doctor bounces
@@ -27,8 +29,9 @@ Examples:
   rebond doctor bounces --language fr
   rebond doctor bounces || echo \"somebody must look at it\"
 
-Exit codes: 0 the mailbox can be read (warnings included), 3 somebody must act, 6 it passes by
-itself and is tried again, 1 the doctor itself failed, 2 wrong usage.";
+Exit codes: 0 the mailbox can be read, and what is forwarded can be handed over (warnings
+included), 3 somebody must act, 6 it passes by itself and is tried again, 1 the doctor itself
+failed, 2 wrong usage.";
 
 /// Which account, and how it is told.
 #[derive(Debug, Args)]
@@ -96,27 +99,32 @@ fn row(id: &str) -> anyhow::Result<&'static Advice> {
 }
 
 fn tell(found: &Examination, language: Language, redirect_uri: &str) -> anyhow::Result<()> {
-    let words = Words::of(language);
+    let words = &Words::of(language);
     let mut rungs = terminal::table(&["", words.rung, "ms", words.said]);
     for climbed in &found.rungs {
         rungs.add_row([
-            mark(climbed),
-            Cell::new(name(climbed.rung, language)),
+            mark(climbed, words),
+            Cell::new(name(climbed.rung, climbed.forwarding, language)),
             took(climbed),
             Cell::new(&climbed.said),
         ]);
     }
     println!("{}", rungs.trim_fmt());
     let account = found.account.as_str();
-    let warned = found.rungs.iter().filter_map(|climbed| Some((climbed.rung, climbed.warning.as_deref()?)));
-    for (rung, id) in warned {
+    for climbed in &found.rungs {
+        let Some(id) = &climbed.warning else { continue };
         let sentence = row(id)?.sentence(language, account, redirect_uri);
-        println!("\n{}", lines(&[(&format!("{} ({})", words.warning, name(rung, language)), &sentence)]).trim_fmt());
+        let label = format!("{} ({})", words.warning, name(climbed.rung, climbed.forwarding, language));
+        println!("\n{}", lines(&[(&label, &sentence)]).trim_fmt());
     }
     let Some(diagnosis) = &found.diagnosis else {
-        println!("\n{}", words.well);
+        let forwards = found.rungs.iter().any(|climbed| climbed.forwarding);
+        println!("\n{}", if forwards { words.well_forwarding } else { words.well });
         return Ok(());
     };
+    if diagnosis.forwarding {
+        println!("\n{}", words.read);
+    }
     let advice = row(&diagnosis.advice)?;
     let (means, step) = advice.parts(language, account, redirect_uri);
     let who = advice.who.words(language);
@@ -125,11 +133,11 @@ fn tell(found: &Examination, language: Language, redirect_uri: &str) -> anyhow::
     Ok(())
 }
 
-fn mark(climbed: &Climbed) -> Cell {
+fn mark(climbed: &Climbed, words: &Words) -> Cell {
     match climbed.verdict {
         Verdict::Good => Cell::new("ok").fg(Color::Green),
-        Verdict::Warning => Cell::new("warn").fg(Color::Yellow),
-        Verdict::Broken => Cell::new("BROKEN").fg(Color::Red).add_attribute(Attribute::Bold),
+        Verdict::Warning => Cell::new(words.warn).fg(Color::Yellow),
+        Verdict::Broken => Cell::new(words.broken).fg(Color::Red).add_attribute(Attribute::Bold),
     }
 }
 
@@ -149,14 +157,16 @@ fn lines(rows: &[(&str, &str)]) -> Table {
     table
 }
 
-/// A rung's name for people.
-fn name(rung: Rung, language: Language) -> &'static str {
+/// A rung's name for people; of the forwarding server it says so.
+fn name(rung: Rung, forwarding: bool, language: Language) -> String {
     let (en, fr) = match rung {
         Rung::Settings => ("settings", "réglages"),
         Rung::Dns => ("DNS", "DNS"),
         Rung::Tcp => ("TCP", "TCP"),
         Rung::Tls => ("TLS", "TLS"),
         Rung::Greeting => ("greeting", "accueil"),
+        Rung::CapabilitiesBefore if forwarding => ("EHLO before TLS", "EHLO avant TLS"),
+        Rung::Capabilities if forwarding => ("EHLO", "EHLO"),
         Rung::CapabilitiesBefore => ("capabilities before TLS", "capacités avant TLS"),
         Rung::Capabilities => ("capabilities", "capacités"),
         Rung::Token => ("token or password", "jeton ou mot de passe"),
@@ -165,9 +175,11 @@ fn name(rung: Rung, language: Language) -> &'static str {
         Rung::Count => ("count", "compte"),
         Rung::Message => ("one message", "un message"),
     };
-    match language {
-        Language::English => en,
-        Language::French => fr,
+    match (language, forwarding) {
+        (Language::English, false) => en.to_owned(),
+        (Language::English, true) => format!("forwarding: {en}"),
+        (Language::French, false) => fr.to_owned(),
+        (Language::French, true) => format!("transfert\u{a0}: {fr}"),
     }
 }
 
@@ -175,8 +187,12 @@ fn name(rung: Rung, language: Language) -> &'static str {
 struct Words {
     rung: &'static str,
     said: &'static str,
+    warn: &'static str,
+    broken: &'static str,
     warning: &'static str,
     well: &'static str,
+    well_forwarding: &'static str,
+    read: &'static str,
     means: &'static str,
     who: &'static str,
     step: &'static str,
@@ -189,8 +205,12 @@ impl Words {
             Language::English => Self {
                 rung: "rung",
                 said: "what was found or said",
+                warn: "warn",
+                broken: "BROKEN",
                 warning: "Warning",
-                well: "The mailbox can be read. Nothing was changed.",
+                well: "The mailbox can be read. Nothing was moved, deleted or recorded.",
+                well_forwarding: "The mailbox can be read, and the forwarding server lets us in. Nothing was sent or recorded.",
+                read: "The mailbox can be read. What is forwarded cannot be handed over:",
                 means: "It means",
                 who: "Who must act",
                 step: "What to do",
@@ -199,8 +219,13 @@ impl Words {
             Language::French => Self {
                 rung: "échelon",
                 said: "ce qui a été trouvé ou dit",
+                warn: "alerte",
+                broken: "ROMPU",
                 warning: "Attention",
-                well: "La boîte peut être relevée. Rien n’a été changé.",
+                well: "La boîte peut être relevée. Rien n’a été déplacé, supprimé ni enregistré.",
+                well_forwarding: "La boîte peut être relevée, et le serveur de transfert nous laisse entrer. Rien n’a été \
+                                  envoyé ni enregistré.",
+                read: "La boîte peut être relevée. Ce qui est à transférer ne peut être remis\u{a0}:",
                 means: "Signification",
                 who: "Qui doit agir",
                 step: "Que faire",

@@ -40,6 +40,7 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
     }
     if let Some(fault) = &summary.forward_fault {
         println!("What waits to be forwarded was not taken: {fault}. It is tried again at the next poll.");
+        account::tell_of_forwarding(id, summary.forward_advice.as_deref());
     }
     if summary.reports > 0 {
         account::warn_of_proof(&place, &account::find(&place, id).await?.account).await?;

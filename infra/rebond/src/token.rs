@@ -34,7 +34,8 @@ pub async fn run(at: &Where, args: &TokenArgs) -> anyhow::Result<ExitCode> {
         println!("The token of {id} is opaque: only its provider and the mail server can read it.");
         return Ok(ExitCode::SUCCESS);
     };
-    let rows = claims::compare(&read, &item.account, &app, jiff::Timestamp::now().as_second());
+    let mut rows = claims::compare(&read, &item.account, &app, jiff::Timestamp::now().as_second());
+    rows.extend(claims::to_send(&read, &item.account, &app));
     let good = rows.iter().all(|row| row.good);
     if args.json {
         println!("{}", serde_json::json!({ "account": id, "good": good, "claims": rows }));

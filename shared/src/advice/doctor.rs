@@ -30,20 +30,32 @@ pub(super) const ROWS: &[Advice] = &[
             "Aux adresses publiques, seuls les ports de messagerie (110, 143, 465, 587, 993, 995) et 443 sont joints.",
         ),
         w(
-            "Correct the port with `rebond account set {account}`; a server that really listens elsewhere must be named in the reach policy.",
-            "Corrigez le port avec `rebond account set {account}` ; un serveur qui écoute vraiment ailleurs doit être nommé dans la politique d’accès.",
+            "Correct the port with `rebond account set {account}`, that of a forwarding server with `rebond account forward {account}`; a server that really listens elsewhere must be named in the reach policy.",
+            "Corrigez le port avec `rebond account set {account}`, celui d’un serveur de transfert avec `rebond account forward {account}` ; un serveur qui écoute vraiment ailleurs doit être nommé dans la politique d’accès.",
         ),
     ),
     row(
         "connection-refused",
         Who::Administrator,
         w(
-            "The machine is there, and nothing listens on this port.",
-            "La machine est là, et rien n’écoute sur ce port.",
+            "The machine is there, and nothing listens on this port, nor on the other port that is usual for the protocol.",
+            "La machine est là, et rien n’écoute sur ce port, ni sur l’autre port habituel du protocole.",
         ),
         w(
-            "Check the port; then start the service. On Exchange POP3 and IMAP4 are stopped after installation: Exchange 2010 has one service each (MSExchangePOP3, MSExchangeIMAP4), 2013 and later two each (MSExchangePOP3 and MSExchangePOP3BE, MSExchangeIMAP4 and MSExchangeIMAP4BE), and all of them must run and start by themselves (`Set-Service -StartupType Automatic`); the ports are in Get-PopSettings and Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
-            "Vérifiez le port, puis démarrez le service. Sur Exchange, POP3 et IMAP4 sont arrêtés après l’installation : Exchange 2010 a un service pour chacun (MSExchangePOP3, MSExchangeIMAP4), 2013 et suivants en ont deux (MSExchangePOP3 et MSExchangePOP3BE, MSExchangeIMAP4 et MSExchangeIMAP4BE), qui doivent tous tourner et démarrer seuls (`Set-Service -StartupType Automatic`) ; les ports sont dans Get-PopSettings et Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
+            "Check the host name; then have the service started. On Exchange POP3 and IMAP4 are stopped after installation: Exchange 2010 has one service each (MSExchangePOP3, MSExchangeIMAP4), 2013 and later two each (MSExchangePOP3 and MSExchangePOP3BE, MSExchangeIMAP4 and MSExchangeIMAP4BE), and all of them must run and start by themselves (`Set-Service -StartupType Automatic`); the ports are in Get-PopSettings and Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
+            "Vérifiez le nom d’hôte, puis faites démarrer le service. Sur Exchange, POP3 et IMAP4 sont arrêtés après l’installation : Exchange 2010 a un service pour chacun (MSExchangePOP3, MSExchangeIMAP4), 2013 et suivants en ont deux (MSExchangePOP3 et MSExchangePOP3BE, MSExchangeIMAP4 et MSExchangeIMAP4BE), qui doivent tous tourner et démarrer seuls (`Set-Service -StartupType Automatic`) ; les ports sont dans Get-PopSettings et Get-ImapSettings (SSLBindings, UnencryptedOrTLSBindings).",
+        ),
+    ),
+    row(
+        "port-wrong",
+        Who::Operator,
+        w(
+            "Nothing listens on the account's port, and the same machine takes connections at another port of the protocol: the rung that broke says which, and the encryption that goes with it.",
+            "Rien n’écoute sur le port du compte, et la même machine accepte des connexions sur un autre port du protocole : l’échelon rompu dit lequel, et le chiffrement qui va avec.",
+        ),
+        w(
+            "Name it: `rebond account set {account} --server HOST:PORT --encryption tls` (or starttls), with the account's --app or --password as before; then run the doctor again.",
+            "Indiquez-le : `rebond account set {account} --server HÔTE:PORT --encryption tls` (ou starttls), avec --app ou --password comme avant ; puis relancez le docteur.",
         ),
     ),
     row(
@@ -78,8 +90,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le certificat du serveur est signé par lui-même : n’importe qui aurait pu l’établir. Exchange en crée un à l’installation.",
         ),
         w(
-            "Give the service a certificate of an authority: on Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, then X509CertificateName in Set-PopSettings or Set-ImapSettings, and restart the services.",
-            "Donnez au service le certificat d’une autorité : sur Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, puis X509CertificateName dans Set-PopSettings ou Set-ImapSettings, et redémarrez les services.",
+            "Give the service a certificate of an authority: on Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, then X509CertificateName in Set-PopSettings or Set-ImapSettings, and restart the services (for a forwarding server `-Services SMTP` alone). There is no switch to accept it as it is.",
+            "Donnez au service le certificat d’une autorité : sur Exchange `Enable-ExchangeCertificate -Services POP,IMAP`, puis X509CertificateName dans Set-PopSettings ou Set-ImapSettings, et redémarrez les services (pour un serveur de transfert, `-Services SMTP` suffit). Aucun réglage ne permet de l’accepter tel quel.",
         ),
     ),
     row(
@@ -123,8 +135,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur coupe pendant la négociation TLS, comme le fait un serveur sans certificat.",
         ),
         w(
-            "Give the service a certificate: on Exchange Get-ExchangeCertificate must show I and P (IMAP, POP) at one of them (`Enable-ExchangeCertificate -Services POP,IMAP`), and SSLBindings must name the port.",
-            "Donnez un certificat au service : sur Exchange, Get-ExchangeCertificate doit montrer I et P (IMAP, POP) pour l’un d’eux (`Enable-ExchangeCertificate -Services POP,IMAP`), et SSLBindings doit nommer le port.",
+            "Give the service a certificate: on Exchange Get-ExchangeCertificate must show I and P (IMAP, POP; for a forwarding server S, SMTP) at one of them (`Enable-ExchangeCertificate -Services POP,IMAP`), and SSLBindings must name the port.",
+            "Donnez un certificat au service : sur Exchange, Get-ExchangeCertificate doit montrer I et P (IMAP, POP ; pour un serveur de transfert S, SMTP) pour l’un d’eux (`Enable-ExchangeCertificate -Services POP,IMAP`), et SSLBindings doit nommer le port.",
         ),
     ),
     row(
@@ -159,8 +171,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Quelque chose a été glissé dans la connexion juste avant le chiffrement : un intermédiaire, ou un mandataire défectueux. Rien des identifiants n’a été envoyé.",
         ),
         w(
-            "Use port 993 (POP3 995) with tls, and have the way to the server looked at.",
-            "Utilisez le port 993 (POP3 995) avec tls, et faites examiner le chemin vers le serveur.",
+            "Use port 993 (POP3 995, a forwarding server 465) with tls, and have the way to the server looked at.",
+            "Utilisez le port 993 (POP3 995, un serveur de transfert 465) avec tls, et faites examiner le chemin vers le serveur.",
         ),
     ),
     row(
@@ -219,8 +231,8 @@ pub(super) const ROWS: &[Advice] = &[
             "C’est un serveur d’envoi (SMTP) qui répond : on n’y relève pas de courrier.",
         ),
         w(
-            "Name host and port of IMAP (993) or POP3 (995). Whether SMTP AUTH is disabled, or a receive connector offers TLS, matters to what sends your mail alone; docs/doctor.md says how to look.",
-            "Nommez l’hôte et le port d’IMAP (993) ou de POP3 (995). Que SMTP AUTH soit désactivé, ou qu’un connecteur de réception propose TLS, ne concerne que ce qui envoie votre courrier ; docs/doctor.md dit comment le voir.",
+            "Name host and port of IMAP (993) or POP3 (995) with `rebond account set {account}`. A server for sending is named for forwarding alone (`rebond account forward {account}`).",
+            "Nommez l’hôte et le port d’IMAP (993) ou de POP3 (995) avec `rebond account set {account}`. Un serveur d’envoi ne se nomme que pour le transfert (`rebond account forward {account}`).",
         ),
     ),
     row(
@@ -371,12 +383,12 @@ pub(super) const ROWS: &[Advice] = &[
         "exchange-backend",
         Who::Administrator,
         w(
-            "Exchange took name and password, and its front end found nobody behind it who opens the mailbox.",
-            "Exchange a accepté le nom et le mot de passe, et son frontal n’a trouvé personne derrière lui pour ouvrir la boîte.",
+            "Exchange took name and password, and then did not open the mailbox (\"authenticated but not connected\").",
+            "Exchange a accepté le nom et le mot de passe, puis n’a pas ouvert la boîte (« authenticated but not connected »).",
         ),
         w(
-            "Check that the back end runs (MSExchangePOP3BE, MSExchangeIMAP4BE), that the mailbox database is mounted (`Get-MailboxDatabase -Status`), and that the protocol is enabled for the mailbox (Set-CASMailbox).",
-            "Vérifiez que l’arrière-plan tourne (MSExchangePOP3BE, MSExchangeIMAP4BE), que la base de boîtes est montée (`Get-MailboxDatabase -Status`), et que le protocole est activé pour la boîte (Set-CASMailbox).",
+            "Exchange says the same of several causes. Where other mailboxes of this server are read: the protocol is switched off for this one (Get-CASMailbox must show ImapEnabled and PopEnabled as True; `Set-CASMailbox -ImapEnabled $true`, `-PopEnabled $true`), or the name is not its own (a shared mailbox is DOMAIN\\user\\alias). Where none is: the back end is stopped (MSExchangePOP3BE, MSExchangeIMAP4BE) or the database not mounted (`Get-MailboxDatabase -Status`).",
+            "Exchange dit la même chose de plusieurs causes. Si d’autres boîtes de ce serveur sont relevées : le protocole est désactivé pour celle-ci (Get-CASMailbox doit montrer ImapEnabled et PopEnabled à True ; `Set-CASMailbox -ImapEnabled $true`, `-PopEnabled $true`), ou le nom n’est pas le sien (une boîte partagée est DOMAINE\\utilisateur\\alias). Si aucune ne l’est : l’arrière-plan est arrêté (MSExchangePOP3BE, MSExchangeIMAP4BE) ou la base n’est pas montée (`Get-MailboxDatabase -Status`).",
         ),
     ),
     row(

@@ -35,8 +35,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Operator,
         w("The mail server's name is not known to DNS.", "Le nom du serveur de messagerie est inconnu du DNS."),
         w(
-            "Check the host name in `rebond account show {account}`.",
-            "Vérifiez le nom d’hôte dans `rebond account show {account}`.",
+            "Check the host name in `rebond account show {account}`, that of a forwarding server in `rebond account forward {account}`.",
+            "Vérifiez le nom d’hôte dans `rebond account show {account}`, celui d’un serveur de transfert dans `rebond account forward {account}`.",
         ),
     ),
     row(
@@ -68,8 +68,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Administrator,
         w("The server's certificate has expired.", "Le certificat du serveur a expiré."),
         w(
-            "Have it renewed; there is no switch to accept it.",
-            "Faites-le renouveler ; aucun réglage ne permet de l’accepter.",
+            "Have it renewed, and see that the service shows the new one (on Exchange `Enable-ExchangeCertificate` with the service's name, POP, IMAP or SMTP, then restart that service); there is no switch to accept the old one.",
+            "Faites-le renouveler, et vérifiez que le service présente le nouveau (sur Exchange `Enable-ExchangeCertificate` avec le nom du service, POP, IMAP ou SMTP, puis redémarrez ce service) ; aucun réglage ne permet d’accepter l’ancien.",
         ),
     ),
     row(
@@ -101,8 +101,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur ne propose pas STARTTLS, ou quelqu’un le masque en chemin ; rien n’a été envoyé.",
         ),
         w(
-            "Use port 993 with encryption tls, or have STARTTLS enabled.",
-            "Utilisez le port 993 avec le chiffrement tls, ou faites activer STARTTLS.",
+            "Use port 993 (POP3 995) with tls: `rebond account set {account}` with --server and --encryption; or have STARTTLS enabled (on Exchange the service needs a certificate: `Enable-ExchangeCertificate -Services POP,IMAP`, then restart it).",
+            "Utilisez le port 993 (POP3 995) avec tls : `rebond account set {account}` avec --server et --encryption ; ou faites activer STARTTLS (sur Exchange, le service a besoin d’un certificat : `Enable-ExchangeCertificate -Services POP,IMAP`, puis redémarrez-le).",
         ),
     ),
     row(
@@ -186,10 +186,13 @@ pub(super) const ROWS: &[Advice] = &[
     row(
         "protocol-disabled",
         Who::Administrator,
-        w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
         w(
-            "Enable it: `Set-CASMailbox -ImapEnabled $true`; `rebond kit {account}` prints the command.",
-            "Activez-le : `Set-CASMailbox -ImapEnabled $true` ; `rebond kit {account}` affiche la commande.",
+            "The server says that the account's protocol is switched off for this mailbox, or for its whole organisation.",
+            "Le serveur dit que le protocole du compte est désactivé pour cette boîte, ou pour toute son organisation.",
+        ),
+        w(
+            "Switch IMAP (or POP3, where the account is read by it) on: at Google in the mailbox's own settings under \"Forwarding and POP/IMAP\", and in the Admin console for the organisation; elsewhere in the settings of the mailbox.",
+            "Activez IMAP (ou POP3, si le compte est relevé ainsi) : chez Google dans les paramètres de la boîte sous « Transfert et POP/IMAP », et dans la console d’administration pour l’organisation ; ailleurs dans les paramètres de la boîte.",
         ),
     ),
     row(
@@ -265,13 +268,19 @@ pub(super) const ROWS: &[Advice] = &[
         "throttled",
         Who::Nobody,
         w("The server asks us to come back later.", "Le serveur nous demande de revenir plus tard."),
-        w("The account rests until then.", "Le compte attend jusque-là."),
+        w(
+            "Nothing: the account rests for a while and is then read again by itself. If it lasts for hours, something else holds connections of this mailbox open (Exchange lets in 16 of one user at once).",
+            "Rien : le compte attend un peu, puis est relevé de nouveau de lui-même. Si cela dure des heures, autre chose tient ouvertes des connexions à cette boîte (Exchange en admet 16 à la fois par utilisateur).",
+        ),
     ),
     row(
         "folder-missing",
         Who::Operator,
         w("A folder that should be read or filled does not exist.", "Un dossier à lire ou à remplir n’existe pas."),
-        w("Create it, or change the account's folders.", "Créez-le, ou changez les dossiers du compte."),
+        w(
+            "Create it under this very name; or name another: `rebond account remove {account}`, then add it anew with --folder (its facts stay).",
+            "Créez-le sous ce nom exact ; ou nommez-en un autre : `rebond account remove {account}`, puis ajoutez-le à nouveau avec --folder (ses faits restent).",
+        ),
     ),
     row(
         "server-broken",

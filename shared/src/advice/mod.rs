@@ -4,6 +4,7 @@
 //! A refusal's `error` and `suberror` decide what follows; Entra's number only picks the advice, here.
 
 mod doctor;
+mod forwarding;
 mod mailbox;
 mod oauth;
 mod registration;
@@ -149,7 +150,7 @@ fn of_provider() -> impl Iterator<Item = &'static Advice> {
 
 /// Every row.
 pub fn all() -> impl Iterator<Item = &'static Advice> {
-    of_provider().chain(mailbox::ROWS).chain(doctor::ROWS)
+    of_provider().chain(mailbox::ROWS).chain(forwarding::ROWS).chain(doctor::ROWS)
 }
 
 /// A row by its id.
@@ -261,8 +262,7 @@ mod tests {
         assert_eq!(of(Some("Bounces@Example.com")), "not-connected");
         assert_eq!(of(Some("")), "not-connected");
         assert_eq!(of(Some("alex@example.com")), "not-connected-other-user");
-        for id in ["not-connected-app", "not-connected", "not-connected-other-user", "protocol-disabled", "no-licence"]
-        {
+        for id in ["not-connected-app", "not-connected", "not-connected-other-user"] {
             assert!(by_id(id).is_some(), "{id}");
         }
     }

@@ -178,8 +178,8 @@ pub(super) const ROWS: &[Advice] = &[
         &[7000222],
         w("The client secret has expired.", "Le secret client a expiré."),
         w(
-            "Make a new one under Certificates & secrets, then `rebond app secret APP`; a certificate or a federated credential does not run out so soon.",
-            "Créez-en un sous Certificats et secrets, puis `rebond app secret APP` ; un certificat ou un identifiant fédéré n’expire pas si tôt.",
+            "Make a new one in the Entra admin center under App registrations, Certificates & secrets; then `rebond app secret APP`. A certificate or a federated credential does not run out so soon.",
+            "Créez-en un dans le centre d’administration Entra sous Inscriptions d’applications, Certificats et secrets ; puis `rebond app secret APP`. Un certificat ou un identifiant fédéré n’expire pas si tôt.",
         ),
     ),
     row(

@@ -1,10 +1,11 @@
 //! Which advice a broken rung ends in: by the rung, the fault, and what was heard on the way up.
 
+use super::ports::Elsewhere;
 use super::{Authentication, Claim, Encryption, FaultKind, MailboxFault, PollError, Rung, Stop, Trail};
-use crate::account::{AppId, Protocol};
+use crate::account::{AppId, Forwarding, Protocol, RelayLogin};
 use crate::grant::GrantFault;
-use crate::net::{Certificate, NetError, TlsFault};
-use crate::poll::state_and_advice_for;
+use crate::net::NetError;
+use crate::poll::{advice_for_forwarding, state_and_advice_for};
 use crate::table::AccountItem;
 
 /// Why a rung broke.
@@ -17,6 +18,9 @@ pub(super) enum Fault {
     NoApp(AppId),
     #[error(transparent)]
     Mailbox(#[from] MailboxFault),
+    /// Nothing listens where it should; whether it does at the protocol's other usual ports.
+    #[error("{fault}; {elsewhere}")]
+    NothingListens { fault: MailboxFault, elsewhere: Elsewhere },
     #[error(transparent)]
     Grant(GrantFault),
     #[error("there is no password in the vault")]
@@ -47,9 +51,9 @@ pub(super) struct Broken<'a> {
     pub rung: Rung,
     pub fault: &'a Fault,
     pub item: &'a AccountItem,
+    pub forwarding: Option<&'a Forwarding>,
     pub trail: &'a Trail,
     pub differing: &'a [Claim],
-    pub certificate: Option<Certificate>,
 }
 
 /// The advice, by its id.
@@ -57,12 +61,18 @@ pub(super) fn of(broken: &Broken<'_>) -> &'static str {
     match broken.fault {
         Fault::Settings(_) => "settings-unusable",
         Fault::NoApp(_) => "app-missing",
+        Fault::NoPassword if broken.sends_with_own_password() => "forward-password-missing",
         Fault::NoPassword => "password-missing",
         Fault::Message(_) => "message-refused",
         Fault::Grant(GrantFault::NotConnected) => "never-connected",
         Fault::Grant(fault) => fault.health().1,
         Fault::Ours(_) => "our-store",
-        Fault::Mailbox(fault) => broken.of_mailbox(fault),
+        Fault::NothingListens { elsewhere, .. } if elsewhere.answers() => "port-wrong",
+        Fault::NothingListens { .. } => "connection-refused",
+        Fault::Mailbox(fault) => match broken.forwarding {
+            Some(forwarding) => advice_for_forwarding(&broken.item.account, forwarding, broken.rung, &fault.kind),
+            None => broken.of_mailbox(fault),
+        },
     }
 }
 
@@ -101,11 +111,6 @@ impl Broken<'_> {
             (Rung::Tcp, NetError::Timeout(_)) => "connection-silent",
             (_, NetError::Timeout(_)) => self.of_silence(),
             (Rung::Tcp, NetError::Connect { why, .. }) if why.contains("refused") => "connection-refused",
-            (_, NetError::Tls(TlsFault::UnknownIssuer(_)))
-                if self.certificate.as_ref().is_some_and(|certificate| certificate.self_signed) =>
-            {
-                "tls-self-signed"
-            }
             _ => self.as_polls_say(&FaultKind::Net(error.clone())),
         }
     }
@@ -160,6 +165,10 @@ impl Broken<'_> {
             "iat" | "exp" => "token-ended",
             _ => return None,
         })
+    }
+
+    fn sends_with_own_password(&self) -> bool {
+        self.forwarding.is_some_and(|forwarding| matches!(forwarding.login, RelayLogin::Password { .. }))
     }
 
     fn opens_with_password(&self) -> bool {

@@ -1,12 +1,15 @@
 //! Why a mailbox does not answer: from the account's settings up to one message that was read, by the very steps of a poll;
-//! at the first that does not end well, what it means and who must act.
+//! then, where mail is forwarded, up to the login at the server that takes it. At the first step that does not end well, what
+//! it means and who must act.
 //!
-//! Nothing is changed: no mail, no cursor, no health. A token that is refused is renewed once, as a poll does.
+//! No mail is sent, moved or deleted; no cursor, no health is changed. A token that is refused is renewed once, as a poll does.
 
 mod diagnosis;
+mod forwarding;
+mod ports;
 
 use self::diagnosis::{Broken, Fault};
-use crate::account::{Account, AccountId, Authentication, Encryption, Protocol, Since};
+use crate::account::{Account, AccountId, Authentication, Encryption, Forwarding, Protocol, Server, Since};
 use crate::limits;
 use crate::mailbox::{self, FaultKind, Listed, Login, Mailbox, MailboxFault, Rung, Trail};
 use crate::net::{Seen, Tls};
@@ -43,6 +46,9 @@ pub struct Examination {
 pub struct Climbed {
     /// Which.
     pub rung: Rung,
+    /// Whether it is of the server that takes what is forwarded, and not of the mailbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarding: bool,
     /// How it ended.
     pub verdict: Verdict,
     /// How long it took, in milliseconds.
@@ -71,6 +77,9 @@ pub enum Verdict {
 pub struct Diagnosis {
     /// The rung that broke.
     pub rung: Rung,
+    /// Whether it is of the server that takes what is forwarded, and not of the mailbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarding: bool,
     /// What it means and who must act: an advice by its id.
     pub advice: String,
 }
@@ -78,6 +87,8 @@ pub struct Diagnosis {
 /// How far it went.
 struct Climb<'a> {
     item: &'a AccountItem,
+    /// Where it goes up to the server that takes what is forwarded.
+    forwarding: Option<&'a Forwarding>,
     trail: Trail,
     /// Warnings by rung.
     warnings: Vec<(Rung, &'static str)>,
@@ -91,13 +102,17 @@ impl Poller {
     /// Climbs until `deadline`. An error is a fault of our own: no such account, our table, our vault.
     pub async fn examine(&self, id: &AccountId, deadline: Instant) -> Result<Examination, PollError> {
         let item = self.table.account(id).await?.ok_or_else(|| PollError::NoAccount(id.clone()))?;
-        let (trail, seen) = (Trail::default(), Seen::default());
-        let mut climb = Climb { item: &item, trail, warnings: vec![], differing: vec![], seen };
-        match self.climb(&mut climb, deadline).await {
-            Ok(()) => Ok(climb.examination(None)),
-            Err(Fault::Ours(error)) => Err(error),
-            Err(fault) => Ok(climb.examination(Some(fault))),
+        let mut climb = Climb::of(&item, None);
+        let climbed = self.climb(&mut climb, deadline).await;
+        let mut found = climb.examination(climbed)?;
+        if let (None, Some(forwarding)) = (&found.diagnosis, &item.account.forwarding) {
+            let mut climb = Climb::of(&item, Some(forwarding));
+            let climbed = self.climb_forwarding(&mut climb, forwarding, deadline).await;
+            let further = climb.examination(climbed)?;
+            found.rungs.extend(further.rungs);
+            found.diagnosis = further.diagnosis;
         }
+        Ok(found)
     }
 
     async fn climb(&self, climb: &mut Climb<'_>, deadline: Instant) -> Result<(), Fault> {
@@ -110,10 +125,15 @@ impl Poller {
         let trail = &mut climb.trail;
         let reached = mailbox::approach(server, account.protocol, &self.reach, tls, deadline, trail).await;
         climb.warn_of_certificate((self.clock)());
-        let reached = reached?;
+        let reached = match reached {
+            Err(fault) if ports::nothing_listens(climb.trail.broken(), &fault) => {
+                return Err(ports::look_elsewhere(account, fault, &self.reach, deadline).await);
+            }
+            reached => reached?,
+        };
         climb.trail.start(Rung::Token);
         let login = self.login(climb.item, false).await.map_err(Fault::of)?;
-        self.say_credential(climb, &login).await?;
+        self.say_credential(climb, Some(&login)).await?;
         climb.trail.start(Rung::Authentication);
         let opened = reached.log_in(server, &login, &self.reach, tls, deadline).await;
         let refused = |fault: &MailboxFault| matches!(fault.kind, FaultKind::LoginRefused | FaultKind::NotPermitted);
@@ -160,7 +180,7 @@ impl Poller {
         climb.trail.steps.retain(|step| step.rung != Rung::Token);
         climb.differing.clear();
         climb.warnings.retain(|(rung, _)| *rung != Rung::Token);
-        self.say_credential(climb, &login).await?;
+        self.say_credential(climb, Some(&login)).await?;
         climb.trail.start(Rung::Authentication);
         let mut again = Trail::default();
         let reached =
@@ -169,10 +189,10 @@ impl Poller {
     }
 
     /// Ends the rung of the token: what is in it beside what is wanted, never the token.
-    async fn say_credential(&self, climb: &mut Climb<'_>, login: &Login) -> Result<(), Fault> {
+    async fn say_credential(&self, climb: &mut Climb<'_>, login: Option<&Login>) -> Result<(), Fault> {
         let account = &climb.item.account;
         let token = match (login, account.app()) {
-            (Login::XOAuth2 { token, .. }, Some(app)) => Some((token, app)),
+            (Some(Login::XOAuth2 { token, .. }), Some(app)) => Some((token, app)),
             _ => None,
         };
         let Some((token, app)) = token else {
@@ -184,7 +204,15 @@ impl Poller {
             climb.trail.end("the token is opaque: only its provider and the mail server can read it");
             return Ok(());
         };
-        let rows = claims::compare(&found, account, &app, (self.clock)().as_second());
+        let rows = match climb.forwarding {
+            None => claims::compare(&found, account, &app, (self.clock)().as_second()),
+            // All else was looked at on the way to the mailbox.
+            Some(_) => claims::to_send(&found, account, &app).into_iter().collect(),
+        };
+        if rows.is_empty() {
+            climb.trail.end("the mailbox's own token");
+            return Ok(());
+        }
         climb.trail.end(said_of_claims(&rows));
         climb.differing = rows.into_iter().filter(|row| !row.good).collect();
         if !climb.differing.is_empty() {
@@ -235,7 +263,12 @@ impl Poller {
     }
 }
 
-impl Climb<'_> {
+impl<'a> Climb<'a> {
+    fn of(item: &'a AccountItem, forwarding: Option<&'a Forwarding>) -> Self {
+        let (trail, seen) = (Trail::default(), Seen::default());
+        Self { item, forwarding, trail, warnings: vec![], differing: vec![], seen }
+    }
+
     /// What Graph says at its first request, and Exchange behind a login, is about the mailbox: the login was good.
     fn past_login(&mut self, fault: MailboxFault) -> Fault {
         if matches!(fault.kind, FaultKind::NotConnected | FaultKind::NotPermitted | FaultKind::NoMailbox) {
@@ -252,7 +285,14 @@ impl Climb<'_> {
         }
     }
 
-    fn examination(self, fault: Option<Fault>) -> Examination {
+    /// What was found, or a fault of our own.
+    fn examination(self, climbed: Result<(), Fault>) -> Result<Examination, PollError> {
+        let fault = match climbed {
+            Ok(()) => None,
+            Err(Fault::Ours(error)) => return Err(error),
+            Err(fault) => Some(fault),
+        };
+        let forwarding = self.forwarding.is_some();
         let certificate = self.seen.certificate().map(|it| {
             let ends = it.ends.map_or(String::new(), |ends| ends.strftime("%Y-%m-%d").to_string());
             let issuer = if it.self_signed { "itself" } else { &it.issuer };
@@ -266,25 +306,25 @@ impl Climb<'_> {
             let warning = self.warnings.iter().find(|(rung, _)| *rung == step.rung).map(|(_, id)| (*id).to_owned());
             let verdict = if warning.is_some() { Verdict::Warning } else { Verdict::Good };
             let milliseconds = u64::try_from(step.took.as_millis()).unwrap_or(u64::MAX);
-            Climbed { rung: step.rung, verdict, milliseconds, said: shown(step.rung, &step.said), warning }
+            Climbed { rung: step.rung, forwarding, verdict, milliseconds, said: shown(step.rung, &step.said), warning }
         };
         let mut rungs: Vec<Climbed> = self.trail.steps.iter().map(climbed).collect();
         let diagnosis = fault.map(|fault| {
             let (rung, took) = self.trail.broken().unwrap_or((Rung::Settings, std::time::Duration::ZERO));
             let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             let (verdict, said) = (Verdict::Broken, shown(rung, &fault.to_string()));
-            rungs.push(Climbed { rung, verdict, milliseconds, said, warning: None });
+            rungs.push(Climbed { rung, forwarding, verdict, milliseconds, said, warning: None });
             let broken = Broken {
                 rung,
                 fault: &fault,
                 item: self.item,
+                forwarding: self.forwarding,
                 trail: &self.trail,
                 differing: &self.differing,
-                certificate: self.seen.certificate(),
             };
-            Diagnosis { rung, advice: diagnosis::of(&broken).to_owned() }
+            Diagnosis { rung, forwarding, advice: diagnosis::of(&broken).to_owned() }
         });
-        Examination { account: self.item.account.id.clone(), rungs, diagnosis }
+        Ok(Examination { account: self.item.account.id.clone(), rungs, diagnosis })
     }
 }
 
@@ -298,18 +338,21 @@ fn bounded(text: &str) -> String {
 }
 
 fn settings(account: &Account) -> String {
-    let encryption = match account.server.encryption {
-        Encryption::Tls => "tls",
-        Encryption::Starttls => "starttls",
-        Encryption::None => "not encrypted",
-    };
     let opened = match &account.authentication {
         Authentication::Password { user } => format!("with the password of {user}"),
         Authentication::OauthUser { app } => format!("by OAuth with app {app}"),
         Authentication::OauthApp { app } => format!("by app {app} itself"),
     };
-    let (protocol, server) = (account.protocol.as_str(), &account.server);
-    format!("{} by {protocol} at {} port {}, {encryption}, {opened}", account.mailbox, server.host, server.port)
+    format!("{} by {}, {opened}", account.mailbox, settings_of(account.protocol.as_str(), &account.server))
+}
+
+fn settings_of(protocol: &str, server: &Server) -> String {
+    let encryption = match server.encryption {
+        Encryption::Tls => "tls",
+        Encryption::Starttls => "starttls",
+        Encryption::None => "not encrypted",
+    };
+    format!("{protocol} at {} port {}, {encryption}", server.host, server.port)
 }
 
 fn how_logged_in(login: &Login) -> String {

@@ -35,6 +35,13 @@ pub enum FaultKind {
     /// Graph: no mailbox of this address, or none that whoever signed in may open.
     #[error("there is no such mailbox for this token")]
     NoMailbox,
+    /// IMAP or POP3 is switched off for this mailbox, or for its whole organisation. Exchange never says so: there it looks
+    /// like a refused login, or like [`Self::NotConnected`].
+    #[error("the server says that this protocol is switched off for the mailbox")]
+    ProtocolDisabled,
+    /// SMTP: login is switched off for this mailbox, or for its whole organisation.
+    #[error("the server says that SMTP AUTH is switched off")]
+    SmtpAuthDisabled,
     /// The tenant takes no passwords.
     #[error("the server takes no passwords any more: connect this mailbox by OAuth")]
     BasicAuthDisabled,
@@ -162,16 +169,24 @@ pub(super) enum Asked<'a> {
     Command(&'static str),
 }
 
-/// What a refusal means, by its response code (RFC 5530, RFC 2449 §8, RFC 3206) and its words: the sentences are Exchange's, Dovecot's and
-/// Gmail's. `said` is kept.
+/// What a refusal means, by its response code (RFC 5530, RFC 2449 §8, RFC 3206) and its words: the sentences are Exchange's, Dovecot's,
+/// Gmail's and Zoho's. `said` is kept.
 pub(super) fn classify(asked: Asked<'_>, bye: bool, code: &[u8], words: &[u8], said: String) -> MailboxFault {
     let text = String::from_utf8_lossy(words).to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let code = String::from_utf8_lossy(code.split(|&b| b == b' ').next().unwrap_or_default()).to_ascii_uppercase();
     let kind = if has(&["authenticated but not connected"]) {
         FaultKind::NotConnected
-    } else if has(&["basic authentication is disabled", "basicauthblocked", "logondenied-basicauth"]) {
+    } else if has(&["smtpclientauthentication is disabled"]) {
+        FaultKind::SmtpAuthDisabled
+    } else if has(&["basic authentication is disabled", "basicauthblocked", "logondenied-basicauth"])
+        || has(&["basic authentication is not supported"])
+    {
         FaultKind::BasicAuthDisabled
+    } else if has(&["not enabled for imap", "not enabled for pop", "imap access is disabled", "pop access is disabled"])
+        || has(&["yet to enable imap", "yet to enable pop"])
+    {
+        FaultKind::ProtocolDisabled
     } else if has(&["throttled", "backoff time", "too many", "maximum number of connections", "bandwidth limits"])
         || has(&["connection closed. 14"])
         || matches!(code.as_str(), "LIMIT" | "INUSE" | "IN-USE" | "LOGIN-DELAY")
@@ -224,6 +239,25 @@ mod tests {
         check(Asked::Login, false, "AUTHENTICATIONFAILED", "Authentication failed.", K::LoginRefused, false);
         check(Asked::Folder("INBOX"), false, "", "User is authenticated but not connected.", K::NotConnected, false);
         check(Asked::Login, false, "", "Basic authentication is disabled.", K::BasicAuthDisabled, false);
+        let locked = "Your account is not enabled for IMAP use. Please visit your Gmail settings page";
+        check(Asked::Login, false, "ALERT", locked, K::ProtocolDisabled, false);
+        check(command, false, "SYS/PERM", "Your account is not enabled for POP access.", K::ProtocolDisabled, false);
+        let domain = "IMAP access is disabled for your domain. Please contact your domain administrator";
+        check(Asked::Login, false, "ALERT", domain, K::ProtocolDisabled, false);
+        check(Asked::Login, false, "ALERT", "You are yet to enable IMAP for your account.", K::ProtocolDisabled, false);
+        for whose in ["Tenant", "Mailbox"] {
+            let said = format!(
+                "5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the {whose}. Visit \
+                 https://aka.ms/smtp_auth_disabled for more information."
+            );
+            check(Asked::Login, false, "", &said, K::SmtpAuthDisabled, false);
+        }
+        for said in [
+            "5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+            "5.7.30 Basic authentication is not supported for Client Submission.",
+        ] {
+            check(Asked::Login, false, "", said, K::BasicAuthDisabled, false);
+        }
         check(
             command,
             false,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::sync::{Arc, Mutex, PoisonError};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -70,14 +70,20 @@ impl Seen {
     }
 }
 
-/// Keeps what is shown, and decides nothing: the verifier of every other connection does.
+/// Why a certificate that nobody vouches for is refused, where that is because it vouches for itself.
+#[derive(Debug, thiserror::Error)]
+#[error("it is signed by itself")]
+pub(super) struct SelfSigned;
+
+/// Decides as rustls's own verifier does, which it asks; says of what that refuses whether it is signed by itself, and keeps
+/// what was shown where somebody wants to see it.
 #[derive(Debug)]
-pub(super) struct Keeping {
+pub(super) struct Explaining {
     pub verifier: Arc<WebPkiServerVerifier>,
-    pub seen: Seen,
+    pub seen: Option<Seen>,
 }
 
-impl ServerCertVerifier for Keeping {
+impl ServerCertVerifier for Explaining {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -86,8 +92,18 @@ impl ServerCertVerifier for Keeping {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        *self.seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
-        self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now)
+        if let Some(seen) = &self.seen {
+            *seen.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end_entity.clone().into_owned());
+        }
+        let verified = self.verifier.verify_server_cert(end_entity, intermediates, name, ocsp, now);
+        match verified {
+            Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
+                if Certificate::read(end_entity).is_some_and(|certificate| certificate.self_signed) =>
+            {
+                Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(SelfSigned)))))
+            }
+            verified => verified,
+        }
     }
 
     fn verify_tls12_signature(

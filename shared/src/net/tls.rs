@@ -1,10 +1,10 @@
 //! One TLS configuration: rustls with ring, Mozilla's roots, and the operator's own CA where there is one.
 
 use super::NetError;
-use super::certificate::{Keeping, Seen};
+use super::certificate::{Explaining, Seen, SelfSigned};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,6 +40,9 @@ pub enum TlsFault {
         "the certificate of {0} is signed by a CA that we do not know: for a private server give the file of its CA"
     )]
     UnknownIssuer(String),
+    /// Signed by itself: nobody vouches for it.
+    #[error("the certificate of {0} is signed by itself: its administrator must give it one that an authority signed")]
+    SelfSigned(String),
     /// A CA's certificate stands where the server's own should.
     #[error("{0} shows the certificate of a CA as its own: give the server a certificate signed by that CA")]
     CaAsServer(String),
@@ -93,22 +96,28 @@ impl Tls {
         if let Some(pem) = extra_ca_pem {
             add(&mut roots, pem).map_err(TlsFault::CaFile)?;
         }
-        let roots = Arc::new(roots);
-        let config = builder()?.with_root_certificates(Arc::clone(&roots)).with_no_client_auth();
-        Ok(Self { config: Arc::new(config), roots })
+        Self::trusting(Arc::new(roots), None)
     }
 
     /// The same, trusting the same and refusing the same, that also keeps the certificate it was shown: for who explains
     /// a refusal.
     pub fn keeping(&self) -> Result<(Self, Seen), NetError> {
+        let seen = Seen::default();
+        Ok((Self::trusting(Arc::clone(&self.roots), Some(seen.clone()))?, seen))
+    }
+
+    fn trusting(roots: Arc<RootCertStore>, seen: Option<Seen>) -> Result<Self, NetError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), provider)
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(&provider))
             .build()
             .map_err(|error| TlsFault::Broken(error.to_string()))?;
-        let seen = Seen::default();
-        let keeping = Arc::new(Keeping { verifier, seen: seen.clone() });
-        let config = builder()?.dangerous().with_custom_certificate_verifier(keeping).with_no_client_auth();
-        Ok((Self { config: Arc::new(config), roots: Arc::clone(&self.roots) }, seen))
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsFault::Broken(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Explaining { verifier, seen }))
+            .with_no_client_auth();
+        Ok(Self { config: Arc::new(config), roots })
     }
 
     /// Speaks TLS over `stream` with the server called `host`, whose certificate must be for that name.
@@ -124,12 +133,6 @@ impl Tls {
             Err(_) => Err(NetError::Timeout(format!("{host} (TLS handshake)"))),
         }
     }
-}
-
-fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, NetError> {
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TlsFault::Broken(error.to_string()).into())
 }
 
 /// Which version of TLS a connection speaks.
@@ -188,6 +191,7 @@ fn certificate_fault(error: &CertificateError, host: String) -> TlsFault {
         C::NotValidYet | C::NotValidYetContext { .. } => TlsFault::NotYetValid(host),
         // BadSignature: another CA of the same name.
         C::UnknownIssuer | C::BadSignature => TlsFault::UnknownIssuer(host),
+        C::Other(other) if other.0.is::<SelfSigned>() => TlsFault::SelfSigned(host),
         C::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => TlsFault::CaAsServer(host),
         other => TlsFault::Other { host, why: other.to_string() },
     }

@@ -1,7 +1,7 @@
 //! What is in an access token, beside what the mail server wants in it. Nobody decides by it: it explains refusals.
 
 use super::entra;
-use crate::account::{Account, App, OpenIdProvider, Protocol, Tenant};
+use crate::account::{Account, App, OpenIdProvider, Protocol, RelayLogin, Tenant};
 use crate::secret::{ExposeSecret, Secret};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -43,6 +43,30 @@ pub fn compare(claims: &Map<String, Value>, account: &Account, app: &App, now: i
     rows.push(claim("iat", shown_time(time("iat")), "before now".into(), time("iat") <= now + 300));
     rows.push(claim("exp", shown_time(time("exp")), "after now".into(), time("exp") > now));
     rows
+}
+
+/// The permission that lets the token send what is forwarded; none where it is not used for that, or where its provider
+/// alone knows.
+pub fn to_send(claims: &Map<String, Value>, account: &Account, app: &App) -> Option<Claim> {
+    account.forwarding.as_ref().filter(|forwarding| forwarding.login == RelayLogin::Mailbox)?;
+    if app.provider.is_some() || account.app().is_none() {
+        return None;
+    }
+    let (of_person, of_app) = entra::SMTP_PERMISSIONS;
+    let (name, permission) = if is_of_app(claims) { ("roles", of_app) } else { ("scp", of_person) };
+    let found = text(claims, name);
+    let good = has(&found, permission);
+    Some(claim(name, found, permission.to_owned(), good))
+}
+
+/// Whether nobody signed in for it.
+fn is_of_app(claims: &Map<String, Value>) -> bool {
+    text(claims, "idtyp") == "app" || (claims.contains_key("roles") && !claims.contains_key("scp"))
+}
+
+/// Whether a permission is among these words, with or without the service that it is of.
+fn has(words: &str, wanted: &str) -> bool {
+    words.split(' ').any(|word| word == wanted || word.ends_with(&format!("/{wanted}")))
 }
 
 /// Seconds since 1970 for a person; nothing for never.
@@ -99,10 +123,7 @@ fn of_open_id(claims: &Map<String, Value>, app: &App, provider: &OpenIdProvider)
 
 fn of_entra(claims: &Map<String, Value>, account: &Account, app: &App) -> Vec<Claim> {
     let text = |name: &str| text(claims, name);
-    let has = |words: &str, wanted: &str| {
-        words.split(' ').any(|word| word == wanted || word.ends_with(&format!("/{wanted}")))
-    };
-    let by_app = text("idtyp") == "app" || (claims.contains_key("roles") && !claims.contains_key("scp"));
+    let by_app = is_of_app(claims);
     let hosts = entra::hosts(app.cloud);
     let (mail, graph) = (format!("https://{}", hosts.mail), format!("https://{}", hosts.graph));
     let aud = text("aud");

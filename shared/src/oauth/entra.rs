@@ -86,10 +86,14 @@ pub fn scopes(cloud: Cloud, protocol: Protocol) -> Vec<String> {
     scopes
 }
 
-/// The scope that lets a person's token send mail (Microsoft, "Authenticate an IMAP, POP or SMTP connection using OAuth").
+/// The scope that lets a person's token send mail.
 pub fn smtp_scope(cloud: Cloud) -> String {
-    format!("{}/SMTP.Send", hosts(cloud).scope)
+    format!("{}/{}", hosts(cloud).scope, SMTP_PERMISSIONS.0)
 }
+
+/// What sending needs, of a person's token and of an app's own (Microsoft, "Authenticate an IMAP, POP or SMTP connection
+/// using OAuth").
+pub(super) const SMTP_PERMISSIONS: (&str, &str) = ("SMTP.Send", "SMTP.SendAsApp");
 
 /// The delegated permission that a protocol needs.
 pub fn user_permission(protocol: Protocol) -> &'static str {

@@ -6,13 +6,13 @@
 //! message goes out once more, with the same Message-ID, and never a third time: a person would rather have mail of a bounce
 //! mailbox twice than not at all, and a robot must not have it without end.
 
-use super::{Poller, Stop, Summary};
+use super::{Poller, Stop, Summary, advice_for_forwarding};
 use crate::account::{AfterReading, Forwarding, RelayLogin};
 use crate::cursor::{Position, Reference};
 use crate::forward::{self, Cover};
 use crate::limits;
 use crate::mailbox::submission::{Sent, Submission};
-use crate::mailbox::{Fetched, Listed, Login, Mailbox};
+use crate::mailbox::{Fetched, Listed, Login, Mailbox, MailboxFault, Rung, Trail};
 use crate::report::Kind;
 use crate::table::{AccountItem, Forwards, Lease, Recorded, Waiting};
 use crate::vault::{Name, Version};
@@ -37,6 +37,12 @@ pub(super) struct Noted {
     pub size: u32,
     /// When it arrived, in seconds since 1970.
     pub arrived: i64,
+}
+
+/// Why the server takes no mail now.
+struct Hindrance {
+    said: String,
+    advice: &'static str,
 }
 
 /// The forwarding of one run.
@@ -109,6 +115,7 @@ impl<'a> Forwarder<'a> {
                 since: self.now(),
                 unknown: 0,
                 said: None,
+                advice: None,
             });
             waits.insert(reference.clone());
             changed = true;
@@ -214,36 +221,43 @@ impl<'a> Forwarder<'a> {
                 };
                 self.end(Some(mailbox), waiting, not, summary).await
             }
-            Err(unsent) => self.put_off(&waiting.key, unsent.fault.to_string(), !unsent.perhaps_taken, summary).await,
+            Err(unsent) => {
+                let why = self.hindrance(Rung::Message, &unsent.fault);
+                self.put_off(&waiting.key, why, !unsent.perhaps_taken, summary).await
+            }
         }
     }
 
     /// Opens the server that takes mail; or why not.
-    async fn open(&mut self) -> Result<Result<Submission, String>, Stop> {
+    async fn open(&mut self) -> Result<Result<Submission, Hindrance>, Stop> {
         let poller = self.poller;
-        let login = match &self.settings.login {
-            RelayLogin::None => None,
-            RelayLogin::Mailbox => Some(poller.login(self.item, false).await?),
-            RelayLogin::Password { user } => {
-                let name = Name::Relay(self.item.account.id.clone());
-                match poller.vault.get(&name, Version::Current).await? {
-                    Some(password) => Some(Login::Password { user: user.clone(), password }),
-                    None => return Ok(Err("its password is not in the vault".to_owned())),
-                }
+        let login = match poller.relay_login(self.item, self.settings).await {
+            Err(Stop::NoPassword) => {
+                let said = "its password is not in the vault".to_owned();
+                return Ok(Err(Hindrance { said, advice: "forward-password-missing" }));
             }
+            login => login?,
         };
-        let server = &self.settings.server;
-        let opened = Submission::open(server, login.as_ref(), &poller.reach, &poller.tls, self.deadline).await;
-        Ok(opened.map_err(|fault| fault.to_string()))
+        let (server, mut trail) = (&self.settings.server, Trail::default());
+        let opened =
+            Submission::open(server, login.as_ref(), &poller.reach, &poller.tls, self.deadline, &mut trail).await;
+        let rung = trail.broken().map_or(Rung::Authentication, |(rung, _)| rung);
+        Ok(opened.map_err(|fault| self.hindrance(rung, &fault)))
+    }
+
+    fn hindrance(&self, rung: Rung, fault: &MailboxFault) -> Hindrance {
+        let advice = advice_for_forwarding(&self.item.account, self.settings, rung, &fault.kind);
+        Hindrance { said: fault.to_string(), advice }
     }
 
     /// The server takes no mail now. `not_sent` takes the attempt back that was written down.
-    async fn put_off(&mut self, key: &str, why: String, not_sent: bool, summary: &mut Summary) -> Result<(), Stop> {
-        tracing::warn!(account = %self.item.account.id, run = summary.run, error = why, "not forwarded yet");
-        summary.forward_fault = Some(why.clone());
+    async fn put_off(&mut self, key: &str, why: Hindrance, not_sent: bool, summary: &mut Summary) -> Result<(), Stop> {
+        let Hindrance { said, advice } = why;
+        tracing::warn!(account = %self.item.account.id, run = summary.run, error = said, advice, "not forwarded yet");
+        (summary.forward_fault, summary.forward_advice) = (Some(said.clone()), Some(advice.to_owned()));
         self.stopped = true;
         self.change(key, |waiting| {
-            waiting.said = Some(why);
+            (waiting.said, waiting.advice) = (Some(said), Some(advice.to_owned()));
             waiting.unknown = waiting.unknown.saturating_sub(u8::from(not_sent));
         });
         self.write(summary).await
@@ -311,6 +325,20 @@ impl<'a> Forwarder<'a> {
 
     fn now(&self) -> i64 {
         (self.poller.clock)().as_second()
+    }
+}
+
+impl Poller {
+    /// What the server that takes mail is logged in to with, where it is.
+    pub(crate) async fn relay_login(&self, item: &AccountItem, forwarding: &Forwarding) -> Result<Option<Login>, Stop> {
+        Ok(match &forwarding.login {
+            RelayLogin::None => None,
+            RelayLogin::Mailbox => Some(self.login(item, false).await?),
+            RelayLogin::Password { user } => {
+                let password = self.vault.get(&Name::Relay(item.account.id.clone()), Version::Current).await?;
+                Some(Login::Password { user: user.clone(), password: password.ok_or(Stop::NoPassword)? })
+            }
+        })
     }
 }
 

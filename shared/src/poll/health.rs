@@ -1,10 +1,10 @@
 //! What a poll makes of the account's health.
 
 use super::PollError;
-use crate::account::{Authentication, Health, HealthState, Protocol};
+use crate::account::{Account, Authentication, Forwarding, Health, HealthState, Protocol, RelayLogin};
 use crate::advice;
 use crate::grant::GrantFault;
-use crate::mailbox::{FaultKind, MailboxFault};
+use crate::mailbox::{FaultKind, MailboxFault, Rung};
 use crate::net::{NetError, TlsFault};
 use crate::table::AccountItem;
 use jiff::Timestamp;
@@ -61,6 +61,8 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
         FaultKind::LoginRefused if password => (NeedsReconnect, "password-refused"),
         FaultKind::LoginRefused => (NeedsAdmin, "login-refused"),
         FaultKind::NotConnected => (NeedsAdmin, "not-connected"),
+        FaultKind::ProtocolDisabled => (NeedsAdmin, "protocol-disabled"),
+        FaultKind::SmtpAuthDisabled => (NeedsAdmin, "smtp-auth-disabled"),
         FaultKind::BasicAuthDisabled => (Misconfigured, "basic-auth-disabled"),
         FaultKind::Throttled => (Retrying, "throttled"),
         // Somebody must look at the folder's name and rights in either case.
@@ -81,6 +83,44 @@ pub fn state_and_advice(kind: &FaultKind, password: bool) -> (HealthState, &'sta
     }
 }
 
+/// The advice for the server that takes what is forwarded, where it does not: by the step that did not end well, which is
+/// [`Rung::Message`] once it has let us in.
+pub(crate) fn advice_for_forwarding(
+    account: &Account,
+    forwarding: &Forwarding,
+    rung: Rung,
+    kind: &FaultKind,
+) -> &'static str {
+    use FaultKind as K;
+    let by_token = forwarding.login == RelayLogin::Mailbox && account.app().is_some();
+    match (kind, rung) {
+        (K::Net(NetError::Refused(refused)), _) if refused.is_about_port() => "reach-port",
+        (K::Net(NetError::Connect { .. }), _) | (K::Net(NetError::Timeout(_)) | K::Deadline, Rung::Dns | Rung::Tcp) => {
+            "forward-not-reached"
+        }
+        // It keeps silent where we wait for TLS or for a greeting, or says something else.
+        (K::Net(NetError::Timeout(_)) | K::Deadline, Rung::Tls | Rung::Greeting)
+        | (K::Net(NetError::Tls(TlsFault::NotTls(_))), _)
+        | (K::Protocol(_), Rung::Greeting) => "forward-no-smtp",
+        (K::Downgrade(why), _) if why.contains("slipped in") => "starttls-tampered",
+        // Of STARTTLS, not of a handshake.
+        (K::Downgrade(_) | K::Unavailable, Rung::CapabilitiesBefore | Rung::Tls) => "forward-starttls-missing",
+        (K::Closed | K::Refused(_), Rung::Greeting | Rung::CapabilitiesBefore | Rung::Capabilities) => {
+            "forward-turned-away"
+        }
+        (K::NoMechanism(_), _) => "forward-mechanism-missing",
+        (K::SmtpAuthDisabled, _) => "smtp-auth-disabled",
+        (K::BasicAuthDisabled, _) => "forward-basic-auth",
+        (K::LoginRefused, _) if by_token => "forward-token-refused",
+        (K::LoginRefused, _) => "forward-login-refused",
+        (K::Net(error @ (NetError::Resolve { .. } | NetError::Refused(_) | NetError::Tls(_))), _) => net(error).1,
+        (K::ClearText(_) | K::Unsendable(_), _) => "settings-unusable",
+        (K::Refused(_), _) => "forward-refused",
+        // Whatever is left passes by itself, or is said by no server that takes mail.
+        _ => "forward-later",
+    }
+}
+
 fn net(error: &NetError) -> (HealthState, &'static str) {
     use HealthState::{Misconfigured, NeedsAdmin, Retrying};
     match error {
@@ -89,6 +129,7 @@ fn net(error: &NetError) -> (HealthState, &'static str) {
         NetError::Tls(TlsFault::WrongName { .. }) => (NeedsAdmin, "tls-name"),
         NetError::Tls(TlsFault::Expired { .. }) => (NeedsAdmin, "tls-expired"),
         NetError::Tls(TlsFault::UnknownIssuer { .. }) => (Misconfigured, "tls-issuer"),
+        NetError::Tls(TlsFault::SelfSigned(_)) => (NeedsAdmin, "tls-self-signed"),
         NetError::Tls(TlsFault::NotYetValid(_)) => (Misconfigured, "tls-not-yet-valid"),
         NetError::Tls(TlsFault::CaAsServer(_)) => (NeedsAdmin, "tls-ca-as-server"),
         NetError::Tls(TlsFault::TooOld { .. }) => (NeedsAdmin, "tls-too-old"),
@@ -102,6 +143,7 @@ fn net(error: &NetError) -> (HealthState, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
@@ -111,5 +153,46 @@ mod tests {
         }
         let settling = state_and_advice(&FaultKind::Refused("UID STORE"), false);
         assert_eq!(settling, (HealthState::NeedsAdmin, "cannot-settle"));
+    }
+
+    /// What servers script is in `tests/flows/doctor_forwarding.rs`; this is what takes time, or a network, to meet.
+    #[test]
+    fn what_a_forwarding_server_does_at_which_step() {
+        let account: Account = serde_json::from_value(serde_json::json!({
+            "id": "a", "enabled": true, "protocol": "imap", "mailbox": "bounces@example.com", "folders": ["INBOX"],
+            "server": { "host": "mail.example.com", "port": 993, "encryption": "tls" },
+            "authentication": { "kind": "password", "user": "a" }, "period_seconds": 300,
+            "forwarding": {
+                "to": "people@example.com", "login": { "kind": "mailbox" },
+                "server": { "host": "smtp.example.com", "port": 587, "encryption": "starttls" },
+            },
+        }))
+        .unwrap();
+        let forwarding = account.forwarding.as_ref().unwrap();
+        let silent = || FaultKind::Net(NetError::Timeout("smtp.example.com port 587".into()));
+        let unknown = NetError::Resolve { host: "smtp.example.com".into(), why: String::new() };
+        for (rung, kind, advice) in [
+            (Rung::Dns, FaultKind::Net(unknown), "host-unknown"),
+            (Rung::Tcp, silent(), "forward-not-reached"),
+            (Rung::Tls, silent(), "forward-no-smtp"),
+            (Rung::Greeting, FaultKind::Deadline, "forward-no-smtp"),
+            (Rung::Greeting, FaultKind::Closed, "forward-turned-away"),
+            (Rung::Tls, FaultKind::Net(NetError::Tls(TlsFault::NotYetValid(String::new()))), "tls-not-yet-valid"),
+            (
+                Rung::Tls,
+                FaultKind::Downgrade("something was slipped in before encryption started"),
+                "starttls-tampered",
+            ),
+            (Rung::Tls, FaultKind::Downgrade("the server refuses STARTTLS"), "forward-starttls-missing"),
+            (Rung::Authentication, FaultKind::ClearText("no"), "settings-unusable"),
+            (Rung::Authentication, FaultKind::Unavailable, "forward-later"),
+            (Rung::Message, FaultKind::Unavailable, "forward-later"),
+            (Rung::Message, FaultKind::Throttled, "forward-later"),
+            (Rung::Message, FaultKind::Closed, "forward-later"),
+            (Rung::Message, FaultKind::Refused("MAIL FROM:<>"), "forward-refused"),
+        ] {
+            assert_eq!(advice_for_forwarding(&account, forwarding, rung, &kind), advice, "{rung:?} {kind:?}");
+            assert!(advice::by_id(advice).is_some(), "{advice}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod forward;
 mod health;
 mod progress;
 
+pub(crate) use health::advice_for_forwarding;
 pub use health::{state_and_advice, state_and_advice_for};
 pub use progress::Progress;
 
@@ -89,6 +90,9 @@ pub struct Summary {
     /// Why the server that takes what is forwarded takes nothing now; what waits is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_fault: Option<String>,
+    /// What that means and who must act: an advice by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forward_advice: Option<String>,
     /// Whether a cursor moved over messages.
     #[serde(skip)]
     pub advanced: bool,
@@ -118,7 +122,9 @@ impl Summary {
         self.left = next.left;
         self.forwarded += next.forwarded;
         self.not_forwarded += next.not_forwarded;
-        self.forward_fault = next.forward_fault.or(self.forward_fault.take());
+        if next.forward_fault.is_some() {
+            (self.forward_fault, self.forward_advice) = (next.forward_fault, next.forward_advice);
+        }
         self.round_trips += next.round_trips;
         self.table_writes += next.table_writes;
         self.busy = next.busy;
@@ -210,6 +216,7 @@ impl Poller {
             forwarded: 0,
             not_forwarded: 0,
             forward_fault: None,
+            forward_advice: None,
             advanced: false,
             round_trips: 0,
             table_writes: 1,

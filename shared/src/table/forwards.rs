@@ -44,6 +44,9 @@ pub struct Waiting {
     /// What was in the way last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,
+    /// What that means and who must act: an advice by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
 }
 
 /// That a message was forwarded, or will not be.

@@ -538,6 +538,12 @@ pub(super) fn mail_rows() -> Vec<(&'static str, &'static str, &'static str, &'st
     vec![
         ("AUTHENTICATE", "NO AUTHENTICATE failed.", "needs-admin", "login-refused"),
         ("AUTHENTICATE", "NO Basic authentication is disabled.", "misconfigured", "basic-auth-disabled"),
+        (
+            "AUTHENTICATE",
+            "NO [ALERT] Your account is not enabled for IMAP use. (Failure)",
+            "needs-admin",
+            "protocol-disabled",
+        ),
         ("AUTHENTICATE", "NO Server Unavailable. 15", "retrying", "server-unreachable"),
         ("SELECT", "BAD User is authenticated but not connected.", "needs-admin", "not-connected"),
         ("SELECT", "BAD Request is throttled. Suggested Backoff Time: 4832 milliseconds", "retrying", "throttled"),

@@ -150,6 +150,7 @@ async fn show(place: &Place, account: &Account) -> anyhow::Result<()> {
     for waiting in list.waiting.iter().take(10) {
         let said = waiting.said.as_deref().unwrap_or("not tried yet");
         println!("\n{} in {}: {said}", terminal::time(waiting.since), waiting.folder);
+        super::tell_of_forwarding(id, waiting.advice.as_deref());
     }
     Ok(())
 }

@@ -19,10 +19,12 @@ use tokio::task::JoinHandle;
 /// The server behind, and what the front lets through.
 #[derive(Clone, Debug)]
 pub struct FrontSettings {
-    /// Port of IMAP in clear, on loopback.
-    pub imap: u16,
-    /// Port of POP3 in clear, on loopback.
-    pub pop3: u16,
+    /// Where it speaks IMAP in clear, as host:port.
+    pub imap: String,
+    /// Where it speaks POP3 in clear, as host:port.
+    pub pop3: String,
+    /// Ports of the front itself, over TLS: IMAP and POP3; 0 is any.
+    pub ports: [u16; 2],
     /// Whether passwords are taken; Exchange Online takes none.
     pub passwords: bool,
     /// Connections at once; Exchange ends the next with `Connection closed. 14`.
@@ -30,9 +32,10 @@ pub struct FrontSettings {
 }
 
 impl FrontSettings {
-    /// As Exchange on premises: passwords are taken, sixteen connections.
+    /// As Exchange on premises before a server at these ports of loopback: passwords are taken, sixteen connections.
     pub fn new(imap: u16, pop3: u16) -> Self {
-        Self { imap, pop3, passwords: true, connections: 16 }
+        let [imap, pop3] = [imap, pop3].map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST));
+        Self { imap, pop3, ports: [0, 0], passwords: true, connections: 16 }
     }
 }
 
@@ -81,9 +84,10 @@ impl ExchangeFront {
             heard: Mutex::default(),
             open: AtomicUsize::new(0),
         });
-        let (mut ports, mut tasks) = ([0, 0], vec![]);
+        let (mut ports, mut tasks) = (shared.settings.ports, vec![]);
         for (port, protocol) in ports.iter_mut().zip([Protocol::Imap, Protocol::Pop3]) {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("listening")?;
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).await;
+            let listener = listener.with_context(|| format!("listening at port {port}"))?;
             *port = listener.local_addr()?.port();
             let (shared, acceptor) = (Arc::clone(&shared), acceptor.clone());
             tasks.push(tokio::spawn(async move {
@@ -123,7 +127,8 @@ impl ExchangeFront {
         lock(&self.shared.refusals).push(refusal);
     }
 
-    /// A mailbox that lets its user in and opens nothing, as where the protocol is disabled for it.
+    /// A mailbox that lets its user in and opens nothing, as where the protocol is disabled for it, or its back end is down:
+    /// Exchange says the same of both.
     pub fn disconnect(&self, mailbox: &str) {
         lock(&self.shared.not_connected).insert(mailbox.to_lowercase());
     }
@@ -148,16 +153,19 @@ impl Shared {
         writer: relay::Writer,
     ) -> std::io::Result<()> {
         let over = self.open.fetch_add(1, Ordering::Relaxed) >= self.settings.connections;
-        let served = match protocol {
-            Protocol::Imap => {
-                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.settings.imap)).await?;
-                imap::serve(self, client, writer, server, over).await
+        let served = async {
+            match protocol {
+                Protocol::Imap => {
+                    let server = TcpStream::connect(&self.settings.imap).await?;
+                    imap::serve(self, client, writer, server, over).await
+                }
+                Protocol::Pop3 => {
+                    let server = TcpStream::connect(&self.settings.pop3).await?;
+                    pop3::serve(self, client, writer, server, over).await
+                }
             }
-            Protocol::Pop3 => {
-                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.settings.pop3)).await?;
-                pop3::serve(self, client, writer, server, over).await
-            }
-        };
+        }
+        .await;
         self.open.fetch_sub(1, Ordering::Relaxed);
         served
     }

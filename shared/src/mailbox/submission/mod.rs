@@ -5,7 +5,7 @@
 mod tests;
 
 use super::fault::{Asked, classify, clean};
-use super::opening::{self, Trail};
+use super::opening::{self, Line as _, Rung, Trail};
 use super::sasl::{self, Credential};
 use super::wire::Wire;
 use super::{FaultKind, Login, MailboxFault};
@@ -255,29 +255,66 @@ impl opening::Line for Line {
     }
 }
 
+/// A server that takes mail, and has said what it says before a login: for who looks at each step.
+pub struct Approached {
+    near: bool,
+    line: Line,
+}
+
+impl Approached {
+    /// Goes as far as one can without a login. Each step that ends well is on the trail, and the one that did not.
+    pub async fn reach(
+        server: &Server,
+        reach: &Reach,
+        tls: &Tls,
+        deadline: Instant,
+        trail: &mut Trail,
+    ) -> Result<Self, MailboxFault> {
+        opening::within(deadline, async {
+            let (io, near) = opening::connect(server, reach, trail).await?;
+            Ok(Self { near, line: opening::approach(io, vec![], server, tls, deadline, trail).await? })
+        })
+        .await
+    }
+
+    /// Logs in, where there is a login. Mail in clear goes to this machine, or to a private address, alone.
+    pub async fn log_in(
+        self,
+        server: &Server,
+        login: Option<&Login>,
+        deadline: Instant,
+    ) -> Result<Submission, MailboxFault> {
+        opening::within(deadline, async {
+            let Some(login) = login else {
+                if server.encryption == Encryption::None && !self.near {
+                    return Err(FaultKind::ClearText(
+                        "mail travels in clear to this machine or a private address alone",
+                    )
+                    .into());
+                }
+                return Submission::over(self.line).await;
+            };
+            opening::check_clear_text(server.encryption, self.near, login)?;
+            self.line.log_in(&Credential::of(login)?).await
+        })
+        .await
+    }
+}
+
 impl Submission {
     /// Connects, encrypts as `server` says, and logs in where there is a login, all before `deadline`, which then holds for
-    /// whatever follows. Mail in clear goes to this machine, or to a private address, alone.
+    /// whatever follows. The step that does not end well stays on the trail.
     pub async fn open(
         server: &Server,
         login: Option<&Login>,
         reach: &Reach,
         tls: &Tls,
         deadline: Instant,
+        trail: &mut Trail,
     ) -> Result<Self, MailboxFault> {
-        opening::within(deadline, async {
-            let (io, near) = opening::connect(server, reach, &mut Trail::default()).await?;
-            if let Some(login) = login {
-                return opening::open_over::<Line>(io, near, server, login, tls, deadline).await;
-            }
-            if server.encryption == Encryption::None && !near {
-                return Err(
-                    FaultKind::ClearText("mail travels in clear to this machine or a private address alone").into()
-                );
-            }
-            Self::over(opening::approach(io, vec![], server, tls, deadline, &mut Trail::default()).await?).await
-        })
-        .await
+        let approached = Approached::reach(server, reach, tls, deadline, trail).await?;
+        trail.start(Rung::Authentication);
+        approached.log_in(server, login, deadline).await
     }
 
     async fn over(mut line: Line) -> Result<Self, MailboxFault> {
