@@ -84,7 +84,6 @@ impl Page<'_> {
     }
 
     fn markup(&self) -> Markup {
-        let words = Labels::of(self.language);
         let (class, mark) = self.news.mark();
         html! {
             (DOCTYPE)
@@ -103,13 +102,13 @@ impl Page<'_> {
                         }
                         @if let Some(advice) = self.advice {
                             p { (commands(&advice.sentence(self.language, self.account, self.redirect_uri))) }
-                            p { (words.who) " " strong { (advice.who.words(self.language)) } "." }
+                            p { (self.language.who_must_act()) " " strong { (advice.who.words(self.language)) } "." }
                         }
                         @if let Some(sentence) = self.sentence { p { (sentence) } }
                         @if !self.facts.is_empty() {
                             dl { @for (name, value) in &self.facts { dt { (name) } dd { (value) } } }
                         }
-                        @if let Some(said) = self.said { p.said { (words.said) " " (said) } }
+                        @if let Some(said) = self.said { p.said { (self.language.what_was_said()) " " (said) } }
                         p { (self.closing) }
                     }
                     footer { "Rebond" }
@@ -124,20 +123,6 @@ fn commands(sentence: &str) -> Markup {
     html! {
         @for (number, piece) in sentence.split('`').enumerate() {
             @if number % 2 == 1 { code { (piece) } } @else { (piece) }
-        }
-    }
-}
-
-struct Labels {
-    who: &'static str,
-    said: &'static str,
-}
-
-impl Labels {
-    fn of(language: Language) -> Self {
-        match language {
-            Language::English => Self { who: "Who must act:", said: "What was said:" },
-            Language::French => Self { who: "Qui doit agir :", said: "Ce qui a été répondu :" },
         }
     }
 }

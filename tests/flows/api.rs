@@ -307,6 +307,8 @@ async fn pages_hold_everything_once_in_order() {
     let names = |page: &Value| page["accounts"].as_array().unwrap().iter().map(|a| a["id"].clone()).collect::<Vec<_>>();
     assert_eq!(names(&first), ["archive", "bounces"]);
     assert_eq!(first["accounts"][1]["last_poll"]["messages"], 23);
+    assert_eq!(first["accounts"][1]["last_success"], first["accounts"][1]["last_poll"]["at"]);
+    assert_eq!(first["accounts"][0]["last_success"], Value::Null, "never read");
     let next = format!("/accounts?limit=2&cursor={}", first["next"].as_str().unwrap());
     let last = get(&world, &next, &read).await.good();
     assert_eq!((names(&last), &last["next"]), (vec![json!("extra")], &Value::Null));

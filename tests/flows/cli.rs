@@ -13,12 +13,12 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-const CLIENT_ID: &str = "0d3c1f52-7a64-4b1e-8c90-5e2f6a7b8c91";
+pub const CLIENT_ID: &str = "0d3c1f52-7a64-4b1e-8c90-5e2f6a7b8c91";
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 fn rebond(dir: &Path, args: &[&str]) -> tokio::process::Command {
@@ -28,7 +28,7 @@ fn rebond(dir: &Path, args: &[&str]) -> tokio::process::Command {
     command
 }
 
-async fn run_with(dir: &Path, args: &[&str], input: &str) -> Ran {
+pub async fn run_with(dir: &Path, args: &[&str], input: &str) -> Ran {
     let mut child = rebond(dir, args).spawn().unwrap();
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes()).await;
     let output = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
@@ -39,17 +39,17 @@ async fn run_with(dir: &Path, args: &[&str], input: &str) -> Ran {
     ran
 }
 
-async fn run(dir: &Path, args: &[&str]) -> Ran {
+pub async fn run(dir: &Path, args: &[&str]) -> Ran {
     run_with(dir, args, "").await
 }
 
-async fn run_well(dir: &Path, args: &[&str], input: &str) -> String {
+pub async fn run_well(dir: &Path, args: &[&str], input: &str) -> String {
     let ran = run_with(dir, args, input).await;
     assert_eq!(ran.code, 0, "{args:?}: {}{}", ran.out, ran.err);
     ran.out
 }
 
-async fn assert_fails(dir: &Path, args: &[&str], input: &str, code: i32, words: &str) {
+pub async fn assert_fails(dir: &Path, args: &[&str], input: &str, code: i32, words: &str) {
     let ran = run_with(dir, args, input).await;
     assert!(ran.err.contains(words), "{args:?} should say {words:?}, and says: {}{}", ran.err, ran.out);
     assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
@@ -200,7 +200,11 @@ async fn wrong_input_is_refused_with_its_sentence_and_changes_nothing() {
         (account(&["--password"]), 1, "--server is needed for an account with a password"),
         (account(&[]), 2, "required arguments were not provided"),
         (vec!["account", "add"], 2, "required arguments were not provided: <ID>"),
-        (vec!["account", "set", "basic"], 2, "required arguments were not provided: --app <APP> or --password"),
+        (
+            vec!["account", "set", "basic"],
+            2,
+            "required arguments were not provided: --app <APP>, --password, or a setting",
+        ),
         (vec!["app", "add"], 2, "required arguments were not provided: <ID>"),
         (vec!["app", "add", "new"], 2, "required arguments were not provided: --client-id <ID>"),
         (account(&["--app", "m365", "--password"]), 2, "cannot be used with"),

@@ -200,6 +200,25 @@ fn invariant_4_mail_is_sent_by_forwarding_alone() {
 }
 
 #[test]
+fn each_dependency_has_its_reason_in_the_architecture() {
+    let manifest = std::fs::read_to_string(workspace().join("Cargo.toml")).unwrap();
+    let (_, rest) = manifest.split_once("[workspace.dependencies]\n").unwrap();
+    let table = rest.split("\n[").next().unwrap();
+    let foreign = table.lines().filter(|line| !line.starts_with('#') && !line.contains("path = "));
+    let used: BTreeSet<&str> = foreign.filter_map(|line| line.split_once(" = ")).map(|(name, _)| name).collect();
+    let document = std::fs::read_to_string(workspace().join("ARCHITECTURE.md")).unwrap();
+    let (_, rest) = document.split_once("| crate | for | instead of |\n|---|---|---|\n").unwrap();
+    let rows = rest.lines().take_while(|line| line.starts_with("| "));
+    let named: Vec<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split(','))
+        .filter_map(|name| name.split_whitespace().next())
+        .collect();
+    assert!(used.len() > 50, "only {} dependencies were read", used.len());
+    assert_eq!(named.iter().copied().collect::<BTreeSet<_>>(), used);
+    assert_eq!(named.len(), used.len(), "a crate has two rows");
+}
+
+#[test]
 fn each_main_only_wires_its_function() {
     let mains: Vec<_> = sources("functions").into_iter().filter(|path| path.ends_with("src/main.rs")).collect();
     assert!(mains.len() >= 5);

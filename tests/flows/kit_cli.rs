@@ -131,7 +131,7 @@ async fn a_poll_that_changes_nothing_writes_nothing_to_the_audit() {
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -145,14 +145,14 @@ impl Write for Log {
 }
 
 impl Log {
-    fn lines(&self, words: &str) -> Vec<serde_json::Value> {
+    pub fn lines(&self, words: &str) -> Vec<serde_json::Value> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(words)).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
 /// What is logged on this thread while the second value lives.
-fn logging() -> (Log, Box<dyn std::any::Any>) {
+pub fn logging() -> (Log, Box<dyn std::any::Any>) {
     let log = Log::default();
     let to = log.clone();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || to.clone()).finish();

@@ -1,6 +1,7 @@
 //! Whole flows against real servers, and what must hold of the whole project. One program, so that it is linked once.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod account_set;
 mod advice_pages;
 mod advice_refusals;
 mod api;
@@ -45,6 +46,7 @@ mod replay;
 mod routes;
 mod sam_local;
 mod scale;
+mod settings_cli;
 mod standing;
 mod standing_cli;
 mod tell;

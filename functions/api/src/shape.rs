@@ -117,6 +117,7 @@ pub fn account(of: &AccountItem) -> Value {
             "said": health.said,
         })),
         "last_poll": last.map(|last| json!({ "at": time(last.at), "messages": last.messages, "recorded": last.recorded })),
+        "last_success": of.last_success.map(time),
     }))
 }
 

@@ -7,6 +7,7 @@ mod done;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
+use rebond::account::AppId;
 use rebond::advice::Language;
 use rebond::connection::{Answer, Connector};
 use rebond::oauth::Pending;
@@ -49,7 +50,7 @@ impl OauthCallback {
                 }
                 Sought::Consent { app } => self.connector.by_admin(app, &answer, by(&id)).await,
             };
-            log(&authorization.sought, &outcome);
+            self.log(&authorization.sought, &outcome).await;
             table.end_authorization(&id, &outcome).await?;
         }
         // 303: a reload asks for the result, not for the code again.
@@ -70,6 +71,32 @@ impl OauthCallback {
         let found = self.connector.table.authorization(id, (self.connector.clock)()).await?;
         Ok(found.filter(|found| found.cookie_hash == pending.cookie_hash()).map(|found| (found, pending)))
     }
+
+    async fn log(&self, sought: &Sought, outcome: &AuthorizationOutcome) {
+        match (sought, outcome.connected) {
+            (Sought::Account { account, .. }, true) => tracing::info!(account = %account, "mailbox connected"),
+            (Sought::Account { account, .. }, false) => {
+                let (advice, said) = (outcome.advice.as_deref(), outcome.said.as_deref());
+                // Removed meanwhile, or not to be read now: then the sentence lacks the redirect URI alone.
+                let item = self.connector.table.account(account).await.ok().flatten();
+                let app = item.as_ref().and_then(|item| item.account.app());
+                let sentence = self.sentence(advice, account.as_str(), app).await;
+                tracing::warn!(account = %account, advice, sentence, said, "mailbox not connected");
+            }
+            (Sought::Consent { app }, true) => {
+                tracing::info!(app = %app, directory = outcome.who.as_deref(), "an administrator has consented");
+            }
+            (Sought::Consent { app }, false) => {
+                let (advice, said) = (outcome.advice.as_deref(), outcome.said.as_deref());
+                let sentence = self.sentence(advice, "", Some(app)).await;
+                tracing::warn!(app = %app, advice, sentence, said, "no administrator's consent");
+            }
+        }
+    }
+
+    async fn sentence(&self, advice: Option<&str>, account: &str, app: Option<&AppId>) -> Option<String> {
+        self.connector.table.sentence_of(advice?, account, app).await
+    }
 }
 
 /// Who acts, for log and audit: the run is the beginning of the authorization's id, which is no secret.
@@ -87,18 +114,4 @@ fn unknown(language: Language) -> Response<String> {
         }
     };
     page::refusal(StatusCode::BAD_REQUEST, language, sentence)
-}
-
-fn log(sought: &Sought, outcome: &AuthorizationOutcome) {
-    let (advice, said) = (outcome.advice.as_deref().unwrap_or_default(), outcome.said.as_deref());
-    match (sought, outcome.connected) {
-        (Sought::Account { account, .. }, true) => tracing::info!(account = %account, "mailbox connected"),
-        (Sought::Account { account, .. }, false) => {
-            tracing::warn!(account = %account, advice, said, "mailbox not connected");
-        }
-        (Sought::Consent { app }, true) => {
-            tracing::info!(app = %app, directory = outcome.who.as_deref(), "an administrator has consented");
-        }
-        (Sought::Consent { app }, false) => tracing::warn!(app = %app, advice, said, "no administrator's consent"),
-    }
 }

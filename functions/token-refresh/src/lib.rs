@@ -121,9 +121,7 @@ impl TokenRefresh {
         let health = item.health.active(now);
         let next = health.state.is_polled().then_some(now.as_second());
         self.table.set_health(&item.account.id, &health, next).await?;
-        self.table
-            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
-            .await;
+        self.table.audit_health(item, &health, By { function: FUNCTION, run }, self.grants.now()).await;
         Ok(())
     }
 
@@ -137,9 +135,7 @@ impl TokenRefresh {
         let health = item.health.broken(state, advice, Some(fault.to_string()), now);
         let next = health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause);
         self.table.set_health(&item.account.id, &health, next).await?;
-        self.table
-            .audit_health(&item.account.id, &item.health, &health, By { function: FUNCTION, run }, self.grants.now())
-            .await;
+        self.table.audit_health(item, &health, By { function: FUNCTION, run }, self.grants.now()).await;
         Ok(())
     }
 }

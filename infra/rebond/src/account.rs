@@ -2,14 +2,15 @@
 
 mod add;
 mod forward;
+mod set;
 
 use crate::place::{Place, Where};
 use crate::terminal;
-use add::{ADD_EXAMPLES, AddArgs, SetArgs, store_password};
+use add::{ADD_EXAMPLES, AddArgs, store_password};
 use anyhow::bail;
 use clap::Subcommand;
 use rebond::account::{Account, AccountId, AfterReading, Authentication, Encryption, Forecast, Health, HealthState};
-use rebond::advice::{self, Language};
+use rebond::advice::{self, Advice, Language};
 use rebond::table::AccountItem;
 use rebond::vault::Name;
 use std::path::PathBuf;
@@ -43,8 +44,10 @@ pub enum AccountCommand {
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
     },
-    /// Open it another way: by OAuth, by the app itself, or with a password. Id, cursors and facts stay
-    Set(SetArgs),
+    /// Change what was said of it: on or off, folders, what becomes of read mail, period, limits, server, the way in. Id,
+    /// cursors and facts stay
+    #[command(after_help = set::EXAMPLES)]
+    Set(Box<set::SetArgs>),
     /// Say which domains you send as: what a bounce must prove to count
     SendsAs {
         /// Which account
@@ -75,11 +78,11 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
     match command {
         AccountCommand::Add(args) => add::add(&place, *args).await?,
         AccountCommand::List { json } => list(&place, json).await?,
-        AccountCommand::Show { id, json } => show(&place, &id, json).await?,
+        AccountCommand::Show { id, json } => show(&place, &id, json, at.language()).await?,
         AccountCommand::Password { id, secret_file } => password(&place, &id, secret_file).await?,
-        AccountCommand::Set(args) => add::set(&place, args).await?,
+        AccountCommand::Set(args) => set::set(&place, *args).await?,
         AccountCommand::SendsAs { id, domains } => sends_as(&place, &id, domains).await?,
-        AccountCommand::Forward(args) => forward::forward(&place, *args).await?,
+        AccountCommand::Forward(args) => forward::forward(&place, *args, at.language()).await?,
         AccountCommand::Disconnect { id } => crate::forget::forget(&place, &id).await?,
         AccountCommand::Remove { id, facts } => remove(&place, &id, facts).await?,
     }
@@ -87,12 +90,9 @@ pub async fn run(at: &Where, command: AccountCommand) -> anyhow::Result<ExitCode
 }
 
 async fn sends_as(place: &Place, id: &AccountId, domains: Vec<String>) -> anyhow::Result<()> {
-    let mut account = find(place, id).await?.account;
-    account.sends_as = domains;
-    account.check()?;
-    if !place.table().set_sends_as(id, &account.sends_as).await? {
-        bail!("the account {id} was removed meanwhile");
-    }
+    let item = find(place, id).await?;
+    let account = Account { sends_as: domains, ..item.account.clone() };
+    set::store(place, &item, &account).await?;
     if !account.sends_as.is_empty() {
         println!("Bounces in {id} count from now on where they return mail of {}.", account.sends_as.join(", "));
     }
@@ -164,8 +164,16 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         println!("There is no account yet: see `rebond account add --help`.");
         return Ok(());
     }
-    let mut table =
-        terminal::table(&["account", "mailbox", "health", "last poll", "messages", "new facts", "grant ends"]);
+    let mut table = terminal::table(&[
+        "account",
+        "mailbox",
+        "health",
+        "last poll",
+        "last success",
+        "messages",
+        "new facts",
+        "grant ends",
+    ]);
     for item in accounts {
         let last = item.last_poll.unwrap_or_default();
         table.add_row([
@@ -173,6 +181,7 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
             item.account.mailbox,
             item.health.state.as_str().to_owned(),
             terminal::time(last.at),
+            item.last_success.map(terminal::time).unwrap_or_default(),
             last.messages.to_string(),
             last.recorded.to_string(),
             item.refreshed.map(|renewed| grant_ends(renewed, false)).unwrap_or_default(),
@@ -182,7 +191,7 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
+async fn show(place: &Place, id: &AccountId, json: bool, language: Language) -> anyhow::Result<()> {
     let item = find(place, id).await?;
     if json {
         println!("{}", serde_json::to_string(&item)?);
@@ -205,6 +214,8 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
         ("forwarded to", account.forwarding.as_ref().map(|forwarding| forwarding.to.clone()).unwrap_or_default()),
         ("polled every", format!("{} s", account.period_seconds)),
         ("sends as", account.sends_as.join(", ")),
+        ("last poll", item.last_poll.as_ref().map(|last| terminal::time(last.at)).unwrap_or_default()),
+        ("last success", item.last_success.map(terminal::time).unwrap_or_default()),
         ("next poll", terminal::time(item.next_due)),
         ("health", item.health.state.as_str().to_owned()),
         ("grant ends", item.refreshed.map(|renewed| grant_ends(renewed, true)).unwrap_or_default()),
@@ -212,7 +223,7 @@ async fn show(place: &Place, id: &AccountId, json: bool) -> anyhow::Result<()> {
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         println!("{name:>14}  {value}");
     }
-    tell_advice(place, &item, &item.health).await
+    tell_advice(place, &item, &item.health, language).await
 }
 
 /// When a grant ends unless it is renewed; without `always`, only when that is near.
@@ -228,30 +239,46 @@ fn grant_ends(renewed: i64, always: bool) -> String {
 }
 
 /// The advice that goes with a health, as the result page says it.
-pub async fn tell_advice(place: &Place, item: &AccountItem, health: &Health) -> anyhow::Result<()> {
-    let redirect_uri = match item.account.app() {
-        Some(app) => place.table().app(app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
-        None => String::new(),
-    };
+pub async fn tell_advice(place: &Place, item: &AccountItem, health: &Health, language: Language) -> anyhow::Result<()> {
     if health.state == HealthState::NotConnected {
-        println!("\nNobody has connected it yet: rebond connect {}", item.account.id);
+        let words = match language {
+            Language::English => "Nobody has connected it yet:",
+            Language::French => "Personne ne l’a encore connecté :",
+        };
+        println!("\n{words} rebond connect {}", item.account.id);
         return Ok(());
     }
-    let Some(advice) = health.advice.as_deref().and_then(advice::by_id) else { return Ok(()) };
-    println!("\n{}", advice.sentence(Language::English, item.account.id.as_str(), &redirect_uri));
-    println!("Who must act: {}.", advice.who.words(Language::English));
+    let redirect_uri = redirect_uri(place, &item.account).await?;
+    let off = (health.state == HealthState::Disabled).then_some("account-off");
+    for advice in off.into_iter().chain(health.advice.as_deref()).filter_map(advice::by_id) {
+        print_advice(advice, language, &item.account.id, &redirect_uri);
+    }
     if let Some(said) = &health.said {
-        println!("What was said: {said}");
+        println!("{} {said}", language.what_was_said());
     }
     Ok(())
 }
 
 /// The advice for a forwarding server that takes nothing.
-pub fn tell_of_forwarding(id: &AccountId, advice: Option<&str>) {
+pub fn tell_of_forwarding(id: &AccountId, advice: Option<&str>, language: Language) {
     if let Some(advice) = advice.and_then(advice::by_id) {
-        println!("{}", advice.sentence(Language::English, id.as_str(), ""));
-        println!("Who must act: {}. All of the way there: rebond doctor {id}", advice.who.words(Language::English));
+        print_advice(advice, language, id, "");
+        println!("rebond doctor {id}");
     }
+}
+
+/// The redirect URI of an account's app; empty where it has none.
+pub async fn redirect_uri(place: &Place, account: &Account) -> anyhow::Result<String> {
+    Ok(match account.app() {
+        Some(app) => place.table().app(app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
+        None => String::new(),
+    })
+}
+
+/// What an advice means, what to do, and who must.
+pub fn print_advice(advice: &Advice, language: Language, account: &AccountId, redirect_uri: &str) {
+    println!("\n{}", advice.sentence(language, account.as_str(), redirect_uri));
+    println!("{} {}.", language.who_must_act(), advice.who.words(language));
 }
 
 fn word(encryption: &Encryption) -> &'static str {

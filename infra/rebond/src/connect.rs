@@ -52,8 +52,8 @@ pub(crate) async fn run(at: &Where, args: &ConnectArgs) -> anyhow::Result<ExitCo
         );
     }
     match (args.device, args.paste) {
-        (true, _) => by_device(&place, &item, &app).await,
-        (_, true) => by_paste(&place, &item, &app).await,
+        (true, _) => by_device(&place, &item, &app, at.language()).await,
+        (_, true) => by_paste(&place, &item, &app, at.language()).await,
         _ => by_invitation(at, &place, &item, &app).await,
     }
 }
@@ -68,7 +68,7 @@ async fn by_invitation(at: &Where, place: &Place, item: &AccountItem, app: &App)
     Ok(ExitCode::SUCCESS)
 }
 
-async fn by_device(place: &Place, item: &AccountItem, app: &App) -> anyhow::Result<ExitCode> {
+async fn by_device(place: &Place, item: &AccountItem, app: &App, language: Language) -> anyhow::Result<ExitCode> {
     let connector = place.connector()?;
     let code = connector.grants.device_code(app, &item.account).await?;
     println!("Open  {}\nenter {}", code.page(), code.user_code());
@@ -78,10 +78,10 @@ async fn by_device(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resu
         code.life().as_secs() / 60
     );
     let outcome = connector.by_device(item, app, &code, tokio::time::sleep, BY).await;
-    tell(item, app, &outcome)
+    tell(item, app, &outcome, language)
 }
 
-async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Result<ExitCode> {
+async fn by_paste(place: &Place, item: &AccountItem, app: &App, language: Language) -> anyhow::Result<ExitCode> {
     let (connector, id) = (place.connector()?, &item.account.id);
     let pending = Pending::new(&crate::machine::random()?);
     let key = signing_key(&*place.vault()).await?;
@@ -101,7 +101,7 @@ async fn by_paste(place: &Place, item: &AccountItem, app: &App) -> anyhow::Resul
     let answer = Answer::read(|name| first(&pasted, name));
     let outcome = connector.by_code(id, item.connection, &answer, &pending, BY).await;
     connector.table.end_authorization(&pending.id(), &outcome).await?;
-    tell(item, app, &outcome)
+    tell(item, app, &outcome, language)
 }
 
 /// The address that the provider sent the browser to, if it is of this very sign-in.
@@ -126,7 +126,7 @@ fn first(url: &Url, name: &str) -> Option<String> {
 }
 
 /// Says how it ended, as the result page does.
-fn tell(item: &AccountItem, app: &App, outcome: &AuthorizationOutcome) -> anyhow::Result<ExitCode> {
+fn tell(item: &AccountItem, app: &App, outcome: &AuthorizationOutcome, language: Language) -> anyhow::Result<ExitCode> {
     let (id, who) = (&item.account.id, outcome.who.as_deref().unwrap_or_default());
     if outcome.connected {
         println!("{id} is connected as {who}. It is read from now on; at once: rebond poll {id}");
@@ -134,11 +134,10 @@ fn tell(item: &AccountItem, app: &App, outcome: &AuthorizationOutcome) -> anyhow
     }
     println!("{id} is not connected. Nothing of this sign-in was kept.");
     if let Some(advice) = outcome.advice.as_deref().and_then(advice::by_id) {
-        println!("\n{}", advice.sentence(Language::English, id.as_str(), &app.redirect_uri));
-        println!("Who must act: {}.", advice.who.words(Language::English));
+        account::print_advice(advice, language, id, &app.redirect_uri);
     }
     if let Some(said) = &outcome.said {
-        println!("What was said: {said}");
+        println!("{} {said}", language.what_was_said());
     }
     Ok(ExitCode::from(3))
 }

@@ -4,7 +4,7 @@ use crate::account;
 use crate::place::{Place, Where, invoke};
 use crate::terminal;
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, Table, Width};
 use rebond::account::AccountId;
 use rebond::advice::{self, Advice, Language, Who};
@@ -41,21 +41,9 @@ pub struct DoctorArgs {
     /// What was found as one JSON object
     #[arg(long)]
     json: bool,
-    /// Language of what it means and what to do
-    #[arg(long, value_enum, default_value_t)]
-    language: LanguageArg,
     /// The longest time for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..=240))]
     within: u16,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum LanguageArg {
-    /// English
-    #[default]
-    En,
-    /// French
-    Fr,
 }
 
 pub async fn run(at: &Where, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
@@ -71,18 +59,11 @@ pub async fn run(at: &Where, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
             invoke(stack, "bounce-poll", &event).await?
         }
     };
-    let language = match args.language {
-        LanguageArg::En => Language::English,
-        LanguageArg::Fr => Language::French,
-    };
-    let redirect_uri = match item.account.app() {
-        Some(app) => place.table().app(app).await?.map(|app| app.redirect_uri).unwrap_or_default(),
-        None => String::new(),
-    };
+    let redirect_uri = account::redirect_uri(&place, &item.account).await?;
     if args.json {
         println!("{}", serde_json::to_string(&found)?);
     } else {
-        tell(&found, language, &redirect_uri)?;
+        tell(&found, at.language(), &redirect_uri)?;
     }
     exit_code(&found)
 }

@@ -62,7 +62,7 @@ async fn disconnect(place: &Place, id: &AccountId) -> anyhow::Result<AccountItem
         let by = By { function: "rebond forget", run: "by-hand" };
         let health = Health::disconnected(now);
         if health.differs(&item.health) {
-            log_health(id, &item.health, &health, by);
+            log_health(&item, &health, None, by);
         }
         let mut entry = AuditEntry::new(AuditEvent::Disconnected, by, now);
         entry.who = item.principal.as_ref().map(|who| who.name.clone());

@@ -280,6 +280,11 @@ mod tests {
             ("account set box --app m365", true),
             ("account set box --password --user a", true),
             ("account set box --password --app m365", false),
+            ("account set box --on", true),
+            ("account set box --off --period 600 --folder INBOX --folder Junk", true),
+            ("account set box --on --off", false),
+            ("account set box --session-messages none --session-timeout 60", true),
+            ("account add box --mailbox a --app m365 --on", false),
             // Asked for at a terminal; elsewhere refused with the exit code of wrong usage.
             ("account set box", true),
             ("app add", true),

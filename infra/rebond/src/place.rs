@@ -2,7 +2,8 @@
 
 use crate::machine::{Machine, Settings};
 use anyhow::{Context, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use rebond::advice::Language;
 use rebond::connection::Connector;
 use rebond::deployment::{self, Deployment};
 use rebond::follow::Follower;
@@ -24,6 +25,17 @@ pub struct Where {
     /// Act on the stack of this name on AWS, with your own credentials, in place of this machine
     #[arg(long, global = true, value_name = "NAME")]
     pub stack: Option<String>,
+    /// Language of what a fault means and what to do about it
+    #[arg(long, global = true, value_enum, default_value_t)]
+    language: LanguageArg,
+}
+
+/// A language on the command line.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LanguageArg {
+    #[default]
+    En,
+    Fr,
 }
 
 /// Where a command acts.
@@ -49,6 +61,14 @@ impl Where {
             bail!("this command runs on one machine: leave --stack out");
         }
         Machine::open(&self.dir, &self.settings()?).await
+    }
+
+    /// The language of advice.
+    pub fn language(&self) -> Language {
+        match self.language {
+            LanguageArg::En => Language::English,
+            LanguageArg::Fr => Language::French,
+        }
     }
 
     /// The settings of this machine.

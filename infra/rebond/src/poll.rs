@@ -4,6 +4,7 @@ use crate::account;
 use crate::place::{Place, Where, invoke};
 use crate::terminal::Bar;
 use rebond::account::{AccountId, HealthState};
+use rebond::advice;
 use rebond::poll::Summary;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,7 +21,11 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
     account::find(&place, id).await?;
     let summary = poll(&place, id).await?;
     if json {
-        println!("{}", serde_json::to_string(&summary)?);
+        let mut done = serde_json::to_value(&summary)?;
+        if let Some(advice) = summary.advice() {
+            done["advice"] = advice.into();
+        }
+        println!("{done}");
         return Ok(exit_code(&summary));
     }
     if summary.busy {
@@ -40,7 +45,13 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
     }
     if let Some(fault) = &summary.forward_fault {
         println!("What waits to be forwarded was not taken: {fault}. It is tried again at the next poll.");
-        account::tell_of_forwarding(id, summary.forward_advice.as_deref());
+        account::tell_of_forwarding(id, summary.forward_advice.as_deref(), at.language());
+    }
+    if summary.marked_deleted > 0 {
+        println!("{} messages are marked as deleted and still lie in the mailbox.", summary.marked_deleted);
+    }
+    if let Some(advice) = summary.advice().and_then(advice::by_id) {
+        account::print_advice(advice, at.language(), id, "");
     }
     if summary.reports > 0 {
         account::warn_of_proof(&place, &account::find(&place, id).await?.account).await?;
@@ -48,7 +59,7 @@ pub async fn run(at: &Where, id: &AccountId, json: bool) -> anyhow::Result<ExitC
     if let Some(health) = summary.health.as_ref().filter(|health| health.state != HealthState::Active) {
         println!("Health: {}", health.state.as_str());
         let item = account::find(&place, id).await?;
-        account::tell_advice(&place, &item, health).await?;
+        account::tell_advice(&place, &item, health, at.language()).await?;
     }
     Ok(exit_code(&summary))
 }

@@ -26,6 +26,6 @@ pub async fn run(at: &Where, id: &AccountId) -> anyhow::Result<ExitCode> {
     }
     let item = account::find(&place, id).await?;
     println!("The grant of {id} could not be renewed. Health: {}", item.health.state.as_str());
-    account::tell_advice(&place, &item, &item.health).await?;
+    account::tell_advice(&place, &item, &item.health, at.language()).await?;
     Ok(ExitCode::from(3))
 }

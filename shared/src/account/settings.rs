@@ -430,10 +430,14 @@ impl Account {
 
     /// What the operator should know of these settings though they work.
     pub fn warning(&self) -> Option<String> {
-        (self.server.encryption == Encryption::None && !self.server.is_loopback()).then(|| {
+        let (reader, act) = match self.server.is_loopback() {
+            true => ("whoever may watch this machine's own network", "Where the server can"),
+            false => ("whoever is on that network", "Have its administrator switch on TLS, then"),
+        };
+        (self.server.encryption == Encryption::None).then(|| {
             format!(
-                "The password and all mail of {} travel in clear to {}: whoever is on that network can read them. \
-                 Have its administrator switch on TLS, then give --encryption tls or starttls.",
+                "The password and all mail of {} travel in clear to {}: {reader} can read them. \
+                 {act} give --encryption tls or starttls.",
                 self.id, self.server.host
             )
         })
@@ -488,26 +492,28 @@ mod tests {
     }
 
     #[test]
-    fn clear_text_is_for_near_hosts_and_warned_of() {
+    fn clear_text_is_for_near_hosts_and_always_warned_of() {
         let clear = |host: &str| {
             account(|account| {
                 account.server = Server { host: host.into(), port: 110, encryption: Encryption::None };
             })
         };
-        for (host, allowed, warned) in [
-            ("localhost", true, false),
-            ("127.0.0.1", true, false),
-            ("10.1.2.3", true, true),
-            ("fd00::7", true, true),
-            ("exchange", true, true),
-            ("mail.corp", true, true),
-            ("mail.example.internal", true, true),
-            ("mail.example.com", false, true),
-            ("8.8.8.8", false, true),
+        for (host, allowed) in [
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("10.1.2.3", true),
+            ("fd00::7", true),
+            ("exchange", true),
+            ("mail.corp", true),
+            ("mail.example.internal", true),
+            ("mail.example.com", false),
+            ("8.8.8.8", false),
         ] {
             let account = clear(host);
             assert_eq!(account.check().is_ok(), allowed, "{host}");
-            assert_eq!(account.warning().is_some(), warned, "{host}");
+            assert!(account.warning().is_some_and(|words| words.contains(host)), "{host}");
+            let encrypted = Server { encryption: Encryption::Starttls, ..account.server.clone() };
+            assert_eq!(Account { server: encrypted, ..account }.warning(), None, "{host}");
         }
     }
 

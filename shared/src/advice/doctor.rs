@@ -30,8 +30,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Aux adresses publiques, seuls les ports de messagerie (110, 143, 465, 587, 993, 995) et 443 sont joints.",
         ),
         w(
-            "Correct the port with `rebond account set {account}`, that of a forwarding server with `rebond account forward {account}`; a server that really listens elsewhere must be named in the reach policy.",
-            "Corrigez le port avec `rebond account set {account}`, celui d’un serveur de transfert avec `rebond account forward {account}` ; un serveur qui écoute vraiment ailleurs doit être nommé dans la politique d’accès.",
+            "Correct the port with `rebond account set {account} --server HOST:PORT`, that of a forwarding server with `rebond account forward {account}`; a server that really listens elsewhere must be named in the reach policy.",
+            "Corrigez le port avec `rebond account set {account} --server HOST:PORT`, celui d’un serveur de transfert avec `rebond account forward {account}` ; un serveur qui écoute vraiment ailleurs doit être nommé dans la politique d’accès.",
         ),
     ),
     row(
@@ -123,8 +123,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Ce qui écoute sur ce port parle d’abord en clair, et non en TLS.",
         ),
         w(
-            "Encryption and port belong together: `rebond account set {account}` with port 993 (POP3 995) and tls, or port 143 (110) and starttls.",
-            "Chiffrement et port vont ensemble : `rebond account set {account}` avec le port 993 (POP3 995) et tls, ou le port 143 (110) et starttls.",
+            "Encryption and port belong together: `rebond account set {account} --encryption tls` (port 993, POP3 995), or `--encryption starttls` (port 143, POP3 110).",
+            "Chiffrement et port vont ensemble : `rebond account set {account} --encryption tls` (port 993, POP3 995), ou `--encryption starttls` (port 143, POP3 110).",
         ),
     ),
     row(
@@ -195,8 +195,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur accepte la connexion et ne dit rien, comme celui qui attend le début de TLS.",
         ),
         w(
-            "With port 993 or 995 set the encryption to tls (`rebond account set {account}`); else look at what stands in between.",
-            "Avec le port 993 ou 995, réglez le chiffrement sur tls (`rebond account set {account}`) ; sinon examinez ce qui se trouve entre les deux.",
+            "With port 993 or 995 set the encryption to tls (`rebond account set {account} --encryption tls`); else look at what stands in between.",
+            "Avec le port 993 ou 995, réglez le chiffrement sur tls (`rebond account set {account} --encryption tls`) ; sinon examinez ce qui se trouve entre les deux.",
         ),
     ),
     row(
@@ -255,8 +255,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur n’accepte de mots de passe que sur des connexions chiffrées (sur Exchange : LoginType SecureLogin), et celle-ci est en clair.",
         ),
         w(
-            "Set the encryption to tls or starttls with `rebond account set {account}`.",
-            "Réglez le chiffrement sur tls ou starttls avec `rebond account set {account}`.",
+            "Encrypt it: `rebond account set {account} --encryption tls` (or starttls).",
+            "Chiffrez-la : `rebond account set {account} --encryption tls` (ou starttls).",
         ),
     ),
     row(
@@ -399,8 +399,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le serveur ne laisse pas cet utilisateur ouvrir le dossier.",
         ),
         w(
-            "Give the user the right to read it (on Exchange Add-MailboxFolderPermission, or full access to the mailbox), or leave the folder out.",
-            "Donnez à l’utilisateur le droit de le lire (sur Exchange Add-MailboxFolderPermission, ou l’accès complet à la boîte), ou retirez le dossier.",
+            "Give the user the right to read it (on Exchange Add-MailboxFolderPermission, or full access to the mailbox), or name the folders to read without it: `rebond account set {account} --folder NAME`.",
+            "Donnez à l’utilisateur le droit de le lire (sur Exchange Add-MailboxFolderPermission, ou l’accès complet à la boîte), ou nommez sans lui les dossiers à relever : `rebond account set {account} --folder NAME`.",
         ),
     ),
     row(
@@ -450,8 +450,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le compte est désactivé : le calendrier ne le relève pas.",
         ),
         w(
-            "Remove it and add it without --disabled when it should be read; its facts stay.",
-            "Supprimez-le et ajoutez-le sans --disabled pour qu’il soit relevé ; ses faits restent.",
+            "When it should be read: `rebond account set {account} --on`.",
+            "Pour qu’il soit relevé : `rebond account set {account} --on`.",
         ),
     ),
     row(

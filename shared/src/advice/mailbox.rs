@@ -35,8 +35,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Operator,
         w("The mail server's name is not known to DNS.", "Le nom du serveur de messagerie est inconnu du DNS."),
         w(
-            "Check the host name in `rebond account show {account}`, that of a forwarding server in `rebond account forward {account}`.",
-            "Vérifiez le nom d’hôte dans `rebond account show {account}`, celui d’un serveur de transfert dans `rebond account forward {account}`.",
+            "Correct the host name: `rebond account set {account} --server HOST`, that of a forwarding server with `rebond account forward {account}`.",
+            "Corrigez le nom d’hôte : `rebond account set {account} --server HOST`, celui d’un serveur de transfert avec `rebond account forward {account}`.",
         ),
     ),
     row(
@@ -212,8 +212,8 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Operator,
         w("Exchange Online takes no passwords any more.", "Exchange Online n’accepte plus de mots de passe."),
         w(
-            "Register an app and connect the account by OAuth: `rebond app add APP --tenant ID`, then add the account with --app.",
-            "Inscrivez une application et connectez le compte par OAuth : `rebond app add APP --tenant ID`, puis ajoutez le compte avec --app.",
+            "Register an app and open the account by OAuth: `rebond app add APP --tenant ID`, then `rebond account set {account} --app APP`.",
+            "Inscrivez une application et ouvrez le compte par OAuth : `rebond app add APP --tenant ID`, puis `rebond account set {account} --app APP`.",
         ),
     ),
     row(
@@ -278,8 +278,20 @@ pub(super) const ROWS: &[Advice] = &[
         Who::Operator,
         w("A folder that should be read or filled does not exist.", "Un dossier à lire ou à remplir n’existe pas."),
         w(
-            "Create it under this very name; or name another: `rebond account remove {account}`, then add it anew with --folder (its facts stay).",
-            "Créez-le sous ce nom exact ; ou nommez-en un autre : `rebond account remove {account}`, puis ajoutez-le à nouveau avec --folder (ses faits restent).",
+            "Create it, or name those that exist: `rebond account set {account} --folder NAME` (each that is read), and where read mail is moved to: `rebond account set {account} --reports move=NAME --others move=NAME`.",
+            "Créez-le, ou nommez ceux qui existent : `rebond account set {account} --folder NAME` (chacun de ceux à relever), et là où le courrier lu est déplacé : `rebond account set {account} --reports move=NAME --others move=NAME`.",
+        ),
+    ),
+    row(
+        "expunge-missing",
+        Who::Administrator,
+        w(
+            "The server cannot remove single messages (it has no UIDPLUS, RFC 4315): read mail that was to be deleted or moved is marked as deleted, and still lies in its folder.",
+            "Le serveur ne sait pas retirer un message à la fois (il n’a pas UIDPLUS, RFC 4315) : le courrier lu à supprimer ou à déplacer est marqué comme supprimé, et reste dans son dossier.",
+        ),
+        w(
+            "Have UIDPLUS switched on at the server, or the folder expunged now and then (a mail program calls it compacting); or have read mail left as it is: `rebond account set {account} --reports leave --others leave`.",
+            "Faites activer UIDPLUS sur le serveur, ou purger le dossier de temps en temps (les logiciels de messagerie disent compacter) ; ou faites laisser le courrier lu tel quel : `rebond account set {account} --reports leave --others leave`.",
         ),
     ),
     row(
@@ -305,8 +317,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Les faits sont enregistrés, mais le serveur n’a pas permis de marquer, déplacer ou supprimer les messages.",
         ),
         w(
-            "Give the mailbox's user the rights to do so, or set the account to leave read mail.",
-            "Donnez ces droits à l’utilisateur de la boîte, ou réglez le compte pour laisser le courrier lu.",
+            "Give the mailbox's user the rights to do so, or have read mail left as it is: `rebond account set {account} --reports leave --others leave`.",
+            "Donnez ces droits à l’utilisateur de la boîte, ou faites laisser le courrier lu tel quel : `rebond account set {account} --reports leave --others leave`.",
         ),
     ),
 ];

@@ -74,6 +74,22 @@ impl Language {
         wanted.first().map_or(Self::English, |(_, language)| *language)
     }
 
+    /// What stands before who must act.
+    pub fn who_must_act(self) -> &'static str {
+        match self {
+            Self::English => "Who must act:",
+            Self::French => "Qui doit agir :",
+        }
+    }
+
+    /// What stands before the other side's words.
+    pub fn what_was_said(self) -> &'static str {
+        match self {
+            Self::English => "What was said:",
+            Self::French => "Ce qui a été répondu :",
+        }
+    }
+
     /// A French sentence never breaks before its high punctuation, nor inside its quotation marks.
     fn typeset(self, text: &str) -> String {
         let spaces = [(" :", "\u{a0}:"), (" ;", "\u{a0};"), (" ?", "\u{a0}?"), ("« ", "«\u{a0}"), (" »", "\u{a0}»")];
@@ -131,6 +147,11 @@ impl Advice {
     pub fn sentence(&self, language: Language, account: &str, redirect_uri: &str) -> String {
         let (means, step) = self.parts(language, account, redirect_uri);
         format!("{means} {step}")
+    }
+
+    /// Whether it names the redirect URI, which then must be known to say it.
+    pub fn names_redirect_uri(&self) -> bool {
+        [self.means.en, self.step.en].iter().any(|text| text.contains("{redirect_uri}"))
     }
 
     /// Meaning and step, each with the account's own values in place.

@@ -40,7 +40,7 @@ impl Connector {
                 false => (item.health.clone(), Some(now.as_second())),
             };
             self.table.set_health(&item.account.id, &health, due).await?;
-            self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
+            self.table.audit_health(&item, &health, by, now).await;
             tracing::info!(account = %item.account.id, app = %app.id, "consent was given");
         }
         Ok(())
@@ -57,7 +57,7 @@ impl Connector {
                 .then(|| health.pause_seconds(item.account.period_seconds).map(|pause| now.as_second() + pause))
                 .flatten();
             self.table.set_health(&item.account.id, &health, due).await?;
-            self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
+            self.table.audit_health(item, &health, by, now).await;
         }
         Ok(waiting)
     }

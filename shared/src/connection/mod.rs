@@ -156,7 +156,7 @@ impl Connector {
             true => {
                 let health = Health::connected((self.clock)());
                 if health.differs(&item.health) {
-                    log_health(&item.account.id, &item.health, &health, by);
+                    log_health(item, &health, None, by);
                 }
                 Ok(principal)
             }

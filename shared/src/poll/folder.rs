@@ -140,7 +140,7 @@ impl FolderRun<'_> {
         };
         if fault.is_none() {
             let settled: Vec<Reference> = done.iter().filter(|message| !waits.contains(*message)).cloned().collect();
-            self.settle(mailbox, &settled, &recorded).await.map_err(Stop::Mailbox)?;
+            self.settle(mailbox, &settled, &recorded, summary).await.map_err(Stop::Mailbox)?;
         } else if self.changes_mail() {
             // The connection is gone: the cursor stays, so that the next run settles what this one recorded.
             return Ok(fault);
@@ -293,7 +293,13 @@ impl FolderRun<'_> {
     }
 
     /// Marks, moves or deletes what is durable: reports by one setting, all other mail by the other.
-    async fn settle(&self, mailbox: &mut dyn Mailbox, done: &[Reference], recorded: &Done) -> Result<(), MailboxFault> {
+    async fn settle(
+        &self,
+        mailbox: &mut dyn Mailbox,
+        done: &[Reference],
+        recorded: &Done,
+        summary: &mut Summary,
+    ) -> Result<(), MailboxFault> {
         let account = &self.item.account;
         let (mut reports, mut others) = (Vec::new(), Vec::new());
         for message in done {
@@ -305,7 +311,7 @@ impl FolderRun<'_> {
         }
         for (messages, after) in [(reports, &account.reports), (others, &account.others)] {
             if !messages.is_empty() && *after != AfterReading::Leave {
-                mailbox.settle(&messages, after).await?;
+                summary.note_settled(mailbox.settle(&messages, after).await?, messages.len());
             }
         }
         Ok(())

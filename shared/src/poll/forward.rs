@@ -295,7 +295,8 @@ impl<'a> Forwarder<'a> {
         let after = if waiting.kind == Kind::Other { &account.others } else { &account.reports };
         // Settings that would delete it were refused; where they were changed behind our back, it stays.
         if let Some(mailbox) = mailbox.filter(|_| !matches!(after, AfterReading::Leave | AfterReading::Delete)) {
-            mailbox.settle(std::slice::from_ref(&waiting.reference), after).await.map_err(Stop::Mailbox)?;
+            let settled = mailbox.settle(std::slice::from_ref(&waiting.reference), after).await;
+            summary.note_settled(settled.map_err(Stop::Mailbox)?, 1);
         }
         self.list.waiting.retain(|other| other.key != waiting.key);
         self.write(summary).await

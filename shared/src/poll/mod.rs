@@ -17,7 +17,7 @@ use self::forward::Forwarder;
 use crate::account::{AccountId, Authentication, Health, HealthState};
 use crate::follow::{FollowError, Follower};
 use crate::grant::{Clock, GrantFault, Grants};
-use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault};
+use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault, Settled};
 use crate::net::{Reach, Tls};
 use crate::oauth::entra;
 use crate::raw::{RawError, Store};
@@ -33,6 +33,9 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// The function's name in log and audit.
 const FUNCTION: &str = "bounce-poll";
+
+/// The advice for mail that a server marks as deleted and cannot remove alone.
+const EXPUNGE_MISSING: &str = "expunge-missing";
 
 /// What a poll needs.
 #[derive(Clone)]
@@ -81,6 +84,10 @@ pub struct Summary {
     pub objects: usize,
     /// Messages that a folder still holds for the next run.
     pub left: u64,
+    /// Messages that were to be deleted or moved away and still lie in the folder, marked as deleted: the server
+    /// cannot remove them alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub marked_deleted: u64,
     /// Messages that were forwarded.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub forwarded: u64,
@@ -111,6 +118,17 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl Summary {
+    /// The advice of a poll that went well and still has something to say, by its id.
+    pub fn advice(&self) -> Option<&'static str> {
+        (self.marked_deleted > 0).then_some(EXPUNGE_MISSING)
+    }
+
+    fn note_settled(&mut self, settled: Settled, messages: usize) {
+        if settled == Settled::MarkedDeleted {
+            self.marked_deleted += messages as u64;
+        }
+    }
+
     /// Adds the run that went on where this one stopped.
     pub fn add(&mut self, next: Self) {
         self.messages += next.messages;
@@ -120,6 +138,7 @@ impl Summary {
         self.kept += next.kept;
         self.objects += next.objects;
         self.left = next.left;
+        self.marked_deleted += next.marked_deleted;
         self.forwarded += next.forwarded;
         self.not_forwarded += next.not_forwarded;
         if next.forward_fault.is_some() {
@@ -213,6 +232,7 @@ impl Poller {
             kept: 0,
             objects: 0,
             left: 0,
+            marked_deleted: 0,
             forwarded: 0,
             not_forwarded: 0,
             forward_fault: None,
@@ -280,8 +300,14 @@ impl Poller {
         let written = self.table.end_poll(&item.account.id, lease, &health, next_due, Some(&last)).await;
         if matches!(written, Ok(true)) {
             let by = By { function: FUNCTION, run: &summary.run };
-            let audited = self.table.audit_health(&item.account.id, &item.health, &health, by, now).await;
+            let audited = self.table.audit_health(item, &health, by, now).await;
             summary.table_writes += u64::from(audited);
+        }
+        if let Some(advice) = summary.advice() {
+            let (account, run) = (&item.account.id, &summary.run);
+            let sentence = self.table.sentence_of(advice, account.as_str(), None).await;
+            tracing::warn!(account = %account, run, marked_deleted = summary.marked_deleted, advice, sentence,
+                "mail stays in its folder");
         }
         summary.health = Some(health);
         match (ours, written) {

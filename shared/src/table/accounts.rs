@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
-use crate::account::{Account, AccountId, AppId, Forwarding, Health};
+use crate::account::{Account, AccountId, AppId, Forwarding, Health, HealthState};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -64,9 +64,12 @@ pub struct AccountItem {
     pub due_shard: String,
     /// When it is polled next, in seconds since 1970.
     pub next_due: i64,
-    /// What the last poll did.
+    /// What the last poll did, however it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_poll: Option<LastPoll>,
+    /// When a poll last ended well, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<i64>,
 }
 
 /// A poll's right to one account, until an absolute time.
@@ -99,7 +102,18 @@ impl AccountItem {
             warned: None,
             fence: 0,
             last_poll: None,
+            last_success: None,
             account,
+        }
+    }
+
+    /// Its health under other settings by the same way in: they may switch it off, or on as after a start.
+    pub fn health_under(&self, account: &Account, now: Timestamp) -> Health {
+        let off = self.health.state == HealthState::Disabled;
+        match account.enabled {
+            true if off => Health::new(true, account.needs_person() && self.principal.is_none(), now),
+            true => self.health.clone(),
+            false => self.health.disabled(now),
         }
     }
 }
@@ -255,6 +269,10 @@ impl Table {
         if let Some(last) = last_poll {
             set += ", last_poll = :last";
             update = update.expression_attribute_values(":last", attribute(last)?);
+            if health.state == HealthState::Active {
+                set += ", last_success = :success";
+                update = update.expression_attribute_values(":success", AttributeValue::N(last.at.to_string()));
+            }
         }
         applied(update.update_expression(set + " REMOVE lease_until, lease_name")).await
     }
@@ -384,25 +402,55 @@ impl Table {
         applied(update).await
     }
 
-    /// Writes the health found by something else than a poll, and when to ask again.
+    /// Gives an account other settings by the same way in, keeping its grant, cursors and facts, with the health that
+    /// [`AccountItem::health_under`] says, due at once where it is polled. A poll under way loses its lease, so that it does
+    /// not go on by the old settings. `false` when somebody polled, connected or changed the account since `before` was read.
+    pub async fn replace_settings(
+        &self,
+        before: &AccountItem,
+        account: &Account,
+        health: &Health,
+        now: Timestamp,
+    ) -> Result<bool, TableError> {
+        let due = match health.state {
+            state if !state.is_polled() => NEVER,
+            // Whoever waits for a person goes on waiting, and a server that asked for a rest has it.
+            state if state == before.health.state && before.next_due == NEVER => NEVER,
+            HealthState::Retrying => before.next_due,
+            _ => now.as_second(),
+        };
+        let update = self
+            .update_account(&account.id)
+            .update_expression(
+                "SET settings = :settings, health = :health, next_due = :due REMOVE lease_until ADD fence :one",
+            )
+            .condition_expression("fence = :fence AND #connection = :connection")
+            // A reserved word.
+            .expression_attribute_names("#connection", "connection")
+            .expression_attribute_values(":fence", AttributeValue::N(before.fence.to_string()))
+            .expression_attribute_values(":connection", AttributeValue::N(before.connection.to_string()))
+            .expression_attribute_values(":settings", attribute(account)?)
+            .expression_attribute_values(":health", attribute(health)?)
+            .expression_attribute_values(":due", AttributeValue::N(due.to_string()))
+            .expression_attribute_values(":one", AttributeValue::N("1".into()));
+        applied(update).await
+    }
+
+    /// Writes the health found by something else than a poll, and when to ask again. One that was found while the account
+    /// was switched off is nothing to one that was switched on meanwhile.
     pub async fn set_health(&self, id: &AccountId, health: &Health, next_due: Option<i64>) -> Result<(), TableError> {
         let update = self
             .update_account(id)
             .update_expression("SET health = :health, next_due = :due")
-            .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":health", attribute(health)?)
             .expression_attribute_values(":due", AttributeValue::N(next_due.unwrap_or(NEVER).to_string()));
+        let update = match health.state {
+            HealthState::Disabled => update
+                .condition_expression("settings.enabled = :off")
+                .expression_attribute_values(":off", AttributeValue::Bool(false)),
+            _ => update.condition_expression("attribute_exists(pk)"),
+        };
         applied(update).await.map(|_| ())
-    }
-
-    /// Replaces the domains that an account sends as; `false` when there is none.
-    pub async fn set_sends_as(&self, id: &AccountId, domains: &[String]) -> Result<bool, TableError> {
-        let update = self
-            .update_account(id)
-            .update_expression("SET settings.sends_as = :domains")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":domains", attribute(&domains)?);
-        applied(update).await
     }
 
     /// Replaces what an account forwards, or has it forward nothing; `false` when there is no such account.

@@ -1,8 +1,8 @@
 //! What happened to an account, for whoever asks later: who connected it, when its grant was renewed, what failed, who
 //! disconnected it, by which function and run. Written where it happens; a poll that changes nothing writes nothing here.
 
-use super::{Change, Item, Table, TableError, attribute, failed, is_condition, keys, read_item};
-use crate::account::{AccountId, Health, HealthState};
+use super::{AccountItem, Change, Item, Table, TableError, attribute, failed, is_condition, keys, read_item};
+use crate::account::{AccountId, AppId, Health, HealthState};
 use crate::advice::{self, Language};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -162,18 +162,16 @@ impl Table {
     }
 
     /// Writes down that the health moved, and logs it, once, where it was written; `false` when it is no news.
-    pub async fn audit_health(
-        &self,
-        id: &AccountId,
-        before: &Health,
-        after: &Health,
-        by: By<'_>,
-        now: Timestamp,
-    ) -> bool {
+    pub async fn audit_health(&self, item: &AccountItem, after: &Health, by: By<'_>, now: Timestamp) -> bool {
+        let (id, before) = (&item.account.id, &item.health);
         if !after.differs(before) {
             return false;
         }
-        log_health(id, before, after, by);
+        let sentence = match after.advice.as_deref() {
+            Some(advice) => self.sentence_of(advice, id.as_str(), item.account.app()).await,
+            None => None,
+        };
+        log_health(item, after, sentence.as_deref(), by);
         let mut entry = AuditEntry::new(AuditEvent::HealthChanged, by, now);
         entry.health_from = Some(before.state);
         entry.health_to = Some(after.state);
@@ -181,6 +179,20 @@ impl Table {
         entry.said.clone_from(&after.said);
         self.audit(id, &entry).await;
         true
+    }
+
+    /// What an advice says to an account, as logs have it: in English. The app is asked for its redirect URI where the advice
+    /// names it; one that cannot be read is named in its place.
+    pub async fn sentence_of(&self, advice: &str, account: &str, app: Option<&AppId>) -> Option<String> {
+        let row = advice::by_id(advice)?;
+        let uri = match app.filter(|_| row.names_redirect_uri()) {
+            Some(id) => match self.app(id).await {
+                Ok(Some(app)) => app.redirect_uri,
+                _ => format!("(the redirect URI of app {id})"),
+            },
+            None => String::new(),
+        };
+        Some(row.sentence(Language::English, account, &uri))
     }
 
     /// The last entries of an account, the newest first.
@@ -222,16 +234,15 @@ impl Table {
     }
 }
 
-/// The log line of a health that moved; its field names are stable: alarms and dashboards read them.
-pub fn log_health(id: &AccountId, before: &Health, after: &Health, by: By<'_>) {
-    let (health_from, health_to) = (before.state.as_str(), after.state.as_str());
+/// The log line of a health that moved, with what its advice says; its field names are stable: alarms and dashboards read
+/// them.
+pub fn log_health(item: &AccountItem, after: &Health, sentence: Option<&str>, by: By<'_>) {
+    let (id, health_from, health_to) = (&item.account.id, item.health.state.as_str(), after.state.as_str());
     let (function, run, advice) = (by.function, by.run, after.advice.as_deref());
     match after.advice {
         None => tracing::info!(account = %id, function, run, health_from, health_to, advice, "health changed"),
         Some(_) => {
             let error = after.said.as_deref();
-            let row = advice.and_then(advice::by_id);
-            let sentence = row.map(|row| row.sentence(Language::English, id.as_str(), "the app's redirect URI"));
             tracing::warn!(account = %id, function, run, health_from, health_to, advice, sentence, error, "health changed");
         }
     }

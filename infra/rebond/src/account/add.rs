@@ -1,6 +1,6 @@
-//! `rebond account add` and `rebond account set`: which mailbox, and by which way it is opened.
+//! `rebond account add`: which mailbox, and by which way it is opened.
 
-use super::{find, opened_by};
+use super::set::Settings;
 use crate::place::Place;
 use crate::{ask, secret_input};
 use anyhow::bail;
@@ -35,77 +35,39 @@ pub struct AddArgs {
     /// How it is read: imap, pop3 or graph
     #[arg(long, value_enum, default_value_t)]
     protocol: ProtocolArg,
-    /// A folder to read, as IMAP names it (for graph also inbox, junkemail and the like, which mean the same in every
-    /// language); may be given several times
-    #[arg(long = "folder", value_name = "NAME", default_value = "INBOX")]
-    folders: Vec<String>,
-    /// How far back the first poll looks: days (30d), all, or new
-    #[arg(long, default_value = "30d")]
-    since: Since,
-    /// What becomes of reports once their facts are durable: leave, seen, move=FOLDER, delete (POP3: leave, delete)
-    #[arg(long, default_value = "leave", value_name = "WHAT")]
-    reports: AfterReading,
-    /// The same for all other mail
-    #[arg(long, default_value = "leave", value_name = "WHAT")]
-    others: AfterReading,
-    /// Seconds between polls
-    #[arg(long, default_value_t = Account::PERIOD_SECONDS, value_name = "SECONDS")]
-    period: u32,
-    /// Messages of one session; the next goes on at once [default: as many as the time allows]
-    #[arg(long, value_name = "NUMBER")]
-    session_messages: Option<u32>,
-    /// Seconds of one session [default: as many as a function has]
-    #[arg(long, value_name = "SECONDS")]
-    session_timeout: Option<u32>,
-    /// The longest pause in seconds while nothing arrives; the period itself for none longer
-    #[arg(long, default_value_t = 3_600, value_name = "SECONDS")]
-    idle_pause: u32,
-    /// A domain that you send as; may be given several times
-    #[arg(long = "sends-as", value_name = "DOMAIN")]
-    sends_as: Vec<String>,
-    /// A title for people
-    #[arg(long)]
-    label: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
     /// Do not poll it yet
     #[arg(long)]
     disabled: bool,
 }
 
-/// Another way in.
-#[derive(Debug, Args)]
-pub struct SetArgs {
-    /// Which account
-    id: AccountId,
-    #[command(flatten)]
-    way: WayIn,
-}
-
 /// How a mailbox is opened, and where it is.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("way-in").args(["app", "password"]))]
-struct WayIn {
+pub(super) struct WayIn {
     /// Open it by OAuth with this app
     #[arg(long)]
-    app: Option<AppId>,
+    pub(super) app: Option<AppId>,
     /// The app opens it for itself (its own permissions, which an administrator grants); nobody signs in
     #[arg(long, requires = "app", conflicts_with = "password")]
-    app_only: bool,
+    pub(super) app_only: bool,
     /// Open it with a password, which is read from --secret-file, standard input or the terminal
     #[arg(long)]
-    password: bool,
+    pub(super) password: bool,
     /// File with the password; - is standard input
     #[arg(long, value_name = "FILE", requires = "password")]
-    secret_file: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
     /// The name to log in with, where it is not the mailbox
     #[arg(long, value_name = "NAME", requires = "password")]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// The server, as host or host:port [default: as it is, or the one of the app's provider; for graph that of its cloud]
     #[arg(long, value_name = "HOST[:PORT]")]
-    server: Option<String>,
+    pub(super) server: Option<String>,
     /// tls (port 993; POP3 995), starttls (port 143; POP3 110), none (this machine and private hosts) [default: by the
     /// port]
     #[arg(long, value_enum)]
-    encryption: Option<EncryptionArg>,
+    pub(super) encryption: Option<EncryptionArg>,
 }
 
 /// Protocol on the command line.
@@ -164,28 +126,24 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
     let protocol = Protocol::from(args.protocol);
     let server = server(app.as_ref(), protocol, way.server.as_deref(), way.encryption)?;
     let authentication = way_in(app.as_ref(), way.app_only, way.user, &mailbox)?;
-    let account = Account {
+    let account = args.settings.over(Account {
         id,
-        label: args.label,
+        label: None,
         enabled: !args.disabled,
         purpose: Purpose::Bounce,
         protocol,
         server,
         mailbox,
         authentication,
-        folders: args.folders,
-        since: args.since,
-        reports: args.reports,
-        others: args.others,
-        period_seconds: args.period,
-        limits: Limits {
-            session_messages: args.session_messages,
-            session_seconds: args.session_timeout,
-            idle_seconds: args.idle_pause.max(args.period),
-        },
-        sends_as: args.sends_as,
+        folders: vec!["INBOX".to_owned()],
+        since: Since::default(),
+        reports: AfterReading::Leave,
+        others: AfterReading::Leave,
+        period_seconds: Account::PERIOD_SECONDS,
+        limits: Limits::default(),
+        sends_as: vec![],
         forwarding: None,
-    };
+    });
     account.check()?;
     if let Some(warning) = account.warning() {
         eprintln!("Warning: {warning}");
@@ -215,7 +173,7 @@ pub(super) async fn add(place: &Place, args: AddArgs) -> anyhow::Result<()> {
 
 impl WayIn {
     /// The same with a way chosen: at a terminal whoever named none is asked, and told what suits an unattended poller.
-    async fn completed(mut self, place: &Place) -> anyhow::Result<Self> {
+    pub(super) async fn completed(mut self, place: &Place) -> anyhow::Result<Self> {
         if self.app.is_some() || self.password {
             return Ok(self);
         }
@@ -254,7 +212,7 @@ impl WayIn {
     }
 }
 
-async fn find_app(place: &Place, id: Option<&AppId>) -> anyhow::Result<Option<App>> {
+pub(super) async fn find_app(place: &Place, id: Option<&AppId>) -> anyhow::Result<Option<App>> {
     let Some(id) = id else { return Ok(None) };
     match place.table().app(id).await? {
         Some(app) => Ok(Some(app)),
@@ -262,7 +220,12 @@ async fn find_app(place: &Place, id: Option<&AppId>) -> anyhow::Result<Option<Ap
     }
 }
 
-fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str) -> anyhow::Result<Authentication> {
+pub(super) fn way_in(
+    app: Option<&App>,
+    app_only: bool,
+    user: Option<String>,
+    mailbox: &str,
+) -> anyhow::Result<Authentication> {
     Ok(match app {
         Some(app) if app_only => {
             app.check_app_only()?;
@@ -273,7 +236,7 @@ fn way_in(app: Option<&App>, app_only: bool, user: Option<String>, mailbox: &str
     })
 }
 
-fn server(
+pub(super) fn server(
     app: Option<&App>,
     protocol: Protocol,
     server: Option<&str>,
@@ -286,42 +249,6 @@ fn server(
         (None, None) => bail!("--server is needed for an account with a password"),
     };
     Ok(Server::parse(host, protocol, encryption.map(Encryption::from))?)
-}
-
-pub(super) async fn set(place: &Place, args: SetArgs) -> anyhow::Result<()> {
-    let item = find(place, &args.id).await?;
-    let (id, before) = (&args.id, &item.account);
-    let way = args.way.completed(place).await?;
-    let app = find_app(place, way.app.as_ref()).await?;
-    let server = match (&way.server, &app) {
-        // Where the mailbox stays, an app of the same provider finds it where it was.
-        (None, Some(_)) if before.app().is_some() => before.server.clone(),
-        (None, None) => before.server.clone(),
-        (given, app) => server(app.as_ref(), before.protocol, given.as_deref(), way.encryption)?,
-    };
-    let authentication = way_in(app.as_ref(), way.app_only, way.user, &before.mailbox)?;
-    let account = Account { server, authentication, ..before.clone() };
-    account.check()?;
-    if let Some(warning) = account.warning() {
-        eprintln!("Warning: {warning}");
-    }
-    if account.app().is_none() {
-        store_password(place, id, way.secret_file).await?;
-    }
-    if !place.table().replace_way_in(&account, item.generation, jiff::Timestamp::now()).await? {
-        bail!("somebody connected or renewed {id} at this moment: try again");
-    }
-    // Of the old way nothing stays. The table no longer names it, so a crash here leaves no more than a spare secret.
-    place.vault().remove(&Name::Grant(id.clone())).await?;
-    if account.app().is_some() {
-        place.vault().remove(&Name::Password(id.clone())).await?;
-    }
-    println!("{id} is opened by {} from now on; its cursors and facts stay.", opened_by(&account));
-    match account.needs_person() {
-        true => println!("Next: rebond connect {id}"),
-        false => println!("Next: rebond poll {id}"),
-    }
-    Ok(())
 }
 
 pub(super) async fn store_password(place: &Place, id: &AccountId, file: Option<PathBuf>) -> anyhow::Result<()> {

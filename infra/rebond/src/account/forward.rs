@@ -7,6 +7,7 @@ use crate::{secret_input, terminal};
 use anyhow::bail;
 use clap::Args;
 use rebond::account::{Account, AccountId, Encryption, Forwarding, RelayLogin};
+use rebond::advice::Language;
 use rebond::limits;
 use rebond::vault::Name;
 use std::path::PathBuf;
@@ -55,7 +56,7 @@ pub struct ForwardArgs {
     off: bool,
 }
 
-pub(super) async fn forward(place: &Place, args: ForwardArgs) -> anyhow::Result<()> {
+pub(super) async fn forward(place: &Place, args: ForwardArgs, language: Language) -> anyhow::Result<()> {
     let account = find(place, &args.id).await?.account;
     match (args.to, args.server) {
         (Some(to), Some(server)) => {
@@ -73,7 +74,7 @@ pub(super) async fn forward(place: &Place, args: ForwardArgs) -> anyhow::Result<
             start(place, account, forwarding, args.secret_file).await
         }
         _ if args.off => stop(place, &account).await,
-        _ => show(place, &account).await,
+        _ => show(place, &account, language).await,
     }
 }
 
@@ -120,7 +121,7 @@ async fn stop(place: &Place, account: &Account) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn show(place: &Place, account: &Account) -> anyhow::Result<()> {
+async fn show(place: &Place, account: &Account, language: Language) -> anyhow::Result<()> {
     let id = &account.id;
     let Some(forwarding) = &account.forwarding else {
         println!("Nothing that arrives in {id} is forwarded: see `rebond account forward --help`.");
@@ -150,7 +151,7 @@ async fn show(place: &Place, account: &Account) -> anyhow::Result<()> {
     for waiting in list.waiting.iter().take(10) {
         let said = waiting.said.as_deref().unwrap_or("not tried yet");
         println!("\n{} in {}: {said}", terminal::time(waiting.since), waiting.folder);
-        super::tell_of_forwarding(id, waiting.advice.as_deref());
+        super::tell_of_forwarding(id, waiting.advice.as_deref(), language);
     }
     Ok(())
 }
