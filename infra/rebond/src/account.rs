@@ -23,12 +23,20 @@ pub enum AccountCommand {
     #[command(after_help = ADD_EXAMPLES)]
     Add(Box<AddArgs>),
     /// List the accounts with their health
+    #[command(after_help = "Examples:
+  rebond account list
+  rebond account list --json
+  rebond account list --stack rebond")]
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Show one account: settings, health, who must act
+    #[command(after_help = "Examples:
+  rebond account show bounces
+  rebond account show bounces --json
+  rebond account show bounces --language fr")]
     Show {
         /// Which account
         id: AccountId,
@@ -37,6 +45,9 @@ pub enum AccountCommand {
         json: bool,
     },
     /// Replace the password of a password account
+    #[command(after_help = "Examples:
+  rebond account password bounces
+  rebond account password bounces --secret-file password.txt")]
     Password {
         /// Which account
         id: AccountId,
@@ -49,6 +60,9 @@ pub enum AccountCommand {
     #[command(after_help = set::EXAMPLES)]
     Set(Box<set::SetArgs>),
     /// Say which domains you send as: what a bounce must prove to count
+    #[command(after_help = "Examples:
+  rebond account sends-as bounces example.com example.org
+  rebond account sends-as bounces           # no domain any more")]
     SendsAs {
         /// Which account
         id: AccountId,
@@ -59,11 +73,15 @@ pub enum AccountCommand {
     #[command(after_help = forward::EXAMPLES)]
     Forward(Box<forward::ForwardArgs>),
     /// The same as `rebond forget`
+    #[command(after_help = "Examples:\n  rebond account disconnect bounces")]
     Disconnect {
         /// Which account
         id: AccountId,
     },
     /// Remove an account with its secrets and cursors
+    #[command(after_help = "Examples:
+  rebond account remove bounces
+  rebond account remove bounces --facts")]
     Remove {
         /// Which account
         id: AccountId,

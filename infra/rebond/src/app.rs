@@ -2,11 +2,13 @@
 
 use crate::ask;
 use crate::credential::{self, CredentialArgs};
+use crate::from_file::FromFile;
 use crate::place::{Place, Where};
 use crate::registration::{self, Way};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use rebond::account::{App, AppId, Cloud, Credential, OpenIdProvider, Tenant};
+use rebond::deployment::Deployment;
 use rebond::oauth::open_id;
 use rebond::vault::Name;
 use std::process::ExitCode;
@@ -18,12 +20,18 @@ pub enum AppCommand {
     #[command(after_help = ADD_EXAMPLES)]
     Add(Box<AddArgs>),
     /// List the registrations
+    #[command(after_help = "Examples:
+  rebond app list
+  rebond app list --json")]
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Replace the client secret, or the certificate with its key
+    #[command(after_help = "Examples:
+  rebond app secret m365 --secret-file secret.txt
+  rebond app secret m365 --certificate app.pem --secret-file app.key")]
     Secret {
         /// Which app
         id: AppId,
@@ -31,11 +39,13 @@ pub enum AppCommand {
         credential: CredentialArgs,
     },
     /// Print a link by which an administrator consents to the app for a whole directory
+    #[command(after_help = "Examples:\n  rebond app consent m365")]
     Consent {
         /// Which app
         id: AppId,
     },
     /// Remove a registration and its secret
+    #[command(after_help = "Examples:\n  rebond app remove m365")]
     Remove {
         /// Which app
         id: AppId,
@@ -46,11 +56,14 @@ const ADD_EXAMPLES: &str = "Examples:
   rebond app add m365 --tenant example.com --client-id 00000000-0000-4000-8000-000000000000
   rebond app add m365 --tenant example.com --client-id … \\
       --certificate app.pem --secret-file app.key
-  rebond app add m365 --tenant example.com --client-id … --federated \\
-      --stack rebond --redirect-uri …
+  rebond app add m365 --tenant example.com --client-id … --federated --stack rebond
   rebond app add gmail --provider google --client-id … --secret-file secret.txt
-  rebond app add m365 --tenant example.com --client-id … --stack rebond \\
-      --secret-file secret.txt --redirect-uri https://…/oauth/callback
+  rebond app add m365 --tenant example.com --client-id … --stack rebond --secret-file secret.txt
+  rebond app add --from app.toml           # with the names of the arguments as keys:
+      id = \"m365\"
+      tenant = \"example.com\"
+      client-id = \"00000000-0000-4000-8000-000000000000\"
+      secret-file = \"secret.txt\"             # the secret itself never stands there
 
 What is left out is asked for at a terminal. What the registration must have is printed.";
 
@@ -71,7 +84,8 @@ pub struct AddArgs {
     /// Application (client) ID
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
-    /// The redirect URI as it is registered, byte by byte [default: this machine's own]
+    /// The redirect URI as it is registered, byte by byte [default: this machine's own; with --stack the stack's output
+    /// RedirectUri]
     #[arg(long, value_name = "URI")]
     redirect_uri: Option<String>,
     /// The Microsoft cloud it is registered in
@@ -79,6 +93,8 @@ pub struct AddArgs {
     cloud: CloudArg,
     #[command(flatten)]
     credential: CredentialArgs,
+    #[command(flatten)]
+    _from: FromFile,
     /// Another login host that speaks as Entra does, such as a stand-in: http://localhost:PORT
     #[arg(long, value_name = "URL", hide = true)]
     authority: Option<String>,
@@ -132,12 +148,12 @@ pub async fn run(at: &Where, command: AppCommand) -> anyhow::Result<ExitCode> {
 }
 
 async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
-    let redirect_uri = match (args.redirect_uri.clone(), &at.stack) {
-        (Some(uri), _) => uri,
-        (None, None) => format!("http://{}/oauth/callback", at.settings()?.listen),
-        (None, Some(_)) => bail!("--redirect-uri is needed: it is the output RedirectUri of the stack"),
-    };
     let place = at.open().await?;
+    let redirect_uri = match (args.redirect_uri.clone(), &place) {
+        (Some(uri), _) => uri,
+        (None, Place::Machine(_)) => format!("http://{}/oauth/callback", at.settings()?.listen),
+        (None, Place::Stack(stack)) => redirect_uri_of(stack).await?,
+    };
     let Chosen { id, provider, tenant, client_id, way, credential } = choose(&args, &redirect_uri)?;
     let app = App {
         cloud: args.cloud.into(),
@@ -171,6 +187,18 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
         println!("      (without --app-only where a person shall sign in for the mailbox)");
     }
     Ok(())
+}
+
+/// The stack says which it is, in an output of its template.
+async fn redirect_uri_of(stack: &Deployment) -> anyhow::Result<String> {
+    match stack.output("RedirectUri").await {
+        Ok(Some(uri)) => Ok(uri),
+        Ok(None) => bail!("the stack has no output RedirectUri: say it with --redirect-uri"),
+        Err(fault) => bail!(
+            "the stack could not be asked for its output RedirectUri ({}): say it with --redirect-uri",
+            fault.said
+        ),
+    }
 }
 
 /// What the arguments say, or the person at the terminal.

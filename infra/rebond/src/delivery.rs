@@ -18,6 +18,9 @@ const DESTINATIONS: usize = 20;
 #[derive(Debug, Subcommand)]
 pub enum DeliveryCommand {
     /// Show all deliveries that senders told of (POST /api/v1/deliveries), the newest first
+    #[command(after_help = "Examples:
+  rebond delivery list
+  rebond delivery list --json")]
     List {
         /// One JSON object a line
         #[arg(long)]

@@ -19,8 +19,12 @@ pub enum EndpointCommand {
     /// Name a receiver, and what it is told
     Add(AddArgs),
     /// Change what an endpoint is told, or where; what is not named stays. It is tried at once, also one that was gone
+    #[command(after_help = "Examples:\n  rebond endpoint set crm --type address.quarantined --type address.released")]
     Set(SetArgs),
     /// Give a webhook a new signing secret; the old one signs beside it until --finish
+    #[command(after_help = "Examples:
+  rebond endpoint rotate crm
+  rebond endpoint rotate crm --finish")]
     Rotate {
         /// Which endpoint
         id: EndpointId,
@@ -29,6 +33,9 @@ pub enum EndpointCommand {
         finish: bool,
     },
     /// Show one endpoint, how it goes, and how much is kept for it
+    #[command(after_help = "Examples:
+  rebond endpoint show crm
+  rebond endpoint show crm --json")]
     Show {
         /// Which endpoint
         id: EndpointId,
@@ -38,17 +45,22 @@ pub enum EndpointCommand {
     },
     /// Show all endpoints
     #[command(name = "list")]
+    #[command(after_help = "Examples:
+  rebond endpoint list
+  rebond endpoint list --json")]
     All {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Remove an endpoint with its secret; what is kept for it is told to nobody
+    #[command(after_help = "Examples:\n  rebond endpoint remove crm")]
     Remove {
         /// Which endpoint
         id: EndpointId,
     },
     /// Tell an endpoint that it is being tried
+    #[command(after_help = "Examples:\n  rebond endpoint test crm")]
     Test {
         /// Which endpoint
         id: EndpointId,

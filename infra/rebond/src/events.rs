@@ -15,6 +15,9 @@ use std::time::Duration;
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
     /// Show what happened as the events that were told of it, or what is kept for an endpoint
+    #[command(after_help = "Examples:
+  rebond events list
+  rebond events list --days 2 --json")]
     List(ListArgs),
     /// Tell an endpoint again what happened, under the same ids; or its dead letters after all
     #[command(after_help = "Examples:

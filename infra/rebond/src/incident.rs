@@ -17,6 +17,9 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum IncidentCommand {
     /// Show all incidents, the newest first
+    #[command(after_help = "Examples:
+  rebond incident list
+  rebond incident list --open --json")]
     List {
         /// Those that wait for a decision alone
         #[arg(long)]
@@ -26,6 +29,7 @@ pub enum IncidentCommand {
         json: bool,
     },
     /// Show one incident, and some of what it holds back
+    #[command(after_help = "Examples:\n  rebond incident show 01J9ZC")]
     Show {
         /// Which incident
         id: String,
@@ -34,8 +38,10 @@ pub enum IncidentCommand {
         json: bool,
     },
     /// It was the destination's mistake: its refusals are taken back, and the addresses are written to again
+    #[command(after_help = "Examples:\n  rebond incident release 01J9ZC --why \"their postmaster says so\"")]
     Release(DecideArgs),
     /// The addresses are dead: the refusals count
+    #[command(after_help = "Examples:\n  rebond incident confirm 01J9ZC")]
     Confirm(DecideArgs),
 }
 

@@ -27,12 +27,14 @@ pub enum InstanceCommand {
     #[command(after_help = EXAMPLES)]
     Add(AddArgs),
     /// Show all, and how it goes with each
+    #[command(after_help = "Examples:\n  rebond instance list")]
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Ask one how it is, and show what is known of it
+    #[command(after_help = "Examples:\n  rebond instance show emea")]
     Show {
         /// Which
         id: AccountId,
@@ -41,11 +43,15 @@ pub enum InstanceCommand {
         json: bool,
     },
     /// Draw from it no longer; what was drawn stays
+    #[command(after_help = "Examples:\n  rebond instance remove emea")]
     Remove {
         /// Which
         id: AccountId,
     },
     /// Draw in the reports that are new there
+    #[command(after_help = "Examples:
+  rebond instance pull
+  rebond instance pull emea --full")]
     Pull {
         /// Which; without it all
         id: Option<AccountId>,

@@ -14,14 +14,17 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
     /// Make a key, and print it: it is seen this once
+    #[command(after_help = "Examples:\n  rebond key add crm --scope check")]
     Add(AddArgs),
     /// Show all keys
+    #[command(after_help = "Examples:\n  rebond key list")]
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Let a key open nothing any longer, at once
+    #[command(after_help = "Examples:\n  rebond key revoke crm")]
     Revoke {
         /// Which key
         id: KeyId,

@@ -23,6 +23,7 @@ mod endpoint_add;
 mod erase;
 mod events;
 mod forget;
+mod from_file;
 mod incident;
 mod instance;
 mod key;
@@ -82,8 +83,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Play the whole story on loopback with stand-ins
+    #[command(after_help = "Examples:
+  rebond demo
+  rebond demo --once
+  rebond demo --once --json")]
     Demo(demo::DemoArgs),
     /// Run the functions on this machine
+    #[command(after_help = "Examples:
+  rebond serve
+  rebond serve --dir /var/lib/rebond")]
     Serve,
     /// Registrations at the identity provider
     #[command(subcommand)]
@@ -92,8 +100,19 @@ enum Command {
     #[command(subcommand)]
     Account(account::AccountCommand),
     /// Connect an account: by a link (the default), by a code on another device, or by an administrator's consent
+    #[command(after_help = "Examples:
+  rebond connect bounces
+  rebond connect bounces --device
+  rebond connect bounces --paste
+  rebond connect bounces --admin
+  rebond connect bounces --stack rebond")]
     Connect(connect::ConnectArgs),
     /// Read one mailbox now
+    #[command(after_help = "Examples:
+  rebond poll bounces
+  rebond poll bounces --json
+  rebond poll bounces --language fr
+  rebond poll bounces --stack rebond")]
     Poll {
         /// Which account
         account: AccountId,
@@ -105,39 +124,74 @@ enum Command {
     #[command(after_help = doctor::HELP)]
     Doctor(doctor::DoctorArgs),
     /// Renew the grant of one account now
+    #[command(after_help = "Examples:
+  rebond refresh bounces
+  rebond refresh bounces --stack rebond")]
     Refresh {
         /// Which account
         account: AccountId,
     },
     /// Show what is in an account's access token, beside what is wanted; never the token
+    #[command(after_help = "Examples:
+  rebond token bounces
+  rebond token bounces --json")]
     Token(token::TokenArgs),
     /// Delete our copy of an account's grant, and say what an administrator must do
+    #[command(after_help = "Examples:\n  rebond forget bounces")]
     Forget {
         /// Which account
         account: AccountId,
     },
     /// Show who connected an account, when its grant was renewed, what failed; of no account, what was undone and erased
+    #[command(after_help = "Examples:
+  rebond audit bounces
+  rebond audit bounces --limit 10 --json
+  rebond audit                             # what was decided, undone and erased")]
     Audit(audit::AuditArgs),
     /// Say what is wrong with a registration before Entra does
+    #[command(after_help = "Examples:
+  rebond lint m365
+  rebond lint m365 --manifest app.json
+  rebond lint --scopes \"openid https://outlook.office.com/IMAP.AccessAsUser.All\"")]
     Lint(lint::LintArgs),
     /// Print the script that an Exchange administrator runs for an account
+    #[command(after_help = "Examples:
+  rebond kit bounces > exchange.ps1
+  rebond kit bounces --az
+  rebond kit bounces --person alex@example.com")]
     Kit(Box<kit::KitArgs>),
     /// Say what messages in files mean
     Read(read::ReadArgs),
     /// Show the facts of one account
+    #[command(after_help = "Examples:
+  rebond reports bounces
+  rebond reports bounces --days 7 --limit 20
+  rebond reports bounces --all --json")]
     Reports(reports::ReportsArgs),
     /// Streams of mail, and what their standings ask for
     #[command(subcommand)]
     List(list::ListCommand),
     /// Say whether addresses may be written to, and why not
+    #[command(after_help = "Examples:
+  rebond check jane@example.org
+  rebond check --list news --json jane@example.org joe@example.net
+  rebond check - < addresses.txt")]
     Check(address::CheckArgs),
     /// Show all that is on record of one address
+    #[command(after_help = "Examples:
+  rebond address jane@example.org
+  rebond address jane@example.org --json")]
     Address(address::AddressArgs),
     /// Let addresses be written to again: what is on record until now counts no longer
+    #[command(after_help = "Examples:
+  rebond release jane@example.org --why \"she wrote that it works again\"
+  rebond release --list news - < addresses.txt")]
     Release(address::DecideArgs),
     /// Write to addresses no more: they asked for it
+    #[command(after_help = "Examples:\n  rebond deny jane@example.org --why \"asked for it by telephone\"")]
     Deny(address::DecideArgs),
     /// Write to addresses no more: they do not work
+    #[command(after_help = "Examples:\n  rebond quarantine jane@example.org joe@example.net --list news")]
     Quarantine(address::DecideArgs),
     /// Receivers of events: webhooks, queues, topics, buses, suppression lists
     #[command(subcommand)]
@@ -146,6 +200,7 @@ enum Command {
     #[command(subcommand)]
     Events(events::EventsCommand),
     /// Make return addresses whose bounces prove themselves
+    #[command(after_help = "Examples:\n  rebond stamp jane@example.org --from returns@example.com --list news")]
     Stamp(stamp::StampArgs),
     /// Destinations that suddenly refused many addresses, and what you decide about them
     #[command(subcommand)]
@@ -157,6 +212,9 @@ enum Command {
     #[command(subcommand)]
     Delivery(delivery::DeliveryCommand),
     /// Take refusals of one destination and time back; first they are counted
+    #[command(after_help = "Examples:
+  rebond undo --domain example.org --since 2026-03-01
+  rebond undo --domain example.org --since 2026-03-01T08:00:00Z --text \"relay denied\" --yes")]
     Undo(incident::UndoArgs),
     /// Texts that no rule knows, and what you say they mean
     #[command(subcommand)]
@@ -168,19 +226,35 @@ enum Command {
     #[command(after_help = replay::HELP)]
     Replay(replay::ReplayArgs),
     /// Erase a person from everything that was recorded; first it is counted
+    #[command(after_help = "Examples:
+  rebond erase jane@example.org              # only counted
+  rebond erase jane@example.org --yes")]
     Erase(erase::EraseArgs),
     /// Keys for other systems that ask and decide over HTTP
     #[command(subcommand)]
     Key(key::KeyCommand),
     /// Write standings into a file
+    #[command(after_help = "Examples:
+  rebond export standings.csv
+  rebond export news.jsonl --list news --all")]
     Export(transfer::ExportArgs),
     /// Deny or quarantine the addresses in a file
+    #[command(after_help = "Examples:
+  rebond import suppressed.csv
+  rebond import unsubscribed.csv --list news --state denied")]
     Import(transfer::ImportArgs),
 }
 
 /// Runs the command that the process was started with.
 pub async fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let line = match from_file::expanded::<Cli>(std::env::args_os().collect()) {
+        Ok(line) => line,
+        Err(error) => {
+            eprintln!("rebond: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    let cli = Cli::parse_from(line);
     let done = match cli.command {
         Command::Demo(args) => demo::run(&args).await,
         Command::Serve => serve::run(&cli.at).await,
@@ -305,6 +379,15 @@ mod tests {
         }
     }
 
+    /// The words of a line: what stands between quotation marks is one.
+    fn words(line: &str) -> Vec<&str> {
+        let pieces = line.split('"').enumerate().map(|(number, piece)| match number % 2 {
+            0 => piece.split_whitespace().collect(),
+            _ => vec![piece],
+        });
+        pieces.collect::<Vec<_>>().concat()
+    }
+
     /// Whole lines of a document's indented or fenced blocks that begin with our name, without comment and redirection.
     fn typed(document: &str) -> Vec<String> {
         let bare = |line: &str| {
@@ -314,6 +397,42 @@ mod tests {
         let lines = document.lines().map(str::trim).filter(|line| line.starts_with("rebond ")).map(bare);
         // A line that goes on is not whole.
         lines.filter(|line| !line.ends_with('\\')).collect()
+    }
+
+    /// Every command that has none of its own, with the words before its arguments.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        if !command.has_subcommands() {
+            found.push((path.to_owned(), command.clone()));
+        }
+        for of_it in command.get_subcommands().filter(|of_it| of_it.get_name() != "help") {
+            leaves(of_it, &format!("{path} {}", of_it.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example_that_can_be_typed() {
+        let mut found = Vec::new();
+        let mut all = <Cli as clap::CommandFactory>::command();
+        all.build();
+        leaves(&all, "rebond", &mut found);
+        assert!(found.len() > 60, "{}", found.len());
+        let mut wrong = Vec::new();
+        for (path, command) in found {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples = help.split_once("Examples:\n").map_or("", |(_, examples)| examples);
+            let of_it = |line: &&str| line.trim_start().strip_prefix(&path).is_some_and(|rest| !rest.starts_with('-'));
+            if !examples.lines().any(|line| of_it(&line)) {
+                wrong.push(format!("{path} has no example"));
+            }
+            for line in typed(examples) {
+                let bare =
+                    [" | ", " || ", " < "].iter().fold(line.as_str(), |line, end| line.split(end).next().unwrap());
+                if let Err(error) = Cli::try_parse_from(words(bare)) {
+                    wrong.push(format!("{path}: {line}: {error}"));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
     #[test]
@@ -331,12 +450,7 @@ mod tests {
         ] {
             for line in typed(text) {
                 let line = line.replace('…', "x").replace("seen|move=FOLDER|delete", "seen");
-                // What stands between quotation marks is one word.
-                let words = line.split('"').enumerate().flat_map(|(number, piece)| match number % 2 {
-                    0 => piece.split_whitespace().collect(),
-                    _ => vec![piece],
-                });
-                let parsed = Cli::try_parse_from(words);
+                let parsed = Cli::try_parse_from(words(&line));
                 assert!(parsed.is_ok(), "{name}: {line}: {}", parsed.unwrap_err());
                 seen += 1;
             }

@@ -19,6 +19,9 @@ pub enum ListCommand {
     #[command(after_help = EXAMPLES)]
     Set(AddArgs),
     /// Show one list
+    #[command(after_help = "Examples:
+  rebond list show news
+  rebond list show news --json")]
     Show {
         /// Which list
         id: ListId,
@@ -28,12 +31,16 @@ pub enum ListCommand {
     },
     /// Show all lists
     #[command(name = "list")]
+    #[command(after_help = "Examples:
+  rebond list list
+  rebond list list --json")]
     All {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Remove a list; what is on record on it stays, and is read no more
+    #[command(after_help = "Examples:\n  rebond list remove news")]
     Remove {
         /// Which list
         id: ListId,

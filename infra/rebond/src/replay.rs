@@ -20,9 +20,9 @@ What says something else is recorded anew, and standings follow as if it had bee
 broken off and said again; twice does the same as once.
 
 Examples:
-  rebond replay --since 2026-03-01 --dry-run       what would be different, and which standings would move
+  rebond replay --since 2026-03-01 --dry-run       # what would be different, and which standings would move
   rebond replay bounces --since 2026-03-01 --until 2026-03-08T12:00:00Z
-  rebond replay --since 2026-03-01 --with-rules    your own rules of today decide about older reports, too";
+  rebond replay --since 2026-03-01 --with-rules    # your own rules of today decide about older reports, too";
 
 /// What to read again.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 const EXAMPLES: &str = "Examples:
   rebond route add newsletter --activity \"Newsletter is over\"
+  rebond route set newsletter --activity \"Newsletter has ended\"
   rebond endpoint add next --step-functions arn:aws:states:eu-west-1:111122223333:stateMachine:after-news
   rebond endpoint add crm --webhook https://crm.example.com/hooks/rebond --type delivery.closed
 
@@ -28,12 +29,16 @@ pub enum RouteCommand {
     Set(SetArgs),
     /// Show all routes
     #[command(name = "list")]
+    #[command(after_help = "Examples:
+  rebond route list
+  rebond route list --json")]
     All {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Remove a route; deliveries that name it are told of without an activity
+    #[command(after_help = "Examples:\n  rebond route remove campaign")]
     Remove {
         /// Which route
         id: RouteId,

@@ -17,6 +17,9 @@ use std::process::ExitCode;
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// Show the texts that no rule knows, the most frequent first
+    #[command(after_help = "Examples:
+  rebond rules texts
+  rebond rules texts --limit 5 --json")]
     Texts {
         /// At most so many
         #[arg(long, default_value_t = 30)]
@@ -26,6 +29,7 @@ pub enum RulesCommand {
         json: bool,
     },
     /// Show all rules
+    #[command(after_help = "Examples:\n  rebond rules list")]
     List {
         /// One JSON object a line
         #[arg(long)]
@@ -35,6 +39,9 @@ pub enum RulesCommand {
     #[command(after_help = EXAMPLES)]
     Add(AddArgs),
     /// Try a rule on what is stored: what it fits, and what that is now
+    #[command(after_help = "Examples:
+  rebond rules test quota
+  rebond rules test quota --days 7")]
     Test {
         /// Which rule
         id: RuleId,
@@ -43,16 +50,19 @@ pub enum RulesCommand {
         days: u16,
     },
     /// Switch a rule on that was tested: it decides about what is recorded from then on
+    #[command(after_help = "Examples:\n  rebond rules on quota")]
     On {
         /// Which rule
         id: RuleId,
     },
     /// Switch a rule off
+    #[command(after_help = "Examples:\n  rebond rules off quota")]
     Off {
         /// Which rule
         id: RuleId,
     },
     /// Remove a rule that is off
+    #[command(after_help = "Examples:\n  rebond rules remove quota")]
     Remove {
         /// Which rule
         id: RuleId,

@@ -431,7 +431,7 @@ impl Account {
     /// What the operator should know of these settings though they work.
     pub fn warning(&self) -> Option<String> {
         let (reader, act) = match self.server.is_loopback() {
-            true => ("whoever may watch this machine's own network", "Where the server can"),
+            true => ("whoever may watch this machine's own network", "Where the server can,"),
             false => ("whoever is on that network", "Have its administrator switch on TLS, then"),
         };
         (self.server.encryption == Encryption::None).then(|| {

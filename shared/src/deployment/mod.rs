@@ -136,10 +136,35 @@ impl Deployment {
         &self.config
     }
 
+    /// What the stack says of itself under this name, by the credentials of whoever asks; none where it says nothing (AWS
+    /// CloudFormation API reference, DescribeStacks).
+    pub async fn output(&self, key: &str) -> Result<Option<String>, signed::Fault> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs([("Action", "DescribeStacks"), ("Version", "2010-05-15"), ("StackName", &self.stack)]);
+        let request = signed::Request {
+            service: "cloudformation",
+            host: "cloudformation",
+            variable: "CLOUDFORMATION",
+            region: None,
+            method: "POST",
+            path: "",
+            headers: &[("content-type", "application/x-www-form-urlencoded".to_owned())],
+            body: form.finish().into_bytes(),
+        };
+        Ok(output_of(&self.signed.call(request).await?, key))
+    }
+
     /// The full name of one of the stack's functions.
     pub fn function(&self, name: &str) -> String {
         format!("{}-{name}", self.stack)
     }
+}
+
+/// One of the outputs in an answer of DescribeStacks: each is a `member` with its key, its value and perhaps more, in any order.
+fn output_of(xml: &str, key: &str) -> Option<String> {
+    let member = xml.split("<member>").find(|member| signed::between(member, "OutputKey") == Some(key))?;
+    // Of all that XML escapes, a URL may hold this alone.
+    signed::between(member, "OutputValue").map(|value| value.replace("&amp;", "&"))
 }
 
 /// As the operator's own tools find it: profiles, single sign-on, instance metadata.

@@ -26,7 +26,7 @@ const SAID_CHARACTERS: usize = 500;
 /// One request to a service.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
-    /// As it signs: `sns`, `sqs`, `events`, `ses`, `lambda`, `sts`, `kms`, `s3`.
+    /// As it signs: `sns`, `sqs`, `events`, `ses`, `lambda`, `sts`, `kms`, `s3`, `cloudformation`.
     pub service: &'a str,
     /// The first part of its host, where that is another: `email` for `ses`.
     pub host: &'a str,

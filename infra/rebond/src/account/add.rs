@@ -1,6 +1,7 @@
 //! `rebond account add`: which mailbox, and by which way it is opened.
 
 use super::set::Settings;
+use crate::from_file::FromFile;
 use crate::place::Place;
 use crate::{ask, secret_input};
 use anyhow::bail;
@@ -20,7 +21,15 @@ pub(super) const ADD_EXAMPLES: &str = "Examples:
   rebond account add old --mailbox bounces@example.com --password --server mail.example.com:993
   rebond account add pop --mailbox bounces@example.com --password --protocol pop3 --server mail.example.com --reports delete
   rebond account add graph --mailbox bounces@example.com --app m365 --app-only --protocol graph --folder inbox --folder junkemail
-  rebond account add lab --mailbox test --password --server localhost:143 --encryption none";
+  rebond account add lab --mailbox test --password --server localhost:143 --encryption none
+  rebond account add --from bounces.toml     # with the names of the arguments as keys:
+      id = \"bounces\"
+      mailbox = \"bounces@example.com\"
+      app = \"m365\"
+      app-only = true
+      folder = [\"INBOX\", \"Junk Email\"]
+      reports = \"move=Processed\"
+      sends-as = [\"example.com\"]";
 
 /// A mailbox. What is left out is asked for at a terminal.
 #[derive(Debug, Args)]
@@ -37,6 +46,8 @@ pub struct AddArgs {
     protocol: ProtocolArg,
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    _from: FromFile,
     /// Do not poll it yet
     #[arg(long)]
     disabled: bool,
