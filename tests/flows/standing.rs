@@ -10,7 +10,7 @@ use rebond::table::{Fact, StandingItem, Table};
 use rebond::vault::signing_key;
 use rebond_standing_update::handle;
 use rebond_tests::mail::{bounce, letter};
-use rebond_tests::process::workspace;
+use rebond_tests::process::{Process, built, workspace};
 use rebond_tests::rie::Emulated;
 use rebond_tests::rights;
 use rebond_tests::stack::Stack;
@@ -351,6 +351,32 @@ async fn write_units_from_poll_to_standing_are_counted_by_the_table() {
     assert_eq!((of("STANDING"), of("STANDING index")), (count, 0.0), "one write of under 1 KB: {units:?}");
     assert!(of("REPORT index") >= count, "{units:?}");
     assert!(each <= 4.0, "{units:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_removed_on_one_machine() {
+    let mut world = World::start().await.unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    let key = |name: &str| json!({ "pk": { "S": format!("SENT#{name}") }, "sk": { "S": "TO#jane@example.net" } });
+    for (name, expires) in [("over", now - 60), ("not-yet", now + 3_600)] {
+        let mut item = key(name);
+        item["expires"] = json!({ "N": expires.to_string() });
+        world.raw("PutItem", json!({ "TableName": "rebond", "Item": item })).await.unwrap();
+    }
+    world.stop_pages().await;
+    let mut command = std::process::Command::new(built("rebond").unwrap());
+    command.arg("--dir").arg(world.dir()).arg("serve");
+    let _serve = Process::start(&command, &world.dir().join("log")).unwrap();
+    let there = async |name: &str| {
+        let asked = json!({ "TableName": "rebond", "Key": key(name) });
+        world.raw("GetItem", asked).await.unwrap()["Item"].is_object()
+    };
+    let begin = std::time::Instant::now();
+    while there("over").await {
+        assert!(begin.elapsed().as_secs() < 60, "nobody removed it");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(there("not-yet").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
