@@ -356,7 +356,14 @@ async fn a_sender_tells_what_it_sends_and_incidents_are_listed() {
         post(&world, "/deliveries", &tell, &wrong).await.refused(status, code);
     }
 
-    let trigger = |from| Trigger { count: 60, from, template: Some(template("no", "")), median: Some(1), told: None };
+    let trigger = |from| Trigger {
+        count: 60,
+        from,
+        since: None,
+        template: Some(template("no", "")),
+        median: Some(1),
+        told: None,
+    };
     for n in 0..5 {
         let incident = Incident::new(&list, &format!("d{n}.example"), trigger(n), 1, 1_772_366_400 + n);
         assert!(table.open_incident(&incident).await.unwrap());

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
-use rebond::follow::close_due;
+use rebond::follow::{close_due, end_due};
 use rebond::grant::Clock;
 use rebond::limits;
 use rebond::queue::{Channel, PollRequest, Queue};
@@ -30,7 +30,7 @@ const REFRESH: Duration = Duration::from_secs(15 * 60);
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// One poll, as the function's time-out has it.
 const POLL: Duration = Duration::from_secs(120);
-/// Time in which deliveries are closed at a tick.
+/// Time in which deliveries are closed, or quarantines ended, at a tick.
 const CLOSING: Duration = Duration::from_secs(30);
 /// Between two looks for events that are to be told, and the time that one takes at most.
 const TELL: Duration = Duration::from_secs(1);
@@ -118,9 +118,14 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = polls.tick() => if let Err(error) = dispatch.run(&run, now).await {
                 tracing::error!(run, error = %error, "polls could not be dispatched");
             },
-            _ = closings.tick() => if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
-                tracing::error!(run, error = %error, "deliveries could not be closed");
-            },
+            _ = closings.tick() => {
+                if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
+                    tracing::error!(run, error = %error, "deliveries could not be closed");
+                }
+                if let Err(error) = end_due(&machine.table, now, Instant::now() + CLOSING).await {
+                    tracing::error!(run, error = %error, "quarantines could not be ended");
+                }
+            }
             _ = renewals.tick() => {
                 if let Some(raw) = &machine.raw {
                     raw.sweep(now);
@@ -133,11 +138,6 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
     }
 }
 
-/// Tells endpoints what is kept for them, as it comes.
-async fn tell(machine: Machine, mut stopped: oneshot::Receiver<()>) {
-    loop {
-        if let Err(error) = machine.teller.drain_all(Instant::now() + TELLING).await {
-            tracing::error!(error = %error, "events could not be told");
 /// Removes what has expired, beside everything else: of a large table that takes a while.
 async fn sweep(sweeper: Option<Sweeper>) {
     let Some(sweeper) = sweeper else { return };
@@ -151,6 +151,11 @@ async fn sweep(sweeper: Option<Sweeper>) {
     }
 }
 
+/// Tells endpoints what is kept for them, as it comes.
+async fn tell(machine: Machine, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        if let Err(error) = machine.teller.drain_all(Instant::now() + TELLING).await {
+            tracing::error!(error = %error, "events could not be told");
         }
         tokio::select! {
             () = tokio::time::sleep(TELL) => {}
