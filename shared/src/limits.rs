@@ -1,5 +1,8 @@
 //! Every bound on what comes from outside, in one place.
 
+/// Standings whose quarantine has ended that are written at one tick.
+pub const ENDED_AT_A_TICK: usize = 500;
+
 /// Bytes of one message that are fetched and read; a longer one is cut here and says so.
 /// A report's machine-readable part stands near its front: the returned message is what is long.
 pub const MESSAGE_BYTES: usize = 4 << 20;

@@ -328,8 +328,9 @@ async fn f15_what_a_batch_of_writes_leaves_unprocessed_is_written_again() {
     unprocessed.store(3, Ordering::Relaxed);
     sent(&world, "march", &secret, &mail(0..40)).await;
     assert_eq!(unprocessed.load(Ordering::Relaxed), 0, "there were batches in halves");
+    let now = world.now().as_second();
     for n in 0..40 {
-        let found = world.machine.table.sent(&digest(&format!("news-{n}@example.org"))).await.unwrap();
+        let found = world.machine.table.sent(&digest(&format!("news-{n}@example.org")), now).await.unwrap();
         assert!(found.is_some(), "mail {n} is not known");
     }
 }
@@ -424,6 +425,47 @@ async fn what_it_costs_is_counted_by_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_rule_ignores_did_not_arrive_nonetheless() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", nobodys).await.unwrap();
+    let secret = told(&world, "march", 10).await;
+    sent(&world, "march", &secret, &mail(0..4)).await;
+    let mut facts = recorded(&world, &id, [bounce(1)]).await;
+    let rebond = |words: &[&str]| {
+        let output = Command::new(built("rebond").unwrap()).arg("--dir").arg(world.dir()).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    rebond(&["rules", "add", "moved", "--phrase", "recipient address rejected", "--ignore"]);
+    rebond(&["rules", "test", "moved"]);
+    rebond(&["rules", "on", "moved"]);
+    facts[0].recorded = world.now().as_second() + 1;
+    world.machine.follower().follow(&facts, world.now()).await.unwrap();
+    let total = tally(&world, "march").await.total;
+    assert_eq!((total.hard, total.refused, total.delivered()), (0, 1, Some(9)));
+    assert_eq!(standing(&world, "user1@example.net", "default").await.state, State::Valid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_told_of_a_mail_is_known_until_its_time_is_over() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", nobodys).await.unwrap();
+    let secret = told(&world, "march", 10).await;
+    sent(&world, "march", &secret, &mail(0..4)).await;
+    let facts = recorded(&world, &id, [bounce(1)]).await;
+    let of = world.machine.table.delivery(&"march".parse().unwrap()).await.unwrap().unwrap().delivery;
+    let end = of.closes + Delivery::CORRELATED;
+    for (at, known) in [(end - 1, true), (end, false), (end + 1, false)] {
+        let found = world.machine.table.sent(&digest("news-1@example.org"), at).await.unwrap();
+        assert_eq!(found.is_some(), known, "{}", at - end);
+    }
+    // What the table has not removed yet proves nothing.
+    for (at, state) in [(end, State::Valid), (end - 1, State::Quarantined)] {
+        world.machine.follower().follow(&facts, jiff::Timestamp::from_second(at).unwrap()).await.unwrap();
+        assert_eq!(standing(&world, "user1@example.net", "default").await.state, state, "{}", at - end);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_forged_signed_address_is_of_no_delivery_and_a_person_is_erased_from_one() {
     let world = World::start().await.unwrap();
     let id = world.add_basic("bounces", nobodys).await.unwrap();
@@ -451,7 +493,7 @@ async fn a_forged_signed_address_is_of_no_delivery_and_a_person_is_erased_from_o
     assert_eq!(of.sent, 10, "the delivery itself stays");
     let left: BTreeSet<String> = (0..4).map(|n| format!("news-{n}@example.org")).collect();
     for id in left {
-        let known = world.machine.table.sent(&digest(&id)).await.unwrap();
+        let known = world.machine.table.sent(&digest(&id), world.now().as_second()).await.unwrap();
         assert_eq!(known.is_some(), id != "news-1@example.org", "{id}");
     }
 }

@@ -1,10 +1,14 @@
 //! A provider's mistake, re-enacted: it answers "user unknown" for everybody. Frozen, looked at, taken back, nobody lost.
 
 use rebond::account::{Account, AccountId};
-use rebond::incident::{Stage, Told};
+use rebond::follow::undo;
+use rebond::incident::{Decision, Stage, Told};
+use rebond::proof::{Level, tag};
 use rebond::standing::{AddressKey, List, Standing, State};
 use rebond::table::{Fact, Table};
+use rebond::vault::signing_key;
 use rebond_tests::mail::bounce;
+use rebond_tests::mortal::Life;
 use rebond_tests::process::built;
 use rebond_tests::world::{BASIC, World};
 use std::process::Command;
@@ -147,6 +151,126 @@ async fn a_providers_wrong_user_unknown_for_thousands_of_addresses_loses_nobody(
         .output()
         .unwrap();
     assert_eq!(again.status.code(), Some(1), "it is released already");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_made_by_an_operators_rule_is_taken_back_whole() {
+    let world = World::start().await.unwrap();
+    let table = &world.machine.table;
+    let id = world.add_basic("bounces", ours).await.unwrap();
+    let mut pattern = pattern(&world, &id).await;
+    let outcome = &mut pattern.report.recipients[0];
+    // What no rule of ours knows.
+    (outcome.reason, outcome.hard) = (rebond::report::Reason::Undefined, false);
+    outcome.diagnostic = Some(format!("550 <{}> zorbed the frobnicator 7 times", outcome.address));
+    table.record(Fact { key: "f".repeat(64), ..pattern.clone() }).await.unwrap();
+    for words in [
+        &["rules", "add", "zorb", "--phrase", "zorbed the frobnicator", "--reason", "user-unknown"][..],
+        &["rules", "test", "zorb"],
+        &["rules", "on", "zorb"],
+    ] {
+        rebond(&world, words);
+    }
+    let start = world.now().as_second();
+    pattern.recorded = start + 1;
+    let people: Vec<String> = (0..60).map(|n| format!("p{n}@example.net")).collect();
+    let facts: Vec<Fact> = people.iter().map(|name| refusal(&pattern, name, start)).collect();
+    assert_eq!(bring(&world, &facts, start + 1).await, 1);
+    let incident = table.incidents().await.unwrap().remove(0);
+    assert!(standings(table, &people, start + 1).await.iter().all(|standing| standing.held.is_some()));
+    let shown = rebond(&world, &["incident", "show", &incident.id]);
+    assert!(shown.contains("60 addresses were refused so; 60 would be written to again"), "{shown}");
+    assert!(shown.contains("zorbed the frobnicator"), "{shown}");
+    let released = rebond(&world, &["incident", "release", &incident.id]);
+    assert!(released.contains("60 addresses are taken back"), "{released}");
+    for (address, standing) in people.iter().zip(standings(table, &people, start + 1).await) {
+        assert_eq!((standing.state, standing.held), (State::Valid, None), "{address}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_signed_list_an_incident_is_of_refusals_that_arrive_together_whenever_their_mail_left() {
+    let world = World::start().await.unwrap();
+    let table = &world.machine.table;
+    let id = world.add_basic("bounces", ours).await.unwrap();
+    let pattern = pattern(&world, &id).await;
+    let mut list = List::new(List::DEFAULT.parse().unwrap());
+    list.proof = Level::Signed;
+    table.put_list(&list, false).await.unwrap();
+    let key = signing_key(&*world.machine.vault).await.unwrap();
+    let day = 86_400;
+    let start = world.now().as_second() - 12 * day;
+    let signed = |address: &str, arrived: i64, sent: i64| {
+        let mut fact = refusal(&pattern, address, arrived);
+        let holder = address.parse().unwrap();
+        fact.report.returned_to = Some(tag::stamp("bounces@example.org", &holder, &list.id, &key, sent).unwrap());
+        fact
+    };
+    // One mailing, stamped within a minute; refused one every two hours.
+    let slow: Vec<String> = (0..60).map(|n| format!("slow{n}@example.net")).collect();
+    let facts: Vec<Fact> =
+        slow.iter().zip(0..).map(|(name, n)| signed(name, start + 60 + n * 7_200, start + n)).collect();
+    let now = start + 5 * day + 60;
+    assert_eq!(bring(&world, &facts, now).await, 0, "sixty within five days are none");
+    assert!(standings(table, &slow, now).await.iter().all(|standing| standing.state == State::Quarantined));
+    // Mail of the last ten days, all refused at once.
+    let outage = start + 11 * day;
+    let fine: Vec<String> = (0..60).map(|n| format!("fine{n}@example.net")).collect();
+    let facts: Vec<Fact> =
+        fine.iter().zip(0..).map(|(name, n)| signed(name, outage + n * 30, start + day + n * 14_400)).collect();
+    let now = outage + 1_800;
+    assert_eq!(bring(&world, &facts, now).await, 1, "sixty within half an hour are");
+    let incident = table.incidents().await.unwrap().remove(0);
+    assert!((50..=60).contains(&incident.trigger.count), "{incident:?}");
+    assert!(incident.trigger.from > outage - 60 && incident.trigger.since == Some(start + day), "{incident:?}");
+    for (address, standing) in fine.iter().zip(standings(table, &fine, now).await) {
+        assert_eq!((standing.state, standing.held.as_ref()), (State::Valid, Some(&incident.id)), "{address}");
+    }
+    let released = rebond(&world, &["incident", "release", &incident.id]);
+    assert!(released.contains("60 addresses are taken back"), "{released}");
+    assert!(standings(table, &fine, now).await.iter().all(|standing| standing.state == State::Valid));
+    assert!(standings(table, &slow, now).await.iter().all(|standing| standing.state == State::Quarantined));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_release_that_is_broken_off_is_said_again_and_takes_everybody_back() {
+    let (mut steps, mut releasing) = (0, 0);
+    loop {
+        let world = World::start().await.unwrap();
+        let table = &world.machine.table;
+        let id = world.add_basic("bounces", ours).await.unwrap();
+        let pattern = pattern(&world, &id).await;
+        let start = world.now().as_second() - 600;
+        let incident = super::tell::sudden(&world, "example.net");
+        assert!(table.open_incident(&incident).await.unwrap());
+        let people: Vec<String> = (0..3).map(|n| format!("p{n}@example.net")).collect();
+        let facts: Vec<Fact> = people.iter().map(|name| refusal(&pattern, name, start)).collect();
+        bring(&world, &facts, start).await;
+        let life = Life::of(steps);
+        let mortal = super::tell::mortal(&world, &life).await;
+        let decision = Decision { at: world.now().as_second(), who: "jo".into(), why: None };
+        let mut of_mortal = incident.clone();
+        let ended = tokio::select! {
+            released = undo::release(&mortal.table, &mut of_mortal, decision) => released.unwrap() == Some(3),
+            () = life.over.notified() => false,
+        };
+        let stage = table.incident(&incident.id).await.unwrap().unwrap().stage;
+        releasing += u32::from(stage == Stage::Releasing);
+        if !ended && stage != Stage::Released {
+            // Until it is said again nobody is quarantined.
+            assert!(standings(table, &people, start).await.iter().all(|standing| standing.state == State::Valid));
+            rebond(&world, &["incident", "release", &incident.id]);
+        }
+        for standing in standings(table, &people, start).await {
+            assert_eq!((standing.state, standing.held), (State::Valid, None), "after {steps} steps");
+        }
+        assert_eq!(table.incident(&incident.id).await.unwrap().unwrap().stage, Stage::Released);
+        if ended {
+            break;
+        }
+        steps += 1;
+    }
+    assert!(steps > 8 && releasing > 5, "{steps} steps, {releasing} of them in the midst of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

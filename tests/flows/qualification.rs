@@ -1,10 +1,12 @@
 //! Texts that no rule knows: counted, shown, given a meaning by an operator, tried before it holds.
 
 use rebond::account::Account;
+use rebond::events::EventType;
 use rebond::standing::List;
+use rebond::table::Change;
 use rebond_tests::process::built;
 use rebond_tests::world::{BASIC, World};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Command;
 
 fn ours(account: &mut Account) {
@@ -90,6 +92,16 @@ async fn an_unknown_text_is_counted_once_given_a_meaning_tried_and_then_decides(
     world.poll(&id).await.unwrap();
     let (standing, causes) = state(12).await.unwrap();
     assert_eq!((standing, causes[0].rule.as_deref()), ("quarantined", Some("zorb")));
+    let told = async |number: usize| {
+        let address = format!("user{number}@example.net");
+        let facts = world.facts(&id).await.unwrap();
+        let fact = facts.iter().find(|fact| fact.report.recipients[0].address == address).unwrap();
+        let events = world.machine.teller.events_of(&[Change::Fact(fact)]).await.unwrap();
+        let data = &events.iter().find(|event| event.kind == EventType::AddressBounced).unwrap().data;
+        assert!(number == 14 || data["reason"] == "user-unknown", "{data}");
+        ["rule", "hard", "effect"].map(|field| data[field].clone())
+    };
+    assert_eq!(told(12).await, [json!("zorb"), json!(true), json!("hard")]);
     // What was recorded before it was on stays as it was, also when it comes again.
     let before = facts.iter().filter(|fact| fact.recorded < world.now().as_second()).cloned().collect::<Vec<_>>();
     world.machine.follower().follow(&before, world.now()).await.unwrap();
@@ -112,6 +124,8 @@ async fn an_unknown_text_is_counted_once_given_a_meaning_tried_and_then_decides(
     deliver(odd(14, "550 The quux is NOT gleeped."));
     world.poll(&id).await.unwrap();
     assert!(state(14).await.is_none(), "it says nothing about the address");
+    // So it is told, and nobody who acts on bounces hears of it.
+    assert_eq!(told(14).await, [json!("quux"), json!(false), Value::Null]);
     let (_, listed) = run(&world, &["rules", "list"]);
     assert!(
         listed.contains("Zorbed the FROBNICATOR") && listed.contains("off") && listed.contains("nothing (ignored)"),

@@ -4,13 +4,13 @@
 use rebond::account::{Account, AccountId, ListId};
 use rebond::follow::Follower;
 use rebond::proof::{Doubt, Level, tag};
-use rebond::report::Kind;
-use rebond::standing::{self, AddressKey, List, Standing, State, Thresholds};
+use rebond::report::{Kind, Reason};
+use rebond::standing::{self, AddressKey, Effect, History, List, Standing, State, Thresholds};
 use rebond::table::{Fact, StandingItem, Table};
 use rebond::vault::signing_key;
 use rebond_standing_update::handle;
 use rebond_tests::mail::{bounce, letter};
-use rebond_tests::process::workspace;
+use rebond_tests::process::{Process, built, workspace};
 use rebond_tests::rie::Emulated;
 use rebond_tests::rights;
 use rebond_tests::stack::Stack;
@@ -351,6 +351,93 @@ async fn write_units_from_poll_to_standing_are_counted_by_the_table() {
     assert_eq!((of("STANDING"), of("STANDING index")), (count, 0.0), "one write of under 1 KB: {units:?}");
     assert!(of("REPORT index") >= count, "{units:?}");
     assert!(each <= 4.0, "{units:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_cleans_up_nothing_that_keeps_an_address_from_being_written_to_for_good() {
+    let world = World::start().await.unwrap();
+    let list = List::new(default_list());
+    let (day, start) = (86_400, world.now().as_second() - 30 * 86_400);
+    let keep = async |address: &str, count: i64, reason: Reason, list: &List| {
+        for n in 0..count {
+            let cause = super::tell::cause(start + n * day, Effect::Soft, reason);
+            let (key, now) = (address.parse().unwrap(), cause.at);
+            let add = |history: &mut History| history.add(cause.clone());
+            world.machine.table.change_standing(&key, list, None, now, add).await.unwrap();
+        }
+        record(&world.machine.table, address).await.unwrap()
+    };
+    let kept = |last: i64| Some(start + last * day + 400 * day);
+    let item = keep("five@example.net", 5, Reason::NetworkError, &list).await;
+    assert_eq!((item.expires, item.next_due), (kept(4), None), "it may be written to");
+    let item = keep("six@example.net", 6, Reason::NetworkError, &list).await;
+    assert_eq!((item.expires, item.next_due), (None, None), "quarantined for good");
+    let item = keep("full@example.net", 6, Reason::MailboxFull, &list).await;
+    assert_eq!((item.expires, item.next_due), (kept(5), Some(start + 35 * day)), "quarantined, until it ends");
+    // By the numbers of its own list.
+    let mut strict = list.clone();
+    strict.thresholds.soft_errors = 3;
+    let item = keep("four@example.net", 4, Reason::NetworkError, &strict).await;
+    assert_eq!(item.expires, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_expired_is_removed_on_one_machine() {
+    let mut world = World::start().await.unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    let key = |name: &str| json!({ "pk": { "S": format!("SENT#{name}") }, "sk": { "S": "TO#jane@example.net" } });
+    for (name, expires) in [("over", now - 60), ("not-yet", now + 3_600)] {
+        let mut item = key(name);
+        item["expires"] = json!({ "N": expires.to_string() });
+        world.raw("PutItem", json!({ "TableName": "rebond", "Item": item })).await.unwrap();
+    }
+    world.stop_pages().await;
+    let mut command = std::process::Command::new(built("rebond").unwrap());
+    command.arg("--dir").arg(world.dir()).arg("serve");
+    let _serve = Process::start(&command, &world.dir().join("log")).unwrap();
+    let there = async |name: &str| {
+        let asked = json!({ "TableName": "rebond", "Key": key(name) });
+        world.raw("GetItem", asked).await.unwrap()["Item"].is_object()
+    };
+    let begin = std::time::Instant::now();
+    while there("over").await {
+        assert!(begin.elapsed().as_secs() < 60, "nobody removed it");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(there("not-yet").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn write_units_of_a_quarantine_that_ends_are_counted_by_the_table() {
+    let world = World::start().await.unwrap();
+    let id = world.add_basic("bounces", ours).await.unwrap();
+    let full = |number: usize| {
+        let text = String::from_utf8(bounce(number)).unwrap().replace("5.1.1", "4.2.2");
+        text.replace("Recipient address rejected: User unknown", "mailbox full").replace("550 4", "452 4").into_bytes()
+    };
+    let facts: Vec<Fact> = {
+        deliver(&world, [full(1)]);
+        let mut poller = world.machine.poller();
+        poller.follower = None;
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        poller.poll(&id, "test", deadline, &()).await.unwrap();
+        let fact = world.facts(&id).await.unwrap().remove(0);
+        let of = |n: i64| Fact { key: format!("{n:064}"), arrived: fact.arrived - (6 - n) * 86_400, ..fact.clone() };
+        (0..7).map(of).collect()
+    };
+    let mut each = Vec::new();
+    for fact in &facts {
+        world.faults.count_units();
+        let now = jiff::Timestamp::from_second(fact.arrived).unwrap();
+        world.machine.follower().follow(std::slice::from_ref(fact), now).await.unwrap();
+        let units = world.faults.units();
+        let of = |kind: &str| units.get(kind).copied().unwrap_or_default();
+        each.push((of("STANDING"), of("STANDING index")));
+    }
+    println!("the standing of a mailbox that stays full, write units of the item and of the index: {each:?}");
+    assert!(each[..5].iter().all(|(_, index)| *index == 0.0), "{each:?}");
+    let quarantined = each[5..].iter().map(|(item, index)| item + index).collect::<Vec<_>>();
+    assert!(quarantined[0] <= 4.0 && quarantined[1] <= 6.0, "{each:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

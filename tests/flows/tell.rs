@@ -5,13 +5,16 @@ use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use jiff::SignedDuration;
 use rebond::account::{Account, AccountId, EndpointId, HealthState};
 use rebond::delivery::Delivery;
-use rebond::events::{Destination, Endpoint, Event, EventType, Shape, WebhookKey, of_health};
-use rebond::follow::close_due;
+use rebond::events::{Destination, Endpoint, Event, EventType, Moved, Shape, WebhookKey, of_health, of_standing};
+use rebond::follow::{close_due, end_due};
 use rebond::incident::{self, Decision, Incident, Stage, Trigger};
+use rebond::proof::{Level, tag};
+use rebond::report::Reason;
 use rebond::secret::ExposeSecret;
-use rebond::table::{Change, EndpointItem, EndpointState, Kept};
+use rebond::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, List, Thresholds};
+use rebond::table::{Change, EndpointItem, EndpointState, Fact, Kept};
 use rebond::tell::Drained;
-use rebond::vault::{Name, Version};
+use rebond::vault::{Name, Version, signing_key};
 use rebond_cli::embedded;
 use rebond_cli::machine::Machine;
 use rebond_tests::mail::{bounce, letter};
@@ -97,12 +100,66 @@ fn healths(subjects: usize, each: usize) -> Vec<Event> {
     events
 }
 
+/// Some events of one address each, which died and was released again and again.
+fn standings(subjects: usize, each: usize) -> Vec<Event> {
+    let list = "default".parse().unwrap();
+    let mut histories = vec![History::default(); subjects];
+    let mut events = Vec::new();
+    for number in 0..each {
+        for (subject, history) in histories.iter_mut().enumerate() {
+            let address: AddressKey = format!("person-{subject}@example.net").parse().unwrap();
+            let (old, at) = (history.clone(), 1_700_000_000 + i64::try_from(number).unwrap() * 100);
+            let act = || Act { at: at * 1_000, deed: Deed::Released, who: "ann".into(), why: None };
+            assert!(if number % 2 == 0 { history.add(hard(at)) } else { history.decide(act()) });
+            let version = u64::try_from(number).unwrap() + 1;
+            let (source, ended) = ("/rebond", (None, None));
+            let (old, new) = (&old, &*history);
+            let moved = Moved { source, address: &address, written: None, list: &list, old, new, version, ended };
+            let read = |history: &History, at| standing::read(history, &Thresholds::default(), at);
+            events.extend(of_standing(moved, read, read, at));
+        }
+    }
+    assert_eq!(events.len(), subjects * each);
+    events
+}
+
+/// An outcome that says that its address is dead.
+fn hard(at: i64) -> Cause {
+    cause(at, Effect::Hard, Reason::UserUnknown)
+}
+
+/// An outcome that was believed.
+pub fn cause(at: i64, effect: Effect, reason: Reason) -> Cause {
+    Cause {
+        at,
+        token: None,
+        effect,
+        believed: true,
+        proof: Level::Ours,
+        doubt: None,
+        reason,
+        status: None,
+        said: None,
+        template: None,
+        rule: None,
+        account: "bounces".parse().unwrap(),
+        report: format!("{at:064}"),
+        number: 0,
+    }
+}
+
+/// Adds to what is on record of an address on a list.
+async fn on_record(world: &World, address: &str, list: &List, change: impl Fn(&mut History) -> bool) {
+    let (address, now) = (address.parse().unwrap(), world.now().as_second());
+    world.machine.table.change_standing(&address, list, None, now, change).await.unwrap();
+}
+
 /// An incident of the refusals of [`bounce`].
-fn sudden(world: &World, domain: &str) -> Incident {
+pub fn sudden(world: &World, domain: &str) -> Incident {
     let said = "550 5.1.1 <user1@example.net>: Recipient address rejected: User unknown";
     let template = Some(incident::template(said, "user1@example.net"));
     let from = world.now().as_second() - 3_600;
-    let trigger = Trigger { count: 60, from, template, median: Some(0), told: None };
+    let trigger = Trigger { count: 60, from, since: None, template, median: Some(0), told: None };
     Incident::new(&"default".parse().unwrap(), domain, trigger, 1, world.now().as_second())
 }
 
@@ -172,10 +229,11 @@ async fn what_a_poll_finds_is_told_signed_and_as_its_schema_says() {
         who: "ann".into(),
         why: None,
     };
-    let default = "default".parse().unwrap();
-    world.machine.table.change_standing(&address, &default, None, |h| h.decide(act.clone())).await.unwrap();
+    let default = List::new("default".parse().unwrap());
+    let now = world.now().as_second();
+    world.machine.table.change_standing(&address, &default, None, now, |h| h.decide(act.clone())).await.unwrap();
     let deny = rebond::standing::Act { deed: rebond::standing::Deed::Denied, at: act.at + 1_000, ..act.clone() };
-    world.machine.table.change_standing(&address, &default, None, |h| h.decide(deny.clone())).await.unwrap();
+    world.machine.table.change_standing(&address, &default, None, now, |h| h.decide(deny.clone())).await.unwrap();
     let password = |text: &str, version| {
         let (vault, name) = (world.machine.vault.clone(), Name::Password(account.clone()));
         let text = text.to_owned();
@@ -237,7 +295,7 @@ async fn a_receiver_that_was_down_for_an_hour_is_told_everything_once_and_in_ord
     let id = webhook(&world, "crm", receiver.url(), |_| {}).await;
     receiver.set(Mood::Bad(500, None));
     // All ten thousand take a minute or more of a quiet machine.
-    let events = healths(if std::env::var_os("REBOND_LONG").is_some() { 2_500 } else { 500 }, 4);
+    let events = standings(if std::env::var_os("REBOND_LONG").is_some() { 2_500 } else { 500 }, 4);
     let begin = Instant::now();
     let mut drains = 0;
     // An hour, a batch every 36 seconds.
@@ -270,7 +328,7 @@ async fn a_receiver_that_was_down_for_an_hour_is_told_everything_once_and_in_ord
     assert_eq!((after.health.state, after.held), (EndpointState::Active, false));
     assert_eq!(kept(&world, &id, Kept::Pending).await, 0);
     // Whoever comes now is told at once again.
-    let more = healths(1, 5).split_off(4);
+    let more = standings(1, 5).split_off(4);
     let told = world.machine.teller.tell(&more, in_seconds(30)).await.unwrap();
     assert_eq!((told.told, told.kept), (1, 0));
 }
@@ -288,6 +346,13 @@ async fn receivers_that_refuse_redirect_or_are_gone_lose_nothing() {
     assert_eq!((told.told, told.kept), (0, 6));
     assert!(elsewhere.got().is_empty(), "a redirect is not followed");
     assert!(item(&world, &id).await.health.said.unwrap().contains("307"));
+    // Nor is what the reach policy does not name.
+    let inner = webhook(&world, "inner", "https://10.1.2.3/hook", |_| {}).await;
+    world.machine.teller.tell(&events[..1], in_seconds(30)).await.unwrap();
+    let refused = item(&world, &inner).await;
+    assert_eq!((refused.health.state, kept(&world, &inner, Kept::Pending).await), (EndpointState::Retrying, 1));
+    assert!(refused.health.said.as_ref().unwrap().contains("10.1.2.3"), "{refused:?}");
+    assert!(world.machine.table.remove_endpoint(&inner).await.unwrap());
     // It asks to be left alone: at most a try more in that time, however many ticks.
     receiver.set(Mood::Bad(503, Some(("retry-after", "1200".to_owned()))));
     world.advance(SignedDuration::from_mins(2));
@@ -349,6 +414,135 @@ async fn one_event_that_is_refused_holds_up_its_subject_alone_and_ends_as_a_dead
     all_in_order(&receiver.taken(), &events);
     assert_eq!(kept(&world, &id, Kept::Dead).await, 0);
     println!("{tried} tries in three days, then a dead letter");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_days_after_it_was_kept_an_event_is_a_dead_letter_and_not_a_second_before() {
+    for (after, dead) in [(-1, 0), (0, 1), (1, 1)] {
+        let world = World::start().await.unwrap();
+        let receiver = Receiver::start().await.unwrap();
+        let id = webhook(&world, "crm", receiver.url(), |_| {}).await;
+        receiver.set(Mood::Bad(500, None));
+        world.machine.teller.tell(&healths(1, 1), in_seconds(30)).await.unwrap();
+        let since = world.machine.table.kept_events(&id, Kept::Pending, None, 1).await.unwrap()[0].since;
+        let now = jiff::Timestamp::from_second(since + 3 * 86_400 + after).unwrap();
+        let m = &world.machine;
+        let (table, vault, clock) = (m.table.clone(), m.vault.clone(), std::sync::Arc::new(move || now));
+        let then = Machine::over(table, vault, m.reach.clone(), m.tls.clone(), clock).unwrap();
+        let tries = receiver.got().len();
+        let drained = then.teller.drain(&id, in_seconds(30)).await.unwrap();
+        assert_eq!(drained.dead, dead, "{after}");
+        assert_eq!(receiver.got().len() - tries, usize::from(dead == 0), "tried as long as it is none");
+        let left = (kept(&world, &id, Kept::Pending).await as u64, kept(&world, &id, Kept::Dead).await as u64);
+        assert_eq!(left, (1 - dead, dead), "{after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantine_that_ends_by_the_clock_is_told_once_and_what_comes_after_it_too() {
+    let world = World::start().await.unwrap();
+    let receiver = Receiver::start().await.unwrap();
+    webhook(&world, "crm", receiver.url(), |_| {}).await;
+    let (table, day, list) = (&world.machine.table, 86_400, List::new("default".parse().unwrap()));
+    let last = world.now().as_second();
+    for n in 0..6 {
+        let full = cause(last - (5 - n) * day, Effect::Soft, Reason::MailboxFull);
+        on_record(&world, "jane@example.net", &list, |history| history.add(full.clone())).await;
+        let passing = cause(last - (5 - n) * day, Effect::Soft, Reason::NetworkError);
+        on_record(&world, "joe@example.net", &list, |history| history.add(passing.clone())).await;
+    }
+    drain(&world).await;
+    assert_eq!(types(&receiver.taken()), ["address.quarantined"; 2]);
+    let end = last + 30 * day;
+    world.advance(SignedDuration::from_secs(30 * day));
+    let ended = async |at| end_due(table, jiff::Timestamp::from_second(at).unwrap(), in_seconds(30)).await.unwrap();
+    assert_eq!((ended(end - 1).await, ended(end).await, ended(end + 1).await), (0, 1, 0));
+    drain(&world).await;
+    let told = receiver.taken().pop().unwrap().json();
+    assert_eq!((types(&receiver.taken()).len(), &told["type"]), (3, &json!("rebond.address.released.v1")));
+    assert_eq!(told["subject"], "jane@example.net");
+    // What comes late, what counts anew, and what quarantines again.
+    for (cause, all) in [
+        (cause(last - 6 * day, Effect::Soft, Reason::MailboxFull), 3),
+        (cause(end + 2, Effect::Soft, Reason::MailboxFull), 3),
+        (hard(end + 3), 4),
+    ] {
+        on_record(&world, "jane@example.net", &list, |history| history.add(cause.clone())).await;
+        drain(&world).await;
+        assert_eq!(types(&receiver.taken()).len(), all, "{cause:?}");
+    }
+    assert_eq!(types(&receiver.taken())[3], "address.quarantined");
+    assert_eq!(ended(end + 400 * day).await, 0, "a dead address has no end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_released_on_one_list_stays_where_all_lists_are_one_while_another_denies() {
+    let world = World::start().await.unwrap();
+    let [all, one] = [(); 2].map(|()| Receiver::start());
+    let (all, one) = (all.await.unwrap(), one.await.unwrap());
+    let email = json!({ "fields": { "all": { "email": "jane@example.net" } }, "id": 42 });
+    let found = json!({ "total": "1", "contacts": { "42": email } });
+    let (default, news) = (List::new("default".parse().unwrap()), List::new("news".parse().unwrap()));
+    assert!(world.machine.table.put_list(&news, true).await.unwrap());
+    for (name, receiver, lists) in [("all", &all, vec![]), ("one", &one, vec![default.id.clone()])] {
+        receiver.answers(found.clone());
+        let url: url::Url = receiver.url().parse().unwrap();
+        let mautic = |endpoint: &mut Endpoint| {
+            (endpoint.to, endpoint.lists) = (Destination::Mautic { url, user: "rebond".into() }, lists);
+        };
+        webhook(&world, name, receiver.url(), mautic).await;
+    }
+    let marks = |receiver: &Receiver| -> Vec<String> {
+        let posts = receiver.taken().into_iter().filter(|got| got.line.starts_with("POST"));
+        posts.map(|got| got.line.rsplit('/').next().unwrap().to_owned()).collect()
+    };
+    let now = world.now().as_second();
+    let act = |deed, at: i64| Act { at: at * 1_000, deed, who: "ann".into(), why: None };
+    let decide = async |list: &List, deed, at| {
+        on_record(&world, "jane@example.net", list, |history| history.decide(act(deed, at))).await;
+        drain(&world).await;
+    };
+    decide(&news, Deed::Denied, now).await;
+    decide(&default, Deed::Quarantined, now).await;
+    assert_eq!((marks(&all), marks(&one)), (vec!["add".into(), "add".into()], vec!["add".to_owned()]));
+    decide(&default, Deed::Released, now + 1).await;
+    assert_eq!(marks(&all), ["add", "add"], "denied on another list that it is told of");
+    assert_eq!(marks(&one), ["add", "remove"], "that list is none of its");
+    decide(&news, Deed::Released, now + 2).await;
+    assert_eq!(marks(&all), ["add", "add", "remove"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_act_are_told_once_of_what_comes_back_to_one_signed_address_and_nothing_that_was_taken_back() {
+    let world = World::start().await.unwrap();
+    let table = &world.machine.table;
+    let account = world.add_basic("bounces", ours).await.unwrap();
+    let list = List { proof: Level::Signed, ..List::new("default".parse().unwrap()) };
+    table.put_list(&list, false).await.unwrap();
+    world.imap.deliver(BASIC, "INBOX", bounce(1), world.now());
+    let mut poller = world.machine.poller();
+    poller.follower = None;
+    poller.poll(&account, "test", in_seconds(60), &()).await.unwrap();
+    let mut first = world.facts(&account).await.unwrap().remove(0);
+    let key = signing_key(&*world.machine.vault).await.unwrap();
+    let (holder, sent) = ("user1@example.net".parse().unwrap(), first.arrived - 60);
+    first.report.returned_to = Some(tag::stamp("bounces@example.org", &holder, &list.id, &key, sent).unwrap());
+    let second = Fact { key: "e".repeat(64), arrived: first.arrived + 5, ..first.clone() };
+    let told = async |fact: &Fact| {
+        let events = world.machine.teller.events_of(&[Change::Fact(fact)]).await.unwrap();
+        events.into_iter().find(|event| event.kind == EventType::AddressBounced).unwrap().data
+    };
+    let said = |data: &Value| (data["effect"].clone(), data["repeated"].clone(), data["believed"].clone());
+    let new = (json!("hard"), Value::Null, json!(true));
+    assert_eq!(said(&told(&first).await), new, "before its standing is written");
+    world.machine.follower().follow(&[first.clone()], world.now()).await.unwrap();
+    assert_eq!(said(&told(&first).await), new, "and after it");
+    assert_eq!(said(&told(&second).await), (json!("hard"), json!(true), json!(true)));
+    // Taken back, it says nothing about the address, also when it is told again.
+    let item = table.standing(&holder, &list.id).await.unwrap().unwrap();
+    let cause = item.history.causes[0].clone();
+    on_record(&world, "user1@example.net", &list, |history| history.take_back(&cause)).await;
+    assert_eq!(told(&first).await["effect"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -499,6 +693,10 @@ async fn what_an_incident_holds_back_is_told_when_a_person_confirms_it() {
         endpoint.types = vec![EventType::AddressQuarantined, EventType::AddressReleased, EventType::IncidentClosed];
     };
     webhook(&world, "crm", receiver.url(), only).await;
+    let [acting, plain] = [(); 2].map(|()| Receiver::start());
+    let (acting, plain) = (acting.await.unwrap(), plain.await.unwrap());
+    webhook(&world, "ses", acting.url(), |endpoint| endpoint.shape = Shape::Ses).await;
+    webhook(&world, "plain", plain.url(), |endpoint| endpoint.types = vec![EventType::AddressBounced]).await;
     let account = world.add_basic("bounces", ours).await.unwrap();
     let incident = sudden(&world, "example.net");
     assert!(world.machine.table.open_incident(&incident).await.unwrap());
@@ -508,10 +706,23 @@ async fn what_an_incident_holds_back_is_told_when_a_person_confirms_it() {
     world.poll(&account).await.unwrap();
     drain(&world).await;
     assert_eq!(types(&receiver.got()), [""; 0], "held back");
+    assert_eq!(acting.got().len(), 0, "nobody acts on what is held back");
+    let bounces = plain.taken();
+    assert_eq!(bounces.len(), 5);
+    assert!(bounces.iter().all(|got| got.json()["data"]["held"] == incident.id.as_str()), "{bounces:?}");
     let decided = Decision { at: world.now().as_second(), who: "ann".into(), why: None };
     let confirmed = Incident { stage: Stage::Confirmed, decided: Some(decided), ..incident };
+    // In batches, however many there are.
+    let calls = || world.faults.calls().get("GetItem").copied().unwrap_or_default();
+    let before = calls();
+    world.machine.teller.events_of(&[Change::Incident(&confirmed)]).await.unwrap();
+    assert!(calls() - before <= 2, "{} reads of single items", calls() - before);
     assert!(world.machine.table.move_incident(Stage::Open, &confirmed).await.unwrap());
     drain(&world).await;
+    let acted: Vec<Value> = acting.taken().iter().map(Got::json).collect();
+    assert_eq!(acted.len(), 5);
+    assert!(acted.iter().all(|told| told["bounce"]["bounceType"] == "Permanent"), "{acted:?}");
+    assert_eq!(plain.taken().len(), 5, "who was told when it came is not told again");
     let mut told = types(&receiver.taken());
     told.sort();
     assert_eq!(told, [["address.quarantined"; 5].as_slice(), &["incident.closed"]].concat());

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use crate::{Call, shape};
 use rebond::account::ListId;
 use rebond::limits;
-use rebond::standing::{self, Act, AddressKey, Deed, List, Standing};
+use rebond::standing::{self, Act, AddressKey, Deed, History, List, Standing};
 use rebond::table::StandingItem;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -99,7 +99,10 @@ pub async fn decide(call: &Call<'_>, address: &str, deed: Deed) -> Result<Value,
     let list = list(call, decision.list.as_deref()).await?;
     let who = format!("{} (key)", call.key.id);
     let act = Act { at: call.now.as_millisecond(), deed, who, why: decision.why };
-    let (before, after) = call.table.change_standing(&key, &list.id, None, |all| all.decide(act.clone())).await?;
+    let (before, after) = {
+        let decide = |all: &mut History| all.decide(act.clone());
+        call.table.change_standing(&key, &list, None, call.now.as_second(), decide).await?
+    };
     let read = |history| -> Standing { standing::read(history, &list.thresholds, call.now.as_second()) };
     let (before, after) = (read(&before), read(&after));
     tracing::info!(key = %call.key.id, list = %list.id, deed = deed.as_str(), "decided by a key");

@@ -1,5 +1,5 @@
-//! The table's stream → events → endpoints; on a schedule deliveries that are over are closed, and endpoints whose time has come
-//! are told what is kept for them.
+//! The table's stream → events → endpoints; on a schedule deliveries that are over are closed, quarantines that have ended are
+//! written so, and endpoints whose time has come are told what is kept for them.
 
 use aws_lambda_events::event::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
@@ -82,13 +82,15 @@ pub async fn handle(teller: &Teller, task: Task, run: &str, deadline: Instant) -
         }
         Task::Tick => {
             let closed = teller.close_due(deadline).await;
-            // What cannot be closed keeps nobody from being told.
+            let ended = teller.end_due(deadline).await;
+            // What cannot be closed or ended keeps nobody from being told.
             let drained = teller.drain_due(deadline).await?;
-            let closed = closed?;
+            let (closed, ended) = (closed?, ended?);
             counts.drained = drained;
             tracing::info!(
                 run,
                 closed,
+                ended,
                 endpoints = drained.endpoints,
                 told = drained.told,
                 dead = drained.dead,
@@ -96,6 +98,7 @@ pub async fn handle(teller: &Teller, task: Task, run: &str, deadline: Instant) -
             );
             let answer = json!({
                 "run": run, "endpoints": drained.endpoints, "told": drained.told, "dead": drained.dead, "closed": closed,
+                "ended": ended,
             });
             Ok((answer, counts))
         }

@@ -279,8 +279,8 @@ pub async fn decide_one(
     list: &List,
     act: &Act,
 ) -> anyhow::Result<(Standing, Standing)> {
-    let changed = place.table().change_standing(key, &list.id, None, |history| history.decide(act.clone())).await?;
     let now = act.at / 1_000;
+    let changed = place.table().change_standing(key, list, None, now, |history| history.decide(act.clone())).await?;
     let read = |history| standing::read(history, &list.thresholds, now);
     Ok((read(&changed.0), read(&changed.1)))
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn f37_what_is_written_is_read_again_and_no_spreadsheet_runs_it() {
         for values in [
             ["a", "b", ""],
             ["a,b", "c\"d\"", "e\r\nf"],

@@ -20,20 +20,40 @@ pub enum Durability {
     Normal,
 }
 
-/// Opens the table in the file at `path`, creating both where there are none.
-pub async fn open(path: &str, durability: Durability) -> anyhow::Result<Table> {
-    table(connector(path, durability)?).await
+/// Opens the table in the file at `path`, creating both where there are none; and what removes from it.
+pub async fn open(path: &str, durability: Durability) -> anyhow::Result<(Table, Sweeper)> {
+    let database = database(path, durability)?;
+    let sweeper = Sweeper { database: database.clone() };
+    Ok((table(SharedHttpConnector::new(Embedded { database })).await?, sweeper))
 }
 
 /// What answers the client: the database in the file at `path`, created where there is none.
 pub fn connector(path: &str, durability: Durability) -> anyhow::Result<SharedHttpConnector> {
+    Ok(SharedHttpConnector::new(Embedded { database: database(path, durability)? }))
+}
+
+fn database(path: &str, durability: Durability) -> anyhow::Result<Database> {
     let database = Database::new(path)?;
     if durability == Durability::Normal {
         // The only way that dynoxide offers to `synchronous = NORMAL`.
         database.enable_bulk_loading()?;
         database.disable_bulk_loading()?;
     }
-    Ok(SharedHttpConnector::new(Embedded { database }))
+    Ok(database)
+}
+
+/// What removes the items whose time to live is over, as DynamoDB does by itself.
+#[derive(Clone)]
+pub struct Sweeper {
+    database: Database,
+}
+
+impl Sweeper {
+    /// Removes them; how many. Whoever waits for the table comes to its turn in between.
+    pub async fn sweep(&self) -> anyhow::Result<usize> {
+        let database = self.database.clone();
+        Ok(tokio::task::spawn_blocking(move || database.sweep_ttl()).await??)
+    }
 }
 
 /// The table behind a connector: what [`connector`] gives, or what a test has put before it.

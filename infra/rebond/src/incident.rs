@@ -200,27 +200,13 @@ fn checked(who: &str, why: Option<&str>) -> anyhow::Result<()> {
 async fn release(place: &Place, args: &DecideArgs) -> anyhow::Result<()> {
     checked(&args.who, args.why.as_deref())?;
     let mut incident = find(place, &args.id).await?;
-    let (table, now) = (place.table(), Timestamp::now());
-    match incident.stage {
-        Stage::Open => {
-            incident.stage = Stage::Releasing;
-            incident.decided = Some(decision(args, now));
-            if !table.move_incident(Stage::Open, &incident).await? {
-                bail!("somebody else has decided about {} meanwhile", args.id);
-            }
-        }
-        // Broken off: it goes on.
-        Stage::Releasing => {}
-        other => bail!("{} is {} already", args.id, other.as_str()),
+    if !incident.holds() {
+        bail!("{} is {} already", args.id, incident.stage.as_str());
     }
-    let found = undo::find(&table, &Sought::of(&incident, now.as_second()), now.as_second()).await?;
-    let why = format!("incident {}", incident.id);
-    let changed = undo::take_back(&table, &found, &args.who, Some(&why), now.as_second()).await?;
-    incident.stage = Stage::Released;
-    incident.decided = Some(decision(args, now));
-    if !table.move_incident(Stage::Releasing, &incident).await? {
-        bail!("somebody else has ended {} meanwhile", args.id);
-    }
+    let decision = decision(args, Timestamp::now());
+    let Some(changed) = undo::release(&place.table(), &mut incident, decision).await? else {
+        bail!("somebody else has decided about {} meanwhile", args.id);
+    };
     audit(place, AuditEvent::IncidentReleased, args, &incident, format!("{changed} addresses")).await?;
     println!("{} was the destination's mistake: {changed} addresses are taken back.", incident.id);
     println!("What comes late within an hour is taken back as it comes.");

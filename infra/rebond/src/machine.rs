@@ -1,6 +1,6 @@
 //! One machine: a directory with the table, the vault and `rebond.toml`, and the flows of the functions over them.
 
-use crate::embedded::{self, Durability};
+use crate::embedded::{self, Durability, Sweeper};
 use anyhow::{Context, bail};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
@@ -117,6 +117,8 @@ pub struct Machine {
     pub teller: Teller,
     /// Mail as it came; none where this machine was made of parts.
     pub raw: Option<KeptMail>,
+    /// What removes items whose time to live is over; none where this machine was made of parts.
+    pub sweeper: Option<Sweeper>,
 }
 
 impl Machine {
@@ -151,10 +153,11 @@ impl Machine {
             .create(dir)
             .with_context(|| format!("{}", dir.display()))?;
         let path = dir.join("table.sqlite");
-        let table = embedded::open(&path.to_string_lossy(), durability).await?;
+        let (table, sweeper) = embedded::open(&path.to_string_lossy(), durability).await?;
         let vault: Arc<dyn Vault> = Arc::new(SealedFile::open(dir.join("vault.json"), &master_key(dir)?)?);
         make_signing_key(&*vault).await?;
-        Self::over(table, vault, reach, Tls::new(extra_ca)?, Arc::new(jiff::Timestamp::now))
+        let machine = Self::over(table, vault, reach, Tls::new(extra_ca)?, Arc::new(jiff::Timestamp::now))?;
+        Ok(Self { sweeper: Some(sweeper), ..machine })
     }
 
     /// The same over parts that are open already.
@@ -171,7 +174,7 @@ impl Machine {
         let grants = Grants::new(table.clone(), Arc::clone(&vault), http, Arc::clone(&clock));
         let grants = grants.with_signed(signed);
         let follower = Follower::new(table.clone(), Arc::clone(&vault));
-        Ok(Self { table, vault, reach, tls, grants, clock, follower, teller, raw: None })
+        Ok(Self { table, vault, reach, tls, grants, clock, follower, teller, raw: None, sweeper: None })
     }
 
     /// The flow of `bounce-poll`.

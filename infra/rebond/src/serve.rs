@@ -1,5 +1,6 @@
 //! `rebond serve`: the functions in one process: the pages of the connection, the API, and the schedules.
 
+use crate::embedded::Sweeper;
 use crate::machine::{Machine, Settings};
 use crate::place::Where;
 use anyhow::Context;
@@ -7,7 +8,7 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
-use rebond::follow::close_due;
+use rebond::follow::{close_due, end_due};
 use rebond::grant::Clock;
 use rebond::limits;
 use rebond::queue::{Channel, PollRequest, Queue};
@@ -25,9 +26,11 @@ use tokio::time::Instant;
 /// The schedules, as `template.yaml` has them.
 const DISPATCH: Duration = Duration::from_secs(60);
 const REFRESH: Duration = Duration::from_secs(15 * 60);
+/// Between two removals of what has expired.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// One poll, as the function's time-out has it.
 const POLL: Duration = Duration::from_secs(120);
-/// Time in which deliveries are closed at a tick.
+/// Time in which deliveries are closed, or quarantines ended, at a tick.
 const CLOSING: Duration = Duration::from_secs(30);
 /// Between two looks for events that are to be told, and the time that one takes at most.
 const TELL: Duration = Duration::from_secs(1);
@@ -58,11 +61,13 @@ pub async fn serve(
     let (sender, receiver) = mpsc::channel(1_000);
     let polls = tokio::spawn(poll_queue(machine.clone(), receiver, settings.polls_at_once));
     let schedules = tokio::spawn(schedules(machine.clone(), Arc::new(Channel(sender))));
+    let sweeping = tokio::spawn(sweep(machine.sweeper.clone()));
     let (stop, stopped) = oneshot::channel();
     let telling = tokio::spawn(tell(machine.clone(), stopped));
     axum::serve(listener, pages(machine)).with_graceful_shutdown(ended).await?;
     // The schedules hold the queue's sending end: when they are gone, the queue runs dry and ends.
     schedules.abort();
+    sweeping.abort();
     polls.await?;
     // What is being told is told to its end, so that no endpoint stays held.
     let _ = stop.send(());
@@ -113,9 +118,14 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
             _ = polls.tick() => if let Err(error) = dispatch.run(&run, now).await {
                 tracing::error!(run, error = %error, "polls could not be dispatched");
             },
-            _ = closings.tick() => if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
-                tracing::error!(run, error = %error, "deliveries could not be closed");
-            },
+            _ = closings.tick() => {
+                if let Err(error) = close_due(&machine.table, now, Instant::now() + CLOSING).await {
+                    tracing::error!(run, error = %error, "deliveries could not be closed");
+                }
+                if let Err(error) = end_due(&machine.table, now, Instant::now() + CLOSING).await {
+                    tracing::error!(run, error = %error, "quarantines could not be ended");
+                }
+            }
             _ = renewals.tick() => {
                 if let Some(raw) = &machine.raw {
                     raw.sweep(now);
@@ -124,6 +134,19 @@ async fn schedules(machine: Machine, queue: Arc<dyn Queue>) {
                     tracing::error!(run, error = %error, "grants could not be renewed");
                 }
             }
+        }
+    }
+}
+
+/// Removes what has expired, beside everything else: of a large table that takes a while.
+async fn sweep(sweeper: Option<Sweeper>) {
+    let Some(sweeper) = sweeper else { return };
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        match sweeper.sweep().await {
+            Ok(items) => tracing::info!(items, "what had expired was removed"),
+            Err(error) => tracing::error!(error = %error, "what has expired could not be removed"),
         }
     }
 }

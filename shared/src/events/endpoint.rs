@@ -174,7 +174,7 @@ impl Endpoint {
             Shape::Ses => &[EventType::AddressBounced, EventType::AddressComplained],
             Shape::Cloudevents => EventType::ALL,
         };
-        // Whoever takes these for the truth suppresses by them: only what was believed may get there.
+        // Whoever takes these for the truth suppresses by them.
         let acts = self.shape == Shape::Ses || self.to.kinds().is_some();
         self.enabled
             && if self.types.is_empty() { self.to.usual_kinds() } else { &self.types }.contains(&event.kind)
@@ -182,7 +182,7 @@ impl Endpoint {
             && shaped.contains(&event.kind)
             && named(self.accounts.iter().map(AccountId::as_str).collect(), "account")
             && named(self.lists.iter().map(ListId::as_str).collect(), "list")
-            && !(acts && event.is_unproven())
+            && if acts { event.is_acted_on() } else { !event.is_for_actors() }
     }
 
     /// Checks the settings.

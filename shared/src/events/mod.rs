@@ -178,14 +178,26 @@ impl Event {
     }
 
     /// A field of `data` that is a text.
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.data.get(name).and_then(Value::as_str)
     }
 
-    /// Whether it speaks of a bounce or complaint that proved less than its list asks for: whoever acts on such a one can
-    /// be made to suppress anybody.
-    pub fn is_unproven(&self) -> bool {
-        self.data.get("believed").and_then(Value::as_bool) == Some(false)
+    /// Whether it is told to those who act on a bounce or complaint by themselves. What proved less than its list asks for, says
+    /// nothing about its address, is held back by an incident or came to the same signed address before would make them
+    /// suppress somebody whom we do not, or count twice.
+    fn is_acted_on(&self) -> bool {
+        let is = |name| self.data.get(name).and_then(Value::as_bool) == Some(true);
+        match self.kind {
+            EventType::AddressBounced | EventType::AddressComplained => {
+                is("believed") && self.text("effect").is_some() && self.text("held").is_none() && !is("repeated")
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether it is told to those alone who act on it: everybody else heard of it when it came.
+    pub fn is_for_actors(&self) -> bool {
+        self.text("confirmed").is_some()
     }
 }
 

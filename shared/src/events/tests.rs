@@ -12,13 +12,33 @@ const BOUNCE: &[u8] = include_bytes!("../../../tests/fixtures/report/postfix-unk
 const COMPLAINT: &[u8] = include_bytes!("../../../tests/fixtures/report/arf-abuse.eml");
 
 fn of(message: &[u8], believed: bool) -> Vec<Event> {
+    of_changed(message, believed, |_| {})
+}
+
+/// The same, of what was judged otherwise.
+fn of_changed(message: &[u8], believed: bool, change: impl Fn(&mut Judged)) -> Vec<Event> {
     let report = report::read(message);
     let judged = report.recipients.iter().map(|outcome| {
         let address = outcome.address.parse().ok()?;
         let list = "news".parse().unwrap();
-        Some(Judged { address, list, proof: Level::Ours, doubt: None, believed, delivery: None })
+        Some(Judged {
+            address,
+            list,
+            proof: Level::Ours,
+            doubt: None,
+            believed,
+            delivery: None,
+            effect: standing::effect(&report, outcome),
+            repeated: false,
+            held: None,
+            confirmed: None,
+            rule: None,
+            reason: outcome.reason,
+            hard: outcome.hard,
+        })
     });
-    let judged: Vec<_> = judged.collect();
+    let mut judged: Vec<_> = judged.collect();
+    judged.iter_mut().flatten().for_each(change);
     let account = "bounces".parse().unwrap();
     let received = Received { source: "/test", account: &account, key: "k1", arrived: 1_700_000_000, report: &report };
     of_report(received, &judged)
@@ -63,7 +83,8 @@ fn cause(at: i64, effect: Effect, reason: report::Reason) -> Cause {
 
 fn moved(old: &History, new: &History, version: u64, now: i64) -> Option<Event> {
     let (address, list) = ("jane@example.net".parse().unwrap(), "default".parse().unwrap());
-    let moved = Moved { source: "/test", address: &address, written: None, list: &list, old, new, version };
+    let ended = (None, None);
+    let moved = Moved { source: "/test", address: &address, written: None, list: &list, old, new, version, ended };
     let read = |history: &History, at| standing::read(history, &Thresholds::default(), at);
     of_standing(moved, read, read, now)
 }
@@ -95,9 +116,51 @@ fn only_what_was_believed_reaches_those_who_act_on_it() {
     let ses = Endpoint { shape: Shape::Ses, ..plain.clone() };
     let url: url::Url = "https://lists.example.com/".parse().unwrap();
     let listmonk = endpoint(Destination::Listmonk { url, user: "rebond".into() });
+    let one = |change: &dyn Fn(&mut Judged)| of_changed(BOUNCE, true, change).remove(1);
+    let soft = one(&|judged| (judged.effect, judged.hard) = (Some(Effect::Soft), false));
+    // Of a refusal for its sender or its content, or one that a rule ignores or a person took back.
+    let says_nothing = one(&|judged| judged.effect = None);
+    let held = one(&|judged| judged.held = Some("example.net-1".into()));
+    let repeated = one(&|judged| judged.repeated = true);
+    let confirmed = one(&|judged| judged.confirmed = Some("example.net-1".into()));
+    let complaint = |change: &dyn Fn(&mut Judged)| {
+        let events = of_changed(COMPLAINT, true, change);
+        events.into_iter().find(|event| event.kind == EventType::AddressComplained).unwrap()
+    };
     for acting in [ses, listmonk] {
-        assert!(acting.wants(&believed) && !acting.wants(&unproven), "{:?}", acting.to);
+        for (wanted, event) in [
+            (true, &believed),
+            (true, &soft),
+            (true, &confirmed),
+            (true, &complaint(&|_| {})),
+            (false, &unproven),
+            (false, &says_nothing),
+            (false, &held),
+            (false, &repeated),
+            // `not-spam` and the like are no word of a person who wants no more mail.
+            (false, &complaint(&|judged| judged.effect = None)),
+        ] {
+            assert_eq!(acting.wants(event), wanted, "{:?}: {}", acting.to, event.data);
+        }
     }
+    for event in [&soft, &says_nothing, &held, &repeated] {
+        assert!(plain.wants(event), "{}", event.data);
+    }
+    assert!(!plain.wants(&confirmed), "who is told everything heard of it when it came");
+    assert_eq!(confirmed.id, believed.id);
+}
+
+#[test]
+fn a_bounce_is_told_with_what_a_rule_says_of_it() {
+    let ruled = |judged: &mut Judged| {
+        (judged.reason, judged.hard, judged.effect) = (report::Reason::MailboxFull, false, Some(Effect::Soft));
+        judged.rule = Some("full".parse().unwrap());
+    };
+    let event = of_changed(BOUNCE, true, ruled).remove(1);
+    let said = |name: &str| event.data[name].clone();
+    assert_eq!((said("reason"), said("hard"), said("rule")), ("mailbox-full".into(), false.into(), "full".into()));
+    assert_eq!(notification(&event).unwrap()["bounce"]["bounceSubType"], "MailboxFull");
+    assert_eq!(listmonk(&event).unwrap().body.unwrap()["type"], "soft");
 }
 
 #[test]
@@ -212,6 +275,27 @@ fn a_quarantine_that_ended_by_the_clock_is_told_as_released_when_next_written() 
     let quarantined = moved(&History::default(), &old, 6, 5 * day).unwrap();
     assert_eq!(quarantined.kind, EventType::AddressQuarantined);
     assert_eq!(quarantined.data["ends"], 35 * day, "the receiver is told when it ends");
+    // When that is written down, and never again.
+    let (address, list) = ("jane@example.net".parse().unwrap(), "default".parse().unwrap());
+    let ended = |old: &History, new: &History, ended, now| {
+        let moved =
+            Moved { source: "/test", address: &address, written: None, list: &list, old, new, version: 7, ended };
+        let read = |history: &History, at| standing::read(history, &Thresholds::default(), at);
+        of_standing(moved, read, read, now)
+    };
+    let told = ended(&old, &old, (None, Some(35 * day)), 35 * day).unwrap();
+    assert_eq!((told.kind, told.time.as_second()), (EventType::AddressReleased, 35 * day));
+    assert!(told.sequence > quarantined.sequence);
+    let was_told = (Some(35 * day), Some(35 * day));
+    assert_eq!(ended(&old, &History::default(), was_told, 500 * day), None, "cleaned up");
+    let mut soft = old.clone();
+    soft.add(cause(36 * day, Effect::Soft, report::Reason::MailboxFull));
+    assert_eq!(ended(&old, &soft, was_told, 36 * day), None);
+    let mut dead = old.clone();
+    dead.add(cause(36 * day, Effect::Hard, report::Reason::UserUnknown));
+    let told = ended(&old, &dead, was_told, 36 * day).unwrap();
+    assert_eq!((told.kind, &told.data["before"]), (EventType::AddressQuarantined, &"valid".into()));
+    // Where nobody wrote it down.
     let mut new = old.clone();
     new.add(cause(60 * day, Effect::Soft, report::Reason::MailboxFull));
     assert_eq!(moved(&old, &new, 7, 60 * day).unwrap().kind, EventType::AddressReleased);

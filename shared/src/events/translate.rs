@@ -1,13 +1,13 @@
 //! What happened → events.
 
 use super::{Event, EventType, Made};
-use crate::account::{AccountId, EndpointId, HealthState, ListId, RouteId};
+use crate::account::{AccountId, EndpointId, HealthState, ListId, RouteId, RuleId};
 use crate::delivery::{Closed, Counts, Delivery, DeliveryId};
 use crate::incident::{Decision, Incident, Stage};
 use crate::limits;
 use crate::proof::{Doubt, Level};
 use crate::report::{Action, Kind, Original, Outcome, Reason, Report};
-use crate::standing::{AddressKey, History, Standing, State};
+use crate::standing::{AddressKey, Effect, History, Standing, State};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub struct Received<'a> {
     pub report: &'a Report,
 }
 
-/// How far an outcome is believed.
+/// How far an outcome is believed, and what it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Judged {
     /// Whose address it is.
@@ -45,6 +45,32 @@ pub struct Judged {
     /// The delivery that the mail was of, where its sender told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryId>,
+    /// What it does to the standing of its address, if it is believed; none where it says nothing about it, or was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<Effect>,
+    /// Something else came back to its signed address and said the same: it counts once.
+    #[serde(skip_serializing_if = "is_false")]
+    pub repeated: bool,
+    /// The incident that holds it back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// The incident that held it back until a person confirmed it: now it is told to those who act on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<String>,
+    /// The operator's rule that decided what it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleId>,
+    /// Why the mail came back, as the rule has it.
+    #[serde(skip)]
+    pub reason: Reason,
+    /// Whether the address is dead, as the rule has it.
+    #[serde(skip)]
+    pub hard: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "so serde asks")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A standing that was written.
@@ -64,6 +90,9 @@ pub struct Moved<'a> {
     pub new: &'a History,
     /// The version of what is now; rises with each write.
     pub version: u64,
+    /// When it was written that the last quarantine had ended by the clock, in seconds since 1970: as that was on record before,
+    /// and is now.
+    pub ended: (Option<i64>, Option<i64>),
 }
 
 /// The head of a report, and of every outcome of it.
@@ -216,8 +245,8 @@ pub fn of_report(of: Received<'_>, judged: &[Option<Judged>]) -> Vec<Event> {
             action: outcome.action,
             status: outcome.status.as_deref(),
             reply_code: outcome.reply_code,
-            reason: outcome.reason,
-            hard: outcome.hard,
+            reason: judged.map_or(outcome.reason, |judged| judged.reason),
+            hard: judged.map_or(outcome.hard, |judged| judged.hard),
             permanent: outcome.permanent,
             said: outcome.diagnostic.as_ref().map(|said| said.chars().take(limits::EVENT_SAID_CHARS).collect()),
             remote_mta: outcome.remote_mta.as_deref(),
@@ -251,7 +280,7 @@ pub fn of_standing(
 ) -> Option<Event> {
     // As it was told when it was last written: what has ended by the clock since is told now at the latest, and so is
     // what was told before it was held back.
-    let before = before(of.old, newest(of.old).unwrap_or(now)).state;
+    let before = before(of.old, of.old.newest().max(of.ended.0).unwrap_or(now)).state;
     let after = after(of.new, now);
     let kind = match after.state {
         state if state == before => return None,
@@ -273,18 +302,12 @@ pub fn of_standing(
         kind,
         source: of.source,
         subject: of.address.to_string(),
-        time: newest(of.new).unwrap_or(now),
+        time: of.new.newest().max(of.ended.1).unwrap_or(now),
         order: (of.version, 0),
         cause: &format!("{}/{}/{}", of.address, of.list, of.version),
         data: json(&data),
     };
     Some(made.event())
-}
-
-/// When the last thing on record happened, in seconds since 1970.
-fn newest(history: &History) -> Option<i64> {
-    let acts = history.acts.iter().map(|act| act.at.div_euclid(1_000));
-    history.causes.iter().map(|cause| cause.at).chain(acts).max()
 }
 
 /// What the health of an account that moved tells; `at` is in milliseconds since 1970.

@@ -1,9 +1,43 @@
-//! Deliveries that are over: what came back of each is counted, once, and told.
+//! What ends by the clock: deliveries, of which what came back is counted, once, and told; quarantines, of which it is told.
 
 use crate::delivery::Closed;
-use crate::table::{AuditEntry, AuditEvent, By, DeliveryItem, Table, TableError};
+use crate::limits;
+use crate::table::{AuditEntry, AuditEvent, By, DeliveryItem, StandingItem, Table, TableError};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use tokio::time::Instant;
+
+/// Standings written at once.
+const AT_ONCE: usize = 16;
+
+/// Writes the quarantines that have ended by the clock as ended, so many at most and beginning none after `deadline`; how many.
+/// Whoever reads a standing knows it already; who is told of what is written hears of it so. One that cannot be written holds
+/// up no other, and is tried again.
+pub async fn end_due(table: &Table, now: Timestamp, deadline: Instant) -> Result<u64, TableError> {
+    let due = table.standings_due(now, limits::ENDED_AT_A_TICK).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let lists = table.lists().await?;
+    let (mut ended, mut failed) = (0, None);
+    let lists = &lists;
+    let end = |item: StandingItem| async move {
+        if Instant::now() >= deadline {
+            return Ok(false);
+        }
+        let list = lists.iter().find(|list| list.id == item.list);
+        let thresholds = list.map(|list| list.thresholds).unwrap_or_default();
+        table.end_standing(&item, &thresholds, now.as_second()).await
+    };
+    let mut written = stream::iter(due.into_iter().map(end)).buffer_unordered(AT_ONCE);
+    while let Some(result) = written.next().await {
+        match result {
+            Ok(done) => ended += u64::from(done),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(ended), Err)
+}
 
 /// Closes the deliveries whose time has come, beginning none after `deadline`; how many. One that cannot be closed holds up
 /// no other, and is tried again.

@@ -8,7 +8,7 @@ mod reread;
 mod sudden;
 pub mod undo;
 
-pub use closing::close_due;
+pub use closing::{close_due, end_due};
 pub use reread::{Ahead, Moves, Rereader};
 
 use crate::account::{AccountId, ListId};
@@ -18,9 +18,9 @@ use crate::incident::{self, Incident};
 use crate::limits;
 use crate::oauth::SigningKey;
 use crate::proof::{Judge, Known, Level, Proof};
-use crate::qualify::{self, Rule, rule_of, said};
+use crate::qualify::{self, Rule, Verdict, rule_of, said};
 use crate::report::{Kind, Outcome};
-use crate::standing::{self, AddressKey, Cause, Effect, Hold, List, State};
+use crate::standing::{self, AddressKey, Cause, Effect, History, Hold, List, State};
 use crate::table::{Fact, Sent, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -89,7 +89,8 @@ pub enum FollowError {
 /// The causes for one address on one list.
 struct Group {
     written: String,
-    causes: Vec<Cause>,
+    /// With the arrival of their reports, in seconds since 1970.
+    causes: Vec<(Cause, i64)>,
     /// Those of them whose words no rule knows, with the words.
     unknown: Vec<(Cause, String)>,
 }
@@ -103,11 +104,14 @@ struct Written {
 }
 
 /// What one outcome says of its address.
-struct Said {
-    address: AddressKey,
-    list: ListId,
-    /// The address as it was written.
-    written: String,
+struct Said<'a> {
+    list: &'a List,
+    /// What it proves, and whose address it is.
+    proof: Proof,
+    /// The outcome, as an operator's rule has it.
+    outcome: Cow<'a, Outcome>,
+    /// The rule that decided.
+    rule: Option<&'a Rule>,
     /// What it does to the standing of its address, where it does something.
     cause: Option<Cause>,
     /// What it is to its delivery, where it is of one.
@@ -138,9 +142,11 @@ struct Mail {
 }
 
 impl Mail {
-    /// What one outcome is to the delivery. A signed address that is not good proves that it is of none.
-    fn came(&self, fact: &Fact, outcome: &Outcome, proof: &Proof) -> Option<Came> {
+    /// What one outcome is to the delivery. A signed address that is not good proves that it is of none. A failure that a rule
+    /// ignores says nothing about its address, and yet the mail did not arrive.
+    fn came(&self, fact: &Fact, outcome: &Outcome, proof: &Proof, ignored: bool) -> Option<Came> {
         let class = Class::of(&fact.report, outcome).filter(|_| proof.satisfies(Level::None))?;
+        let class = if ignored && class.is_failure() { Class::Refused } else { class };
         Some(Came::new(&self.delivery.id, &proof.address, class, outcome.reason))
     }
 }
@@ -170,7 +176,7 @@ impl Follower {
         }
         let settings = self.settings(&facts.iter().map(|fact| &fact.account).collect::<Vec<_>>(), now).await?;
         let mut groups: BTreeMap<(AddressKey, ListId), Group> = BTreeMap::new();
-        let mails = self.mails(&facts).await?;
+        let mails = self.mails(&facts, now.as_second()).await?;
         let mut came: BTreeMap<&DeliveryId, (&Delivery, BTreeSet<Came>)> = BTreeMap::new();
         for fact in facts {
             let whole;
@@ -183,20 +189,20 @@ impl Follower {
                 }
             };
             let mail = mails.get(&fact.key);
-            for said in settings.said(fact, mail) {
+            for said in settings.said(fact, mail).into_iter().flatten() {
                 if let (Some(mail), Some(one)) = (mail, said.came) {
                     came.entry(&mail.delivery.id).or_insert_with(|| (&mail.delivery, BTreeSet::new())).1.insert(one);
                 }
                 let Some(cause) = said.cause else { continue };
                 done.causes += 1;
                 done.unproven += u64::from(!cause.believed);
-                let group = groups.entry((said.address, said.list));
-                let empty = || Group { written: said.written, causes: vec![], unknown: vec![] };
+                let group = groups.entry((said.proof.address, said.list.id.clone()));
+                let empty = || Group { written: said.outcome.address.clone(), causes: vec![], unknown: vec![] };
                 let group = group.or_insert_with(empty);
                 if let Some(words) = said.unknown {
                     group.unknown.push((cause.clone(), words));
                 }
-                group.causes.push(cause);
+                group.causes.push((cause, fact.arrived));
             }
         }
         let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
@@ -228,18 +234,63 @@ impl Follower {
         failed.map_or(Ok(done), Err)
     }
 
-    /// How far each outcome of a fact, which must be whole, is believed; none where nobody could have its address.
-    pub async fn judge(&self, fact: &Fact, now: Timestamp) -> Result<Vec<Option<Judged>>, FollowError> {
-        let settings = self.settings(&[&fact.account], now).await?;
-        let mail = self.mails(&[fact]).await?.remove(&fact.key);
-        let judged = |outcome| {
-            let (proof, list) = settings.judged(fact, outcome, mail.as_ref())?;
-            let believed = proof.satisfies(list.proof);
-            let (address, proof, doubt) = (proof.address, proof.level, proof.doubt);
-            let delivery = mail.as_ref().map(|mail| mail.delivery.id.clone());
-            Some(Judged { address, list: list.id.clone(), proof, doubt, believed, delivery })
+    /// Of each fact, which must be whole, how far each outcome is believed and what it does; none where nobody could have its
+    /// address. `lifted` is an incident that holds nothing back any longer, whatever the table may still say.
+    pub async fn judge(
+        &self,
+        facts: &[&Fact],
+        lifted: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Vec<Vec<Option<Judged>>>, FollowError> {
+        if facts.is_empty() {
+            return Ok(vec![]);
+        }
+        let settings = self.settings(&facts.iter().map(|fact| &fact.account).collect::<Vec<_>>(), now).await?;
+        let mails = self.mails(facts, now.as_second()).await?;
+        let said: Vec<Vec<Option<Said<'_>>>> =
+            facts.iter().map(|fact| settings.said(fact, mails.get(&fact.key))).collect();
+        // What is on record of them says what was taken back, and what is a repeat.
+        let mut of_lists: BTreeMap<&ListId, BTreeSet<AddressKey>> = BTreeMap::new();
+        for said in said.iter().flatten().flatten().filter(|said| said.cause.is_some()) {
+            of_lists.entry(&said.list.id).or_default().insert(said.proof.address.clone());
+        }
+        let mut records: HashMap<(AddressKey, &ListId), History> = HashMap::new();
+        for (list, addresses) in of_lists {
+            let addresses: Vec<AddressKey> = addresses.into_iter().collect();
+            let items = self.table.standings(&addresses, list).await?;
+            records.extend(items.into_iter().map(|item| ((item.address, list), item.history)));
+        }
+        let holds = settings.holds.iter().chain(&settings.late).filter(|hold| lifted != Some(hold.incident.as_str()));
+        let holds: Vec<&Hold> = holds.collect();
+        let judged = |fact: &Fact, said: Said<'_>| {
+            let (address, list) = (said.proof.address.clone(), &said.list.id);
+            let history = records.get(&(address.clone(), list));
+            let cause = said.cause.as_ref().filter(|cause| history.is_none_or(|history| history.stands(cause)));
+            let held = cause.and_then(|cause| {
+                let held = holds.iter().find(|hold| hold.concerns(&address, list) && hold.holds(cause))?;
+                Some(held.incident.clone())
+            });
+            let ignored = said.rule.is_some_and(|rule| rule.verdict == Verdict::Ignore);
+            Judged {
+                list: list.clone(),
+                proof: said.proof.level,
+                doubt: said.proof.doubt,
+                believed: said.proof.satisfies(said.list.proof),
+                delivery: mails.get(&fact.key).map(|mail| mail.delivery.id.clone()),
+                effect: cause.map(|cause| cause.effect),
+                repeated: cause.is_some_and(|cause| history.is_some_and(|history| history.repeats(cause))),
+                held,
+                confirmed: None,
+                rule: said.rule.map(|rule| rule.id.clone()),
+                reason: said.outcome.reason,
+                hard: said.outcome.hard && !ignored,
+                address,
+            }
         };
-        Ok(fact.report.recipients.iter().map(judged).collect())
+        let of = |(fact, said): (&&Fact, Vec<Option<Said<'_>>>)| {
+            said.into_iter().map(|said| said.map(|said| judged(fact, said))).collect()
+        };
+        Ok(facts.iter().zip(said).map(of).collect())
     }
 
     async fn write(
@@ -253,9 +304,9 @@ impl Follower {
             holds.iter().filter(|hold| hold.concerns(&address, &list)).cloned().collect()
         };
         let (holds, late) = (of(&settings.holds), of(&settings.late));
-        let add = |history: &mut standing::History| {
+        let add = |history: &mut History| {
             let mut changed = 0;
-            for cause in &group.causes {
+            for (cause, _) in &group.causes {
                 // Each is added, also behind one that changed something.
                 changed += usize::from(history.add(cause.clone()));
                 if late.iter().any(|hold| hold.holds(cause)) && history.causes.contains(cause) {
@@ -269,8 +320,9 @@ impl Follower {
         // A report may name another address than the one that was mailed, or none.
         let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
         let written = Some(group.written.as_str()).filter(same);
-        let (before, after) = self.table.change_standing(&address, &list, written, add).await?;
-        let thresholds = settings.list(&list).map(|list| list.thresholds).unwrap_or_default();
+        let numbers = settings.list_or_default(&list);
+        let (before, after) = self.table.change_standing(&address, &numbers, written, now, add).await?;
+        let thresholds = numbers.thresholds;
         let holds: Vec<&Hold> = holds.iter().collect();
         let state = |history| standing::read_held(history, &thresholds, &holds, now).state;
         // New ones alone: what comes again is not counted again.
@@ -331,14 +383,14 @@ impl Follower {
     }
 
     /// What was told of the mail that facts are of, by their keys. Where nobody tells anything that is one read.
-    async fn mails(&self, facts: &[&Fact]) -> Result<HashMap<String, Mail>, TableError> {
+    async fn mails(&self, facts: &[&Fact], now: i64) -> Result<HashMap<String, Mail>, TableError> {
         let mut mails = HashMap::new();
         if self.table.deliveries(None, 1).await?.is_empty() {
             return Ok(mails);
         }
         let mut sought = Vec::with_capacity(facts.len());
         for fact in facts {
-            sought.push(self.sent(fact));
+            sought.push(self.sent(fact, now));
         }
         let found: Vec<(String, Option<Sent>)> = stream::iter(sought).buffer_unordered(AT_ONCE).try_collect().await?;
         let mut deliveries: HashMap<DeliveryId, Option<Delivery>> = HashMap::new();
@@ -357,9 +409,9 @@ impl Follower {
     }
 
     /// A fact's key, and what was told of its mail: by the first of the report's marks that somebody told of.
-    async fn sent(&self, fact: &Fact) -> Result<(String, Option<Sent>), TableError> {
+    async fn sent(&self, fact: &Fact, now: i64) -> Result<(String, Option<Sent>), TableError> {
         for digest in mark::of(&fact.report) {
-            if let Some(sent) = self.table.sent(&digest).await? {
+            if let Some(sent) = self.table.sent(&digest, now).await? {
                 return Ok((fact.key.clone(), Some(sent)));
             }
         }
@@ -382,26 +434,30 @@ impl Settings {
         self.lists.iter().find(|list| list.id == *id)
     }
 
-    /// What the outcomes of a fact, which must be whole, say of their addresses, as operators' rules have them. `mail` is what was
-    /// told of the mail that it is of.
-    fn said(&self, fact: &Fact, mail: Option<&Mail>) -> Vec<Said> {
-        let of = |(number, outcome): (usize, &Outcome)| {
+    /// A list by its name; one that was removed with the numbers that a list has by default.
+    fn list_or_default(&self, id: &ListId) -> List {
+        self.list(id).cloned().unwrap_or_else(|| List::new(id.clone()))
+    }
+
+    /// What the outcomes of a fact, which must be whole, say of their addresses, each as operators' rules have it; none where
+    /// nobody could have its address. `mail` is what was told of the mail that it is of.
+    fn said<'a>(&'a self, fact: &'a Fact, mail: Option<&Mail>) -> Vec<Option<Said<'a>>> {
+        let of = |(number, outcome): (usize, &'a Outcome)| {
             let rule = rule_of(&self.rules, outcome, fact.ruled.unwrap_or(fact.recorded));
-            let outcome = match rule {
-                None => Cow::Borrowed(outcome),
-                Some(rule) => Cow::Owned(qualify::as_ruled(rule, outcome)?),
-            };
+            let ruled = rule.map(|rule| qualify::as_ruled(rule, outcome));
+            let ignored = matches!(ruled, Some(None));
+            let outcome = ruled.flatten().map_or(Cow::Borrowed(outcome), Cow::Owned);
             let (proof, list) = self.judged(fact, &outcome, mail)?;
-            let came = mail.and_then(|mail| mail.came(fact, &outcome, &proof));
-            let (address, list_id) = (proof.address.clone(), list.id.clone());
-            let cause = standing::effect(&fact.report, &outcome).map(|effect| {
+            let came = mail.and_then(|mail| mail.came(fact, &outcome, &proof, ignored));
+            let effect = standing::effect(&fact.report, &outcome).filter(|_| !ignored);
+            let cause = effect.map(|effect| {
                 let rule = rule.map(|rule| rule.id.to_string());
-                Cause { rule, ..cause(fact, number, &outcome, effect, proof, list) }
+                Cause { rule, ..cause(fact, number, &outcome, effect, &proof, list) }
             });
-            let unknown = qualify::is_unknown(&outcome).then(|| said(&outcome).to_owned());
-            Some(Said { address, list: list_id, written: outcome.address.clone(), cause, came, unknown })
+            let unknown = (!ignored && qualify::is_unknown(&outcome)).then(|| said(&outcome).to_owned());
+            Some(Said { list, proof, outcome, rule, cause, came, unknown })
         };
-        fact.report.recipients.iter().enumerate().filter_map(of).collect()
+        fact.report.recipients.iter().enumerate().map(of).collect()
     }
 
     /// What one outcome proves, and the list that it belongs to: the one that a signed address or a delivery names, or that
@@ -430,9 +486,9 @@ fn unknown_text(cause: &Cause, said: &str, address: &str, now: i64) -> UnknownTe
     }
 }
 
-fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: Proof, list: &List) -> Cause {
+fn cause(fact: &Fact, number: usize, outcome: &Outcome, effect: Effect, proof: &Proof, list: &List) -> Cause {
     let believed = proof.satisfies(list.proof);
-    let (token, at) = proof.signed.map_or((None, fact.arrived), |(token, at)| (Some(token), at));
+    let (token, at) = proof.signed.clone().map_or((None, fact.arrived), |(token, at)| (Some(token), at));
     let words = said(outcome);
     Cause {
         at,

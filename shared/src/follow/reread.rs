@@ -51,14 +51,15 @@ impl Rereader<'_> {
     pub async fn says_the_same(&self, old: &Fact, new: &Fact) -> Result<bool, FollowError> {
         let (of_old, of_new) = (self.mail(old).await?, self.mail(new).await?);
         let said = |fact, mail: &Option<Mail>| {
-            self.settings.said(fact, mail.as_ref()).into_iter().map(|said| (said.address, said.list, said.cause))
+            let said = self.settings.said(fact, mail.as_ref()).into_iter().flatten();
+            said.map(|said| (said.proof.address, &said.list.id, said.cause))
         };
         Ok(said(old, &of_old).eq(said(new, &of_new)))
     }
 
     /// What was told of the mail that a reading of a fact is of.
     async fn mail(&self, fact: &Fact) -> Result<Option<Mail>, FollowError> {
-        Ok(self.follower.mails(&[fact]).await?.remove(&fact.key))
+        Ok(self.follower.mails(&[fact], self.now.as_second()).await?.remove(&fact.key))
     }
 
     /// Puts what a fact says now (`new`) into standings in place of what it said before (`old`), both whole; only into `ahead`
@@ -74,10 +75,10 @@ impl Rereader<'_> {
         let mut changed = false;
         let mut said: BTreeMap<AddressKey, BTreeMap<ListId, (String, Vec<Cause>)>> = BTreeMap::new();
         let (of_old, of_new) = (self.mail(old).await?, self.mail(new).await?);
-        for one in self.settings.said(new, of_new.as_ref()) {
+        for one in self.settings.said(new, of_new.as_ref()).into_iter().flatten() {
             let Some(cause) = one.cause else { continue };
-            let of_list = said.entry(one.address).or_default().entry(one.list);
-            of_list.or_insert_with(|| (one.written, vec![])).1.push(cause);
+            let of_list = said.entry(one.proof.address).or_default().entry(one.list.id.clone());
+            of_list.or_insert_with(|| (one.outcome.address.clone(), vec![])).1.push(cause);
         }
         let mut addresses: BTreeSet<AddressKey> = self.settings.addresses(old, of_old.as_ref()).collect();
         addresses.extend(self.settings.addresses(new, of_new.as_ref()));
@@ -99,7 +100,8 @@ impl Rereader<'_> {
                         // A report may name another address than the one that was mailed, or none.
                         let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
                         let written = Some(written.as_str()).filter(same);
-                        table.change_standing(&address, &list, written, replace).await?
+                        let list = self.settings.list_or_default(&list);
+                        table.change_standing(&address, &list, written, self.now.as_second(), replace).await?
                     }
                     Some(ahead) => {
                         let stored = || items.iter().find(|item| item.list == list).map(|item| item.history.clone());

@@ -15,20 +15,24 @@ const OF_A_DAY: usize = 20;
 pub(super) struct Refusal {
     list: ListId,
     domain: String,
+    /// When its report arrived, in seconds since 1970.
+    arrived: i64,
+    /// The time of the cause: of a signed address that of the mail.
     at: i64,
     template: Template,
 }
 
 impl Refusal {
-    /// The first of the causes that did it.
-    pub fn of(address: &AddressKey, list: &ListId, causes: &[Cause]) -> Option<Self> {
-        let hard = causes.iter().filter(|cause| cause.effect == Effect::Hard && cause.believed);
-        let first = hard.min_by_key(|cause| cause.at)?;
+    /// The first to arrive of the causes that did it, each with the arrival of its report.
+    pub fn of(address: &AddressKey, list: &ListId, causes: &[(Cause, i64)]) -> Option<Self> {
+        let hard = causes.iter().filter(|(cause, _)| cause.effect == Effect::Hard && cause.believed);
+        let (first, arrived) = hard.min_by_key(|(cause, arrived)| (*arrived, cause.at))?;
         let said = first.said.as_deref().unwrap_or_default();
         let mut template = template(said, address.as_str());
         // Of all the words; a standing keeps their beginning alone.
         template.id = first.template.clone().unwrap_or(template.id);
-        Some(Self { list: list.clone(), domain: address.domain().to_owned(), at: first.at, template })
+        let (list, domain) = (list.clone(), address.domain().to_owned());
+        Some(Self { list, domain, arrived: *arrived, at: first.at, template })
     }
 }
 
@@ -64,7 +68,7 @@ impl Follower {
         let told = self.table.told(&list, &domain, now).await?;
         let count = |watch: &mut crate::incident::Watch| {
             for refusal in &refusals {
-                watch.add(refusal.at, &refusal.template, &told);
+                watch.add(refusal.arrived, refusal.at, &refusal.template, &told);
             }
         };
         let watch = self.table.change_watch(&list, &domain, now, count).await?;

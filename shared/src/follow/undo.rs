@@ -1,9 +1,9 @@
 //! Refusals taken back: those of one destination, one time and, if need be, one text. Counted first, with samples.
 
 use crate::account::ListId;
-use crate::incident::{Incident, template};
+use crate::incident::{Decision, Incident, Stage, template};
 use crate::qualify;
-use crate::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, State, Thresholds};
+use crate::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, List, State, Thresholds};
 use crate::table::{Fact, Table, TableError};
 use futures::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +33,7 @@ pub struct Sought {
 }
 
 impl Sought {
-    /// Those that an incident holds back. A bounce proved by a signed address is of the time of its mail, so that its report may
-    /// have arrived later, never earlier.
+    /// Those that an incident holds back, by the arrival of their reports.
     pub fn of(incident: &Incident, now: i64) -> Self {
         Self {
             domain: incident.domain.clone(),
@@ -52,6 +51,10 @@ impl Sought {
 pub struct Found {
     /// Refusals that count or are held back, by address and list.
     refusals: BTreeMap<(AddressKey, ListId), Vec<Cause>>,
+    /// Those lists.
+    lists: Vec<List>,
+    /// The reports that say so, whole.
+    pub facts: Vec<Fact>,
     /// Some of them: address and words.
     pub samples: Vec<(AddressKey, String)>,
     /// Addresses that would be written to again.
@@ -64,6 +67,12 @@ impl Found {
         self.refusals.keys().map(|(address, list)| (address, list))
     }
 
+    /// Whether an outcome of a report is one of them.
+    pub fn holds(&self, address: &AddressKey, list: &ListId, fact: &Fact, number: usize) -> bool {
+        let of = |cause: &Cause| cause.account == fact.account && cause.report == fact.key && cause.number == number;
+        self.refusals.get(&(address.clone(), list.clone())).is_some_and(|causes| causes.iter().any(of))
+    }
+
     /// How many addresses.
     pub fn addresses(&self) -> usize {
         self.refusals.keys().map(|(address, _)| address).collect::<BTreeSet<_>>().len()
@@ -73,7 +82,7 @@ impl Found {
 /// Finds refusals, and what would become of their addresses.
 pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, TableError> {
     let mut marks: BTreeMap<AddressKey, BTreeSet<String>> = BTreeMap::new();
-    let mut found = Found::default();
+    let mut found = Found { lists: table.lists().await?, ..Found::default() };
     for account in table.sources().await? {
         let mut from = None;
         loop {
@@ -81,7 +90,9 @@ pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, Tab
             for head in page.facts.into_iter().filter(|fact| fact.arrived <= sought.until) {
                 let fact =
                     if head.parts == 0 { head } else { table.fact(&head.account, &head.key).await?.unwrap_or(head) };
-                note(&fact, sought, &mut marks, &mut found.samples);
+                if note(&fact, sought, &mut marks) {
+                    found.facts.push(fact);
+                }
             }
             from = page.next;
             if from.is_none() {
@@ -90,7 +101,7 @@ pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, Tab
         }
     }
     let addresses: Vec<AddressKey> = marks.keys().cloned().collect();
-    for list in table.lists().await?.iter().filter(|list| sought.list.as_ref().is_none_or(|only| *only == list.id)) {
+    for list in found.lists.iter().filter(|list| sought.list.as_ref().is_none_or(|only| *only == list.id)) {
         for item in table.standings(&addresses, &list.id).await? {
             let Some(marks) = marks.get(&item.address) else { continue };
             let causes = item.history.causes.iter();
@@ -106,6 +117,10 @@ pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, Tab
                 state(&after, &list.thresholds, now)
             });
             found.restored += u64::from(!before.may_send() && after.may_send());
+            let said = theirs[0].said.clone().unwrap_or_default();
+            if found.samples.len() < SAMPLES {
+                found.samples.push((item.address.clone(), said));
+            }
             found.refusals.insert((item.address, list.id.clone()), theirs);
         }
     }
@@ -120,16 +135,13 @@ fn take(history: &mut History, causes: &[Cause]) -> bool {
     causes.iter().filter(|cause| history.take_back(cause)).count() > 0
 }
 
-/// Notes the refusals of one report that are sought.
-fn note(
-    fact: &Fact,
-    sought: &Sought,
-    marks: &mut BTreeMap<AddressKey, BTreeSet<String>>,
-    samples: &mut Vec<(AddressKey, String)>,
-) {
+/// Notes the outcomes of one report that may be what is sought; whether there are any. Whether they are refusals is what an
+/// operator's rule may have said, so that is asked of the standings that they went into.
+fn note(fact: &Fact, sought: &Sought, marks: &mut BTreeMap<AddressKey, BTreeSet<String>>) -> bool {
+    let mut any = false;
     for (number, outcome) in fact.report.recipients.iter().enumerate() {
         let Ok(address) = outcome.address.parse::<AddressKey>() else { continue };
-        if address.domain() != sought.domain || standing::effect(&fact.report, outcome) != Some(Effect::Hard) {
+        if address.domain() != sought.domain {
             continue;
         }
         let said = qualify::said(outcome);
@@ -139,10 +151,32 @@ fn note(
             continue;
         }
         let mark = standing::mark(&fact.key, number);
-        if marks.entry(address.clone()).or_default().insert(mark) && samples.len() < SAMPLES {
-            samples.push((address, said.chars().take(crate::limits::SAID_CHARS).collect()));
+        marks.entry(address).or_default().insert(mark);
+        any = true;
+    }
+    any
+}
+
+/// Takes back what an incident holds, for it was the destination's mistake; may be done again after it was broken off. Answers
+/// how many addresses changed; none where somebody else has decided meanwhile.
+pub async fn release(table: &Table, incident: &mut Incident, decision: Decision) -> Result<Option<u64>, TableError> {
+    if !incident.holds() {
+        return Ok(None);
+    }
+    let now = decision.at;
+    incident.decided = Some(decision.clone());
+    if incident.stage == Stage::Open {
+        incident.stage = Stage::Releasing;
+        if !table.move_incident(Stage::Open, incident).await? {
+            return Ok(None);
         }
     }
+    let found = find(table, &Sought::of(incident, now), now).await?;
+    let why = format!("incident {}", incident.id);
+    let changed = take_back(table, &found, &decision.who, Some(&why), now).await?;
+    incident.stage = Stage::Released;
+    let moved = table.move_incident(Stage::Releasing, incident).await?;
+    Ok(moved.then_some(changed))
 }
 
 /// Takes back what was found, each address once; may be done again after it was broken off. Answers how many addresses
@@ -157,8 +191,9 @@ pub async fn take_back(
     let act = Act { at: now * 1_000, deed: Deed::Undone, who: who.to_owned(), why: why.map(str::to_owned) };
     let act = &act;
     let writes = found.refusals.iter().map(|((address, list), causes)| async move {
+        let list = found.lists.iter().find(|one| one.id == *list).cloned().unwrap_or_else(|| List::new(list.clone()));
         let change = |history: &mut History| take(history, causes) && history.decide(act.clone());
-        table.change_standing(address, list, None, change).await.map(|(before, after)| before != after)
+        table.change_standing(address, &list, None, now, change).await.map(|(before, after)| before != after)
     });
     let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
     let (mut changed, mut failed) = (0, None);

@@ -119,7 +119,7 @@ impl Incident {
             list: self.list.clone(),
             domain: self.domain.clone(),
             template: self.trigger.template.as_ref().map(|template| template.id.clone()),
-            from: self.trigger.from,
+            from: self.trigger.since.unwrap_or(self.trigger.from),
         }
     }
 

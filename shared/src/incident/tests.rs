@@ -17,7 +17,7 @@ fn gone() -> Template {
 /// So many refusals at a time.
 fn refused(watch: &mut Watch, count: u32, at: i64, text: &Template, told: &[Told]) {
     for _ in 0..count {
-        watch.add(at, text, told);
+        watch.add(at, at, text, told);
     }
 }
 
@@ -31,18 +31,38 @@ fn fifty_addresses_with_one_text_within_an_hour_are_sudden_and_forty_nine_are_no
     refused(&mut watch, 49, NOON, &unknown(), &[]);
     refused(&mut watch, 49, NOON, &gone(), &[]);
     assert!(!sudden(&watch), "49 of each of two texts");
-    watch.add(NOON + 59 * 60 + 59, &unknown(), &[]);
+    watch.add(NOON + 59 * 60 + 59, NOON + 59 * 60 + 59, &unknown(), &[]);
     let triggers = watch.judge(&[]);
-    let expected = Trigger { count: 50, from: NOON, template: Some(unknown()), median: Some(0), told: None };
+    let expected =
+        Trigger { count: 50, from: NOON, since: None, template: Some(unknown()), median: Some(0), told: None };
     assert_eq!(triggers, [expected], "the last one a second before the hour is over");
     let mut late = Watch::default();
     refused(&mut late, 49, NOON, &unknown(), &[]);
-    late.add(NOON + HOUR, &unknown(), &[]);
+    late.add(NOON + HOUR, NOON + HOUR, &unknown(), &[]);
     assert!(!sudden(&late), "the last one when the hour is over");
     refused(&mut late, 48, NOON + 2 * HOUR - 61, &unknown(), &[]);
     assert!(!sudden(&late), "49 in the next hour");
-    late.add(NOON + 2 * HOUR - 61, &unknown(), &[]);
+    late.add(NOON + 2 * HOUR - 61, NOON + 2 * HOUR - 61, &unknown(), &[]);
     assert_eq!(late.judge(&[])[0].from, NOON + HOUR);
+}
+
+#[test]
+fn refusals_count_when_they_arrive_and_are_held_by_the_time_they_are_known_by() {
+    let mut watch = Watch::default();
+    // Mail that left within a minute, refused one every two minutes.
+    for n in 0..50 {
+        watch.add(NOON + n * 120, NOON, &unknown(), &[]);
+    }
+    assert!(!sudden(&watch), "50 within 100 minutes");
+    // Mail of the last fifty hours, refused within an hour.
+    let mut watch = Watch::default();
+    for n in 0..50 {
+        watch.add(NOON + n * 60, NOON - n * HOUR, &unknown(), &[]);
+    }
+    let trigger = watch.judge(&[]).remove(0);
+    assert_eq!((trigger.count, trigger.from, trigger.since), (50, NOON, Some(NOON - 49 * HOUR)));
+    let incident = Incident::new(&"news".parse().unwrap(), "example.net", trigger, 1, NOON + HOUR);
+    assert_eq!(incident.hold().unwrap().from, NOON - 49 * HOUR);
 }
 
 #[test]
@@ -104,7 +124,8 @@ fn nine_of_ten_of_three_hundred_that_were_sent_are_sudden() {
         // Spread over the whole time, and with other words each.
         for n in 0..count {
             let text = if n % 2 == 0 { unknown() } else { gone() };
-            watch.add(NOON + i64::from(n) * 60, &text, &[told(sent)]);
+            let at = NOON + i64::from(n) * 60;
+            watch.add(at, at, &text, &[told(sent)]);
         }
         let triggers = watch.judge(&[told(sent)]);
         assert_eq!(!triggers.is_empty(), expected, "{count} of {sent}");
@@ -196,7 +217,7 @@ proptest! {
         let add = |all: &[(i64, bool)]| {
             let mut watch = Watch::default();
             for (at, which) in all {
-                watch.add(*at, &if *which { unknown() } else { gone() }, &told);
+                watch.add(*at, *at - 100, &if *which { unknown() } else { gone() }, &told);
             }
             watch
         };

@@ -30,6 +30,9 @@ struct Minute {
     /// The template's id.
     text: String,
     count: u32,
+    /// The earliest time that a standing knows one of them by, in seconds since 1970.
+    #[serde(default)]
+    since: Option<i64>,
 }
 
 /// Addresses refused within one hour, whatever was said.
@@ -46,6 +49,9 @@ struct OfDelivery {
     opened: i64,
     id: String,
     count: u32,
+    /// As of a minute.
+    #[serde(default)]
+    since: Option<i64>,
 }
 
 /// What a sender told that it sent to a destination.
@@ -68,6 +74,10 @@ pub struct Trigger {
     pub count: u32,
     /// The first second of the time they were refused in.
     pub from: i64,
+    /// The earliest time that a standing knows one of them by, where that is before it: what a signed address proves is of the time
+    /// of its mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
     /// What they were refused with; none where all that was sent counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Template>,
@@ -94,12 +104,16 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Counts an address that was refused at a time (seconds since 1970), in answer to any of the deliveries that were open.
-    pub fn add(&mut self, at: i64, template: &Template, told: &[Told]) {
+    /// Counts an address whose refusal arrived at a time (seconds since 1970), in answer to any of the deliveries that were open.
+    /// `known` is the time that its standing knows the refusal by.
+    pub fn add(&mut self, at: i64, known: i64, template: &Template, told: &[Told]) {
+        let earliest = |since: Option<i64>| Some(since.map_or(known, |since| since.min(known)));
         let (minute, hour) = (at.div_euclid(60), at.div_euclid(3_600));
         match self.minutes.iter_mut().find(|kept| kept.at == minute && kept.text == template.id) {
-            Some(kept) => kept.count = kept.count.saturating_add(1),
-            None => self.minutes.push(Minute { at: minute, text: template.id.clone(), count: 1 }),
+            Some(kept) => (kept.count, kept.since) = (kept.count.saturating_add(1), earliest(kept.since)),
+            None => {
+                self.minutes.push(Minute { at: minute, text: template.id.clone(), count: 1, since: Some(known) });
+            }
         }
         if !self.texts.contains(template) {
             self.texts.push(template.clone());
@@ -110,8 +124,11 @@ impl Watch {
         }
         for told in told.iter().filter(|told| (told.opened..told.closes).contains(&at)) {
             match self.deliveries.iter_mut().find(|kept| kept.id == told.id) {
-                Some(kept) => kept.count = kept.count.saturating_add(1),
-                None => self.deliveries.push(OfDelivery { opened: told.opened, id: told.id.clone(), count: 1 }),
+                Some(kept) => (kept.count, kept.since) = (kept.count.saturating_add(1), earliest(kept.since)),
+                None => {
+                    let (opened, id) = (told.opened, told.id.clone());
+                    self.deliveries.push(OfDelivery { opened, id, count: 1, since: Some(known) });
+                }
             }
         }
         self.prune();
@@ -142,10 +159,13 @@ impl Watch {
             return self.sudden();
         }
         let most = large.filter_map(|told| {
-            let count = self.deliveries.iter().find(|kept| kept.id == told.id)?.count;
+            let of = self.deliveries.iter().find(|kept| kept.id == told.id)?;
+            let count = of.count;
             let most = u64::from(count) * 10 >= u64::from(told.sent) * u64::from(TENTHS);
-            let trigger =
-                || Trigger { count, from: told.opened, template: None, median: None, told: Some(told.clone()) };
+            let trigger = || {
+                let (from, since) = (told.opened, of.since.filter(|since| *since < told.opened));
+                Trigger { count, from, since, template: None, median: None, told: Some(told.clone()) }
+            };
             most.then(trigger)
         });
         most.take(1).collect()
@@ -157,13 +177,15 @@ impl Watch {
         for first in &self.minutes {
             let hour = first.at..first.at + 60;
             let of_hour = self.minutes.iter().filter(|m| m.text == first.text && hour.contains(&m.at));
-            let count = of_hour.map(|minute| minute.count).fold(0, u32::saturating_add);
+            let count = of_hour.clone().map(|minute| minute.count).fold(0, u32::saturating_add);
             let median = self.median(first.at.div_euclid(60));
             if count < SUDDEN || count < median.saturating_mul(TIMES) {
                 continue;
             }
             let template = self.texts.iter().find(|text| text.id == first.text).cloned();
-            let trigger = Trigger { count, from: first.at * 60, template, median: Some(median), told: None };
+            let from = first.at * 60;
+            let since = of_hour.filter_map(|minute| minute.since).min().filter(|since| *since < from);
+            let trigger = Trigger { count, from, since, template, median: Some(median), told: None };
             match best.iter_mut().find(|other| other.template == trigger.template) {
                 Some(other) if other.count < count => *other = trigger,
                 Some(_) => {}

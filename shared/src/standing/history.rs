@@ -175,10 +175,28 @@ impl History {
         cause.believed && (self.undone.is_empty() || !self.undone.contains(&cause.mark()))
     }
 
+    /// Whether an outcome that is recorded with these says anything about its address now: it counts, and nobody has released
+    /// the address since.
+    pub fn stands(&self, cause: &Cause) -> bool {
+        self.counts(cause) && self.released().is_none_or(|act| cause.at > act.at.div_euclid(1_000))
+    }
+
+    /// Whether something else has come back to the signed address of an outcome and said the same: it counts once.
+    pub fn repeats(&self, cause: &Cause) -> bool {
+        let same = self.causes.iter().find(|other| cause.token.is_some() && order(other) == order(cause));
+        same.is_some_and(|same| same.account != cause.account || same.mark() != cause.mark())
+    }
+
     /// Whether nothing but time will tell: neither dead, nor denied, nor decided upon. Then it may be cleaned up.
     pub fn ages(&self) -> bool {
         let lasts = |cause: &Cause| cause.believed && matches!(cause.effect, Effect::Hard | Effect::Complaint);
         self.acts.is_empty() && !self.causes.iter().any(lasts)
+    }
+
+    /// When the last thing on record happened, in seconds since 1970.
+    pub fn newest(&self) -> Option<i64> {
+        let acts = self.acts.iter().map(|act| act.at.div_euclid(1_000));
+        self.causes.iter().map(|cause| cause.at).chain(acts).max()
     }
 
     /// When the last release was: what is not younger counts no longer.

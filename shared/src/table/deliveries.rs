@@ -22,6 +22,8 @@ use std::time::Duration;
 const BATCH: usize = 25;
 /// Batches at once.
 const AT_ONCE: usize = 16;
+/// Items of one mark that are looked at: two say that there are several, and some may be over.
+const SENT: i32 = 25;
 
 /// A delivery as the table keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,9 +175,9 @@ impl Table {
         Err(TableError::Service { doing: "written", said: "items were left unprocessed eight times".into() })
     }
 
-    /// Whom mail was sent to that is known by a hash.
-    pub async fn sent(&self, mark: &str) -> Result<Option<Sent>, TableError> {
-        // Two say that there are several.
+    /// Whom mail was sent to that is known by a hash at a time, in seconds since 1970: what time cleans up may be there a while
+    /// longer, and is not believed then.
+    pub async fn sent(&self, mark: &str, now: i64) -> Result<Option<Sent>, TableError> {
         let page = self
             .client
             .query()
@@ -183,12 +185,14 @@ impl Table {
             .key_condition_expression("pk = :pk AND begins_with(sk, :to)")
             .expression_attribute_values(":pk", AttributeValue::S(keys::marked(mark)))
             .expression_attribute_values(":to", AttributeValue::S(keys::TO.into()))
-            .limit(2)
+            .limit(SENT)
             .send()
             .await
             .map_err(|error| failed("read", error))?;
-        let items = page.items.unwrap_or_default();
-        let only = items.len() == 1;
+        let expires = |item: &Item| item.get(keys::EXPIRES)?.as_n().ok()?.parse::<i64>().ok();
+        let mut items = page.items.unwrap_or_default();
+        items.retain(|item| expires(item).is_some_and(|expires| expires > now));
+        let only = items.len() == 1 && page.last_evaluated_key.is_none();
         let Some(first) = items.into_iter().next() else { return Ok(None) };
         let to = first.get(keys::SK).and_then(|sk| sk.as_s().ok()).and_then(|sk| sk.strip_prefix(keys::TO));
         let address = to.filter(|_| only).and_then(|to| to.parse().ok());

@@ -216,6 +216,9 @@ pub(super) fn is_setting(sk: &str) -> bool {
 /// Standings of an address: what their sort keys begin with.
 pub(super) const STANDING: &str = "STANDING#";
 
+/// The shard of [`DUE_INDEX`] of quarantines that end by themselves.
+pub(super) const STANDINGS_SHARD: &str = "STANDINGS";
+
 pub(super) fn address(address: &AddressKey) -> String {
     format!("ADDRESS#{address}")
 }

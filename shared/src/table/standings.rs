@@ -2,8 +2,9 @@
 
 use super::{Change, Item, Table, TableError, failed, is_condition, keys, read_item, unique, write_item};
 use crate::account::ListId;
-use crate::standing::{self, AddressKey, History, Hold, Standing, Thresholds};
+use crate::standing::{self, AddressKey, History, Hold, List, Standing, State, Thresholds};
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,6 +28,15 @@ pub struct StandingItem {
     pub history: History,
     /// Rises with each write.
     pub version: u64,
+    /// The shard of the index of what is due, where a quarantine ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_shard: Option<String>,
+    /// When it ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_due: Option<i64>,
+    /// When it was written that the last quarantine had ended by the clock, in seconds since 1970: from then on that is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<i64>,
     /// Time to live, in seconds since 1970: cleaning up, and nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
@@ -49,8 +59,30 @@ impl StandingItem {
             list: list.clone(),
             history: History::default(),
             version: 0,
+            due_shard: None,
+            next_due: None,
+            ended: None,
             expires: None,
         }
+    }
+
+    /// What follows from what is on record, for whoever finds the item by its time: when its quarantine ends, and when it may
+    /// be cleaned up. `before` is what was on record, and `now` the time of the writing.
+    fn set_times(&mut self, before: Option<&History>, thresholds: &Thresholds, now: i64) {
+        let causes = self.history.causes.iter().chain(before.into_iter().flat_map(|before| &before.causes));
+        // Of what a report took back when it was read again, nothing may be left but when it was.
+        let newest = causes.map(|cause| cause.at).max().or(self.expires.map(|expires| expires - KEPT_SECONDS));
+        let last = self.history.newest().max(self.ended);
+        let standing = standing::read(&self.history, thresholds, last.unwrap_or(now));
+        // What neither ends nor lets anybody write to the address would end with the item.
+        let passes = self.history.ages() && (standing.state.may_send() || standing.ends.is_some());
+        self.expires = newest.filter(|_| passes).map(|at| at + KEPT_SECONDS);
+        let end = standing.ends.filter(|_| standing.state == State::Quarantined);
+        if end.is_some_and(|end| end <= now) {
+            self.ended = Some(now);
+        }
+        self.next_due = end.filter(|end| *end > now);
+        self.due_shard = self.next_due.map(|_| keys::STANDINGS_SHARD.to_owned());
     }
 }
 
@@ -102,22 +134,26 @@ impl Table {
 
     /// Changes what is on record of an address on a list, as `change` says of it as it stands, which answers whether it
     /// changed anything; what changed nothing is not written. `change` runs anew when another writer came between.
-    /// Gives back what was on record before, and what is now.
+    /// Gives back what was on record before, and what is now. `now` is in seconds since 1970.
     pub async fn change_standing(
         &self,
         address: &AddressKey,
-        list: &ListId,
+        list: &List,
         written: Option<&str>,
+        now: i64,
         change: impl Fn(&mut History) -> bool,
     ) -> Result<(History, History), TableError> {
         for attempt in 0..TRIES {
-            let found = self.standing(address, list).await?;
-            let mut item = found.clone().unwrap_or_else(|| StandingItem::new(address, list));
+            let found = self.standing(address, &list.id).await?;
+            let mut item = found.clone().unwrap_or_else(|| StandingItem::new(address, &list.id));
             let before = item.history.clone();
             if !change(&mut item.history) {
                 return Ok((before.clone(), before));
             }
-            if self.put_standing(found.as_ref(), &mut item, written).await? {
+            item.written =
+                item.written.take().or_else(|| written.map(str::to_owned)).filter(|w| *w != item.address.as_str());
+            item.set_times(Some(&before), &list.thresholds, now);
+            if self.put_standing(found.as_ref(), &mut item).await? {
                 return Ok((before, item.history));
             }
             // Who lost waits, each for another time, or the same would meet again.
@@ -127,21 +163,37 @@ impl Table {
         Err(TableError::Service { doing: "written", said: "others wrote the same address over and over".into() })
     }
 
-    /// Writes an item over the version that it was read as; `false` when another writer came between.
-    async fn put_standing(
+    /// Quarantines whose end has come by the clock, and that nobody has written since: so many at most.
+    pub async fn standings_due(&self, now: Timestamp, limit: usize) -> Result<Vec<StandingItem>, TableError> {
+        let values = Item::from([
+            (":shard".into(), AttributeValue::S(keys::STANDINGS_SHARD.into())),
+            (":end".into(), AttributeValue::N((now.as_second() + 1).to_string())),
+        ]);
+        let condition = "due_shard = :shard AND next_due < :end";
+        let items = self.query_items(keys::DUE_INDEX, condition, values, Some(limit), false).await?;
+        // One that cannot be understood must not keep all others quarantined.
+        let read =
+            |item| read_item(item).inspect_err(|error| tracing::error!(error = %error, "a standing is left out"));
+        Ok(items.into_iter().filter_map(|item| read(item).ok()).collect())
+    }
+
+    /// Writes that the quarantine of an item has ended, if by the numbers of its list it has; else when it will. `false` when
+    /// another writer came between, who has written so too. `now` is in seconds since 1970.
+    pub async fn end_standing(
         &self,
-        found: Option<&StandingItem>,
-        item: &mut StandingItem,
-        written: Option<&str>,
+        found: &StandingItem,
+        thresholds: &Thresholds,
+        now: i64,
     ) -> Result<bool, TableError> {
+        let mut item = found.clone();
+        item.set_times(None, thresholds, now);
+        self.put_standing(Some(found), &mut item).await
+    }
+
+    /// Writes an item over the version that it was read as; `false` when another writer came between.
+    async fn put_standing(&self, found: Option<&StandingItem>, item: &mut StandingItem) -> Result<bool, TableError> {
         let read = item.version;
         item.version += 1;
-        item.written =
-            item.written.take().or_else(|| written.map(str::to_owned)).filter(|w| *w != item.address.as_str());
-        // Of what a report took back when it was read again, nothing may be left but when it was.
-        let causes = item.history.causes.iter().chain(found.iter().flat_map(|found| &found.history.causes));
-        let newest = causes.map(|cause| cause.at).max().or(item.expires.map(|expires| expires - KEPT_SECONDS));
-        item.expires = newest.filter(|_| item.history.ages()).map(|at| at + KEPT_SECONDS);
         self.will(Change::Standing { before: found, after: Some(item) }).await?;
         let put = self
             .client

@@ -13,21 +13,22 @@ pub use replay::Replayed;
 
 use crate::account::{EndpointId, HealthState};
 use crate::deployment::signed::Signed;
-use crate::events::{self, Event, Moved, Received};
+use crate::events::{self, Event, Judged, Moved, Received};
 use crate::follow::{self, FollowError, Follower, undo};
 use crate::grant::Clock;
 use crate::incident::{Incident, Stage};
 use crate::limits;
 use crate::net::Http;
 use crate::secret::Secret;
-use crate::standing::{self, History, Hold, List};
+use crate::standing::{self, AddressKey, History, Hold, List};
 use crate::table::{
-    AuditEvent, Change, EndpointHealth, EndpointItem, EndpointState, KeptEvent, Table, TableError, Witness,
+    AuditEvent, Change, EndpointHealth, EndpointItem, EndpointState, Fact, KeptEvent, Table, TableError, Witness,
 };
 use crate::vault::{Name, Vault, VaultError, Version};
 use futures::{StreamExt, future, stream};
 use ring::rand::{SecureRandom, SystemRandom};
 use send::Attempts;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -116,30 +117,32 @@ impl Teller {
         Ok(follow::close_due(&self.table, (self.clock)(), deadline).await?)
     }
 
+    /// Writes the quarantines that have ended by the clock as ended, beginning none after `deadline`; how many. The table's
+    /// stream tells of them.
+    pub async fn end_due(&self, deadline: Instant) -> Result<u64, TellError> {
+        Ok(follow::end_due(&self.table, (self.clock)(), deadline).await?)
+    }
+
     /// What changed, as events, in its order.
     pub async fn events_of(&self, changes: &[Change<'_>]) -> Result<Vec<Event>, TellError> {
         let mut found = Vec::new();
         let mut settings: Option<Settings> = None;
+        let mut facts: Vec<Cow<'_, Fact>> = Vec::new();
+        for change in changes {
+            let Change::Fact(fact) = change else { continue };
+            facts.push(match fact.parts {
+                0 => Cow::Borrowed(*fact),
+                _ => self.table.fact(&fact.account, &fact.key).await?.map_or(Cow::Borrowed(*fact), Cow::Owned),
+            });
+        }
+        let facts: Vec<&Fact> = facts.iter().map(AsRef::as_ref).collect();
+        let judged = self.follower.judge(&facts, None, (self.clock)()).await?;
+        let mut of_facts = facts.into_iter().zip(judged);
         for change in changes {
             match change {
-                Change::Fact(fact) => {
-                    let whole;
-                    let fact = match fact.parts {
-                        0 => *fact,
-                        _ => {
-                            whole = self.table.fact(&fact.account, &fact.key).await?;
-                            whole.as_ref().unwrap_or(fact)
-                        }
-                    };
-                    let judged = self.follower.judge(fact, (self.clock)()).await?;
-                    let received = Received {
-                        source: &self.source,
-                        account: &fact.account,
-                        key: &fact.key,
-                        arrived: fact.arrived,
-                        report: &fact.report,
-                    };
-                    found.extend(events::of_report(received, &judged));
+                Change::Fact(_) => {
+                    let of = of_facts.next();
+                    found.extend(of.into_iter().flat_map(|(fact, judged)| self.of_fact(fact, &judged)));
                 }
                 Change::Standing { before, after } => {
                     let Some(item) = after.or(*before) else { continue };
@@ -156,6 +159,7 @@ impl Teller {
                         old: before.map_or(&none, |item| &item.history),
                         new: after.map_or(&none, |item| &item.history),
                         version: after.map_or(item.version + 1, |item| item.version),
+                        ended: (before.and_then(|item| item.ended), item.ended),
                     };
                     found.extend(settings.event(moved, (self.clock)().as_second()));
                 }
@@ -193,11 +197,17 @@ impl Teller {
         Ok(found)
     }
 
+    fn of_fact(&self, fact: &Fact, judged: &[Option<Judged>]) -> Vec<Event> {
+        let (source, account, key, arrived) = (&*self.source, &fact.account, &*fact.key, fact.arrived);
+        events::of_report(Received { source, account, key, arrived, report: &fact.report }, judged)
+    }
+
     async fn settings(&self) -> Result<Settings, TellError> {
         Ok(Settings { lists: self.table.lists().await?, holds: self.table.holds().await? })
     }
 
-    /// What an incident held back counts now, and no standing is written for it: each is told as it is.
+    /// What an incident held back counts now, and no standing is written for it: each is told as it is, and to those who act on
+    /// them the bounces, too.
     async fn confirmed(&self, incident: &Incident) -> Result<Vec<Event>, TellError> {
         let now = (self.clock)().as_second();
         let mut settings = self.settings().await?;
@@ -205,17 +215,30 @@ impl Teller {
         settings.holds.retain(|hold| hold.incident != incident.id);
         let mut events = Vec::new();
         let refused = undo::find(&self.table, &undo::Sought::of(incident, now), now).await?;
-        for (address, list) in refused.whose() {
-            let Some(item) = self.table.standing(address, list).await? else { continue };
+        let facts: Vec<&Fact> = refused.facts.iter().collect();
+        let judged = self.follower.judge(&facts, Some(&incident.id), (self.clock)()).await?;
+        for (fact, mut judged) in facts.into_iter().zip(judged) {
+            for (number, judged) in judged.iter_mut().enumerate() {
+                if let Some(judged) = judged
+                    && refused.holds(&judged.address, &judged.list, fact, number)
+                {
+                    judged.confirmed = Some(incident.id.clone());
+                }
+            }
+            events.extend(self.of_fact(fact, &judged).into_iter().filter(Event::is_for_actors));
+        }
+        let addresses: Vec<AddressKey> = refused.whose().map(|(address, _)| address.clone()).collect();
+        for item in self.table.standings(&addresses, &incident.list).await? {
             let none = History::default();
             let moved = Moved {
                 source: &self.source,
-                address,
+                address: &item.address,
                 written: item.written.as_deref(),
-                list,
+                list: &item.list,
                 old: &none,
                 new: &item.history,
                 version: item.version,
+                ended: (None, item.ended),
             };
             events.extend(settings.event(moved, now));
         }

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 
 /// Facts of one account that are told again at once.
 const FACTS: usize = 100_000;
+/// Of these so many are judged together, as the stream brings them.
+const BATCH: usize = 100;
 /// Deliveries read at once.
 const DELIVERIES: usize = 100;
 /// Dead letters read at once.
@@ -33,8 +35,9 @@ impl Teller {
         for account in accounts {
             let mut facts = self.table.facts(account, since, FACTS).await?;
             facts.reverse();
-            for fact in &facts {
-                found.extend(self.events_of(&[Change::Fact(fact)]).await?);
+            for some in facts.chunks(BATCH) {
+                let changes: Vec<Change<'_>> = some.iter().map(Change::Fact).collect();
+                found.extend(self.events_of(&changes).await?);
             }
         }
         let mut after: Option<DeliveryId> = None;

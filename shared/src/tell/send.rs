@@ -2,10 +2,11 @@
 
 use super::{Teller, bounded};
 use crate::deployment::signed::{Request, Signed};
-use crate::events::{self, Arn, Call, Destination, Endpoint, Event, Shape, WebhookKeys};
+use crate::events::{self, Arn, Call, Destination, Endpoint, Event, EventType, Shape, WebhookKeys};
 use crate::limits;
 use crate::secret::{ExposeSecret, Secret};
-use crate::table::{EndpointHealth, EndpointItem, EndpointState};
+use crate::standing::AddressKey;
+use crate::table::{EndpointHealth, EndpointItem, EndpointState, StandingItem, TableError};
 use crate::vault::VaultError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -163,6 +164,12 @@ impl Teller {
             Destination::Sns { arn } => self.to_sns(arn, event, body).await,
             Destination::Eventbridge { arn } => self.to_eventbridge(arn, event, body).await,
             Destination::StepFunctions { arn } => self.to_step_functions(arn, event, body).await,
+            // Theirs is one word for all lists.
+            Destination::SesSuppressionList { .. } | Destination::Mautic { .. }
+                if self.is_kept_elsewhere(endpoint, event, now).await? =>
+            {
+                Ok(())
+            }
             Destination::SesSuppressionList { region } => self.to_suppression_list(region, event).await,
             Destination::Listmonk { url, user } => match events::listmonk(event) {
                 Some(call) => self.call(url, user, secret, call, now).await.map(|_| ()),
@@ -177,6 +184,30 @@ impl Teller {
                 Ok(())
             }
         }
+    }
+
+    /// Whether an address that is released on one list may not be written to on another one that the endpoint is told of.
+    async fn is_kept_elsewhere(&self, endpoint: &Endpoint, event: &Event, now: Timestamp) -> Result<bool, Refused> {
+        let subject = event.subject.parse::<AddressKey>();
+        let (EventType::AddressReleased, Ok(address)) = (event.kind, subject) else { return Ok(false) };
+        let unread = |error: TableError| Refused::plain(format!("our own fault: {error}"));
+        let items = self.table.standings_of(&address).await.map_err(unread)?;
+        let of = event.text("list");
+        let others = |item: &&StandingItem| {
+            Some(item.list.as_str()) != of && (endpoint.lists.is_empty() || endpoint.lists.contains(&item.list))
+        };
+        let others: Vec<&StandingItem> = items.iter().filter(others).collect();
+        if others.is_empty() {
+            return Ok(false);
+        }
+        let lists = self.table.lists().await.map_err(unread)?;
+        let holds = self.table.holds().await.map_err(unread)?;
+        // A list that was removed decides nothing any longer.
+        let kept = |item: &StandingItem| {
+            let list = lists.iter().find(|list| list.id == item.list);
+            list.is_some_and(|list| !item.read(&list.thresholds, &holds, now.as_second()).state.may_send())
+        };
+        Ok(others.into_iter().any(kept))
     }
 
     async fn post(
