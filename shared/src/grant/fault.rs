@@ -83,6 +83,12 @@ impl GrantFault {
         matches!(self, Self::Table(_) | Self::Vault(_) | Self::Kms(KmsError::Service(_)))
     }
 
+    /// Whether it says that a sign-in frequency policy ended the grant. Entra says so by a number alone, which picks the advice
+    /// and decides nothing: that a person must sign in again is decided by the error.
+    pub fn is_of_sign_in_frequency(&self) -> bool {
+        self.health() == (HealthState::NeedsReconnect, "sign-in-frequency")
+    }
+
     /// What it makes of the account: state and advice. Decided by `error`, `suberror` and HTTP status.
     pub fn health(&self) -> (HealthState, &'static str) {
         match self {
