@@ -184,15 +184,6 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
-        "protocol-disabled",
-        Who::Administrator,
-        w("The protocol is disabled for this mailbox.", "Le protocole est désactivé pour cette boîte."),
-        w(
-            "Enable it: `Set-CASMailbox -ImapEnabled $true`; `rebond kit {account}` prints the command.",
-            "Activez-le : `Set-CASMailbox -ImapEnabled $true` ; `rebond kit {account}` affiche la commande.",
-        ),
-    ),
-    row(
         "no-licence",
         Who::Administrator,
         w(

@@ -37,7 +37,7 @@ pub enum GrantFault {
     Settings(#[from] crate::account::Invalid),
     /// The provider refused.
     #[error("the identity provider refused: {0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The function that keeps the client secret gave none.
     #[error("the function {function} gave no client secret: {said}")]
     SecretFunction {

@@ -4,7 +4,7 @@ use super::{GrantFault, Grants};
 use crate::account::{App, Credential, SecretSource};
 use crate::deployment::signed::Request;
 use crate::identity::IdentityError;
-use crate::oauth::{assertion, entra};
+use crate::oauth::{assertion, entra, provider};
 use crate::secret::{ExposeSecret, Secret};
 use crate::vault::{KmsError, Name, Version};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -17,7 +17,11 @@ use serde_json::json;
 /// The proof of one request.
 pub(super) enum Proof {
     Secret(Secret),
-    Assertion(Secret),
+    Assertion {
+        text: Secret,
+        /// What it says, for whoever reads of its refusal.
+        shown: Option<String>,
+    },
 }
 
 impl Proof {
@@ -25,15 +29,28 @@ impl Proof {
     pub(super) fn secret(&self) -> Option<&Secret> {
         match self {
             Self::Secret(secret) => Some(secret),
-            Self::Assertion(_) => None,
+            Self::Assertion { .. } => None,
         }
+    }
+
+    /// What an assertion says, which is no secret.
+    pub(super) fn presented(&self) -> Option<&str> {
+        match self {
+            Self::Secret(_) => None,
+            Self::Assertion { shown, .. } => shown.as_deref(),
+        }
+    }
+
+    /// An assertion, whose audience should be `wanted`.
+    fn assertion(text: Secret, wanted: &str) -> Self {
+        Self::Assertion { shown: assertion::shown(&text, wanted), text }
     }
 
     /// What an assertion adds to the form (RFC 7523 §2.2).
     pub(super) fn parameters(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Secret(_) => vec![],
-            Self::Assertion(text) => vec![
+            Self::Assertion { text, .. } => vec![
                 ("client_assertion_type", assertion::TYPE.to_owned()),
                 ("client_assertion", text.expose_secret().to_owned()),
             ],
@@ -46,10 +63,12 @@ impl Grants {
     pub(super) async fn proof(&self, app: &App) -> Result<Proof, GrantFault> {
         Ok(match &app.credential {
             Credential::ClientSecret => Proof::Secret(self.client_secret(app).await?),
-            Credential::Certificate { thumbprint } => Proof::Assertion(self.sign_assertion(app, thumbprint).await?),
+            Credential::Certificate { thumbprint } => {
+                Proof::assertion(self.sign_assertion(app, thumbprint).await?, &provider::token_endpoint(app))
+            }
             Credential::Federated => {
                 let identity = self.identity.as_ref().ok_or(IdentityError::None)?;
-                Proof::Assertion(identity.token(entra::EXCHANGE_AUDIENCE).await?)
+                Proof::assertion(identity.token(entra::EXCHANGE_AUDIENCE).await?, entra::EXCHANGE_AUDIENCE)
             }
         })
     }
