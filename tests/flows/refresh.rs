@@ -494,3 +494,31 @@ async fn f46_a_vault_that_is_down_costs_a_warm_process_nothing_and_a_cold_one_it
         assert_eq!(poll(machine).await.unwrap().health.unwrap().state, HealthState::Active);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_another_place_may_hold_the_client_id_too() {
+    let world = World::start().await.unwrap();
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:client";
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let app = rebond::account::App {
+        secret_from: Some(SecretSource::Arn(arn.into())),
+        client_id: String::new(),
+        client_id_given: true,
+        ..world.app.clone()
+    };
+    app.check().unwrap();
+    assert!(world.machine.table.replace_app(&app).await.unwrap());
+    let both = json!({ "client_id": world.app.client_id, "client_secret": world::CLIENT_SECRET }).to_string();
+    for (value, state) in [(world::CLIENT_SECRET, HealthState::Misconfigured), (both.leak(), HealthState::Active)] {
+        world.advance(TWO_HOURS);
+        let (vault, name) = (Arc::clone(&world.machine.vault), Name::Foreign(arn.into()));
+        let vault = Rotated { vault, name, values: [value, value], asked: AtomicUsize::new(0) };
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let summary = over(&world, Arc::new(vault)).poller().poll(&id, "test", deadline, &()).await.unwrap();
+        let health = summary.health.unwrap();
+        assert_eq!(health.state, state, "{health:?}");
+        assert!(!health.said.unwrap_or_default().contains(world::CLIENT_SECRET));
+    }
+    let found = world.machine.table.app(&app.id).await.unwrap().unwrap();
+    assert_eq!(found.client_id, world.app.client_id);
+}

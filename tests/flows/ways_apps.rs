@@ -473,6 +473,86 @@ async fn a_client_secret_may_be_given_out_by_a_function() {
 }
 
 #[tokio::test]
+async fn a_client_id_may_be_given_out_beside_the_secret() {
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:secrets";
+    const OTHER: &str = "7c1f0b5e-3a52-4d0e-9d13-0a4d5c6b7e8f";
+    let world = World::start().await.unwrap();
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    world.entra.change(|settings| {
+        let mut other = settings.apps[0].clone();
+        other.client_id = OTHER.into();
+        settings.apps.push(other);
+        let own = settings.apps[0].client_id.clone();
+        for granted in settings.tenants.iter_mut().map(|tenant| &mut tenant.roles_granted) {
+            if granted.contains(&own) {
+                granted.push(OTHER.into());
+            }
+        }
+    });
+    change_app(&world, |app| {
+        app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+        (app.client_id, app.client_id_given) = (String::new(), true);
+    })
+    .await;
+    let robot = world.add("app", app_only).await.unwrap();
+    let human = world.add("person", |_| {}).await.unwrap();
+    let known = async || world.machine.table.app(&world.app.id).await.unwrap().unwrap().client_id;
+    let asking = async |answer: Value| {
+        let (url, _) = function(Box::leak(answer.to_string().into_boxed_str())).await;
+        Machine { grants: world.machine.grants.clone().with_signed(signed(&url).await), ..world.machine.clone() }
+    };
+    // The page that begins a sign-in reads no secrets, so it waits for whoever may.
+    let early = world.get(&world.link(&human).await.unwrap(), "").await.unwrap();
+    assert!(early.status == 400 && early.body.contains("was not given out yet"), "{}", early.body);
+    // No client id, and something that is none: neither is used, kept or repeated.
+    for client_id in [json!(null), json!(""), json!(CLIENT_SECRET)] {
+        let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": client_id })).await;
+        // The stand-in's own app may have any client id; Entra's are GUIDs.
+        change_app(&world, |app| {
+            app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+            (app.client_id, app.client_id_given, app.authority) = (String::new(), true, None);
+        })
+        .await;
+        let (state, advice) = poll_as(&world, &machine, &robot).await;
+        let said = world.item(&robot).await.unwrap().health.said.unwrap();
+        assert_eq!((state, advice.as_str()), (HealthState::Misconfigured, "client-unproven"), "{said}");
+        assert!(!said.contains(CLIENT_SECRET) && said.contains("no client id"), "{said}");
+        assert_eq!((known().await.as_str(), calls(&world)), ("", 0));
+    }
+    change_app(&world, |app| {
+        app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+        (app.client_id, app.client_id_given) = (String::new(), true);
+    })
+    .await;
+    let own = world.app.client_id.clone();
+    let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": own })).await;
+    // The schedule learns it before anybody needs it.
+    machine.token_refresh().run(None, "test", world.now()).await.unwrap();
+    assert_eq!((known().await, calls(&world)), (own.clone(), 0));
+    assert_eq!(poll_as(&world, &machine, &robot).await, (HealthState::Active, String::new()));
+    let begun = world.begin(&human, &world.person(MAILBOX)).await.unwrap();
+    let request = http::Request::get(&begun.callback).header("cookie", &begun.cookie).body(()).unwrap();
+    let answer = machine.oauth_callback().handle(&request.into_parts().0).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(world.item(&human).await.unwrap().principal.unwrap().name, MAILBOX);
+    assert_eq!(poll_as(&world, &machine, &human).await.0, HealthState::Active);
+    // Another one is given out: it is used from the next request on.
+    let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": OTHER })).await;
+    world.advance(SignedDuration::from_hours(2));
+    let (state, _) = poll_as(&world, &machine, &robot).await;
+    let asked: Vec<_> = world.entra.log().into_iter().filter(|call| call.endpoint == "token").collect();
+    assert_eq!((state, known().await.as_str()), (HealthState::Active, OTHER), "{:?}", asked.last());
+    let (last, before) = asked.split_last().unwrap();
+    assert_eq!(last.client_id, OTHER);
+    assert!(before.iter().all(|call| call.client_id == own), "{before:?}");
+    // One that the operator named stays, whatever is given out.
+    change_app(&world, |app| app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()))).await;
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &robot).await.0, HealthState::Active);
+    assert_eq!((known().await, world.entra.log().pop().unwrap().client_id), (own.clone(), own));
+}
+
+#[tokio::test]
 async fn a_client_secret_may_be_kept_in_another_place() {
     let world = World::start().await.unwrap();
     world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();

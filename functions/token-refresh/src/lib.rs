@@ -2,7 +2,7 @@
 //! that nobody mails to does not lose its grant.
 
 use jiff::{SignedDuration, Timestamp};
-use rebond::account::{AccountId, Authentication, Ending, Forecast, HealthState};
+use rebond::account::{AccountId, App, Authentication, Ending, Forecast, HealthState};
 use rebond::grant::{GrantFault, Grants};
 use rebond::table::{AccountItem, By, Table, TableError, Warned};
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,8 @@ impl TokenRefresh {
     /// The same of the client secrets and certificates whose end was said when they were stored.
     async fn forecast_credentials(&self, run: &str, now: Timestamp) -> Result<(), TableError> {
         for app in self.table.readable_apps().await? {
+            // Boxed for what the compiler can measure.
+            Box::pin(self.learn(&app, run)).await;
             let Some(forecast) = app.credential_ends.map(Forecast::of_credential) else { continue };
             let Some(warned) = warning(forecast, now) else { continue };
             if self.table.warn_of_credential(&app.id, warned).await? {
@@ -115,6 +117,17 @@ impl TokenRefresh {
             }
         }
         Ok(())
+    }
+
+    /// A client id that is given out beside a secret, before the first person needs it: `oauth-start` reads no secrets.
+    async fn learn(&self, app: &App, run: &str) {
+        if app.client_id_given
+            && app.client_id.is_empty()
+            && let Err(fault) = self.grants.app(&app.id).await
+        {
+            let advice = fault.health().1;
+            tracing::warn!(app = %app.id, run, advice, error = %fault, "a client id was not given out");
+        }
     }
 
     /// A grant that works again ends a state that only a grant could cause.

@@ -20,6 +20,9 @@ pub enum GrantFault {
     /// The app's client secret is not in the vault.
     #[error("there is no client secret for app {0}: store it with `rebond app secret {0}`")]
     NoSecret(AppId),
+    /// What keeps the client id gave none, or what can be none. It is not repeated: it may be a secret.
+    #[error("what keeps the client secret of app {0} gave out no client id beside it")]
+    NoClientId(AppId),
     /// The certificate's private key is not in the vault, or is none that can sign.
     #[error("there is no usable private key for app {0}: store it with `rebond app secret {0} --certificate FILE`")]
     BadKey(AppId),
@@ -98,6 +101,7 @@ impl GrantFault {
             Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
             Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),
+            Self::NoClientId(_) => (HealthState::Misconfigured, "client-unproven"),
             Self::NoSecret(_) | Self::SecretFunction { .. } => (HealthState::Misconfigured, "client-secret-missing"),
             Self::Refused(refusal) => {
                 (state_after_refusal(&refusal.error, refusal.suberror.as_deref()), advice::for_refusal(refusal).id)

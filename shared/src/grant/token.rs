@@ -119,13 +119,13 @@ impl Grants {
     /// Asks with the app's proof; and once more where a secret was refused that was replaced since it was read. To be boxed,
     /// or the futures around it grow past what the compiler measures.
     async fn ask(&self, app: &App, ask: Ask<'_>) -> Result<Tokens, GrantFault> {
-        let proof = self.proof(app).await?;
-        let answer = self.ask_once(app, &proof, &ask).await;
+        let (proof, app) = self.proof(app).await?;
+        let answer = self.ask_once(&app, &proof, &ask).await;
         match (&answer, proof.secret()) {
             (Err(GrantFault::Refused(refusal)), Some(secret)) if refusal.is_of_client() => {
-                let now = self.proof(app).await?;
+                let (now, app) = self.proof(&app).await?;
                 match now.secret().is_some_and(|now| now.expose_secret() != secret.expose_secret()) {
-                    true => self.ask_once(app, &now, &ask).await,
+                    true => self.ask_once(&app, &now, &ask).await,
                     false => answer,
                 }
             }
