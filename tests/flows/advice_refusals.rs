@@ -4,14 +4,15 @@
 
 mod rows;
 
-use rebond::account::{AccountId, Authentication, Encryption};
+use rebond::account::{Account, AccountId, Authentication, Encryption};
 use rebond::advice::{self, Language};
-use rebond::table::AuditEvent;
+use rebond::table::{AuditEvent, By};
 use rebond_standin::entra::{Answer, Platform, Refusal, Settings};
 use rebond_standin::imap::{ImapAction, ImapFault};
 use rebond_tests::process::workspace;
 use rebond_tests::world::{BASIC, MAILBOX, World};
-use rows::{At, Row, mail_rows, rows};
+use rows::{At, Row, UNMET, mail_rows, rows};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 struct Met {
@@ -29,7 +30,7 @@ async fn each_refusal_ends_in_its_health_and_advice() {
         assert_eq!((met.health.as_str(), met.advice.as_str()), (row.health, row.advice), "{}", met.what);
         table_row(&mut table, row.at, &met);
     }
-    for (n, (command, answer, health, advice)) in mail_rows().into_iter().enumerate() {
+    for (n, (command, answer, health, advice)) in mail_rows().enumerate() {
         let id = world.add_connected(&format!("mail-{n}"), |_| {}).await.unwrap();
         // A token that is refused is renewed once and tried again.
         world.imap.script(ImapFault {
@@ -50,6 +51,7 @@ async fn meet(world: &World, n: usize, row: &Row) -> Met {
     let name = format!("account-{n}");
     match row.at {
         At::Authorize | At::Redeem => connect_and_fail(world, &name, row).await,
+        At::Device => device_and_fail(world, &name, row).await,
         At::Refresh => {
             let id = world.add_connected(&name, |_| {}).await.unwrap();
             world.entra.script(Refusal::token(row.answer.clone()));
@@ -67,6 +69,15 @@ async fn meet(world: &World, n: usize, row: &Row) -> Met {
         At::Renewal => {
             let id = world.add_connected(&name, |_| {}).await.unwrap();
             world.advance(jiff::SignedDuration::from_hours(2));
+            world.entra.script(Refusal::token(row.answer.clone()));
+            world.poll(&id).await.unwrap();
+            told(world, &id, words(&row.answer)).await
+        }
+        At::AppOnly => {
+            let app_only = |account: &mut Account| {
+                account.authentication = Authentication::OauthApp { app: account.app().unwrap().clone() };
+            };
+            let id = world.add(&name, app_only).await.unwrap();
             world.entra.script(Refusal::token(row.answer.clone()));
             world.poll(&id).await.unwrap();
             told(world, &id, words(&row.answer)).await
@@ -94,6 +105,20 @@ async fn connect_and_fail(world: &World, name: &str, row: &Row) -> Met {
     assert!(plain(&page.body).contains(&sentence), "{advice}: {sentence}\n{}", page.body);
     assert!(world.item(&id).await.unwrap().principal.is_none());
     Met { what: words(&row.answer), health: health(world, &id).await, advice }
+}
+
+/// As `rebond connect ACCOUNT --device` does it: nothing is kept, and the audit knows.
+async fn device_and_fail(world: &World, name: &str, row: &Row) -> Met {
+    let id = world.add(name, |_| {}).await.unwrap();
+    let (connector, item) = (world.machine.connector(), world.item(&id).await.unwrap());
+    let code = connector.grants.device_code(&world.app, &item.account).await.unwrap();
+    world.entra.script(Refusal::token(row.answer.clone()));
+    let by = By { function: "test", run: "test" };
+    let outcome = connector.by_device(&item, &world.app, &code, |_| async {}, by).await;
+    assert!(!outcome.connected && world.item(&id).await.unwrap().principal.is_none());
+    let entry = world.machine.table.audited(&id, 1).await.unwrap().pop().unwrap();
+    assert_eq!((entry.event, &entry.advice), (AuditEvent::ConnectionRefused, &outcome.advice));
+    Met { what: words(&row.answer), health: health(world, &id).await, advice: outcome.advice.unwrap() }
 }
 
 async fn health(world: &World, id: &AccountId) -> String {
@@ -126,7 +151,8 @@ fn words(answer: &Answer) -> String {
         Answer::Error { status: 200, error, .. } => format!("HTTP 200 with `{error}` in it"),
         Answer::Error { error, suberror, code, .. } => {
             let suberror = suberror.as_ref().map(|word| format!(", `{word}`")).unwrap_or_default();
-            format!("`{error}`{suberror}, AADSTS{code}")
+            let number = if *code == 0 { String::new() } else { format!(", AADSTS{code}") };
+            format!("`{error}`{suberror}{number}")
         }
         Answer::Raw { status, headers, .. } => {
             let html = headers.iter().any(|(_, value)| value.contains("html"));
@@ -168,6 +194,37 @@ fn compare_with_document(table: &str) {
         "docs/refusals.md is not what happened: run with REBOND_WRITE_DOCS=1 and read the difference"
     );
     assert!(table.lines().count() >= 40);
+}
+
+/// Each advice is met by a row above, or named by another flow, and each of Entra's numbers has a row.
+#[test]
+fn every_advice_and_every_number_is_met_by_a_flow() {
+    let rows = rows();
+    let scripted: BTreeSet<&str> = rows.iter().map(|row| row.advice).chain(mail_rows().map(|row| row.3)).collect();
+    let numbers: BTreeSet<u32> = rows.iter().filter_map(|row| number(&row.answer)).collect();
+    let mut flows = String::new();
+    for entry in workspace().join("tests/flows").read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        // The pages show every advice, whether anything leads to it or not.
+        if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("advice_pages.rs") {
+            flows += &std::fs::read_to_string(path).unwrap();
+        }
+    }
+    for row in advice::all() {
+        let met = scripted.contains(row.id) || flows.contains(&format!("\"{}\"", row.id));
+        let excused = UNMET.iter().any(|(id, why)| *id == row.id && !why.is_empty());
+        assert!(met != excused, "{}: {}", row.id, if met { "is met, and excused" } else { "no flow meets it" });
+        for number in row.aadsts.iter().filter(|_| !excused) {
+            assert!(numbers.contains(number), "no row has AADSTS{number} ({})", row.id);
+        }
+    }
+}
+
+fn number(answer: &Answer) -> Option<u32> {
+    match answer {
+        Answer::Error { code, .. } => Some(*code),
+        _ => None,
+    }
 }
 
 /// Without a script: what the stand-in refuses by itself, as Entra would.

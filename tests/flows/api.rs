@@ -244,6 +244,80 @@ async fn a_key_is_kept_as_a_hash_opens_at_once_and_never_after_it_was_revoked() 
     }
 }
 
+/// Whoever administers does so on the host, or by the rights that AWS gave them: the API has nothing of it, for any key.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_reaches_administration() {
+    let world = World::start().await.unwrap();
+    world.add_basic("bounces", ours).await.unwrap();
+    let table = &world.machine.table;
+    let all = key(table, "all", &[Scope::Check, Scope::Read, Scope::Write, Scope::Deliveries]).await;
+    let kept = async || {
+        let accounts = serde_json::to_value(table.accounts().await.unwrap()).unwrap();
+        let (apps, keys) = (table.apps().await.unwrap(), table.api_keys().await.unwrap());
+        let endpoints = serde_json::to_value(table.endpoints().await.unwrap()).unwrap();
+        (accounts, apps, keys, endpoints, std::fs::read(world.dir().join("vault.json")).unwrap())
+    };
+    let before = kept().await;
+    // What the commands of an administrator act on: by its own name, and as a part of what can be asked about.
+    for path in [
+        "accounts",
+        "accounts/bounces",
+        "accounts/bounces/password",
+        "accounts/bounces/connect",
+        "accounts/bounces/token",
+        "apps",
+        "apps/stand-in",
+        "apps/stand-in/secret",
+        "keys",
+        "keys/all",
+        "endpoints",
+        "endpoints/hook",
+        "instances",
+        "lists",
+        "lists/default",
+        "routes",
+        "rules",
+        "grants/bounces",
+        "audit",
+        "erase",
+        "replay",
+        "polls",
+        "users",
+        "admin",
+    ] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            if (method, path) == ("GET", "accounts") {
+                continue;
+            }
+            let body = (method != "GET").then_some("{}");
+            let answer = ask(&world, method, &format!("/{path}"), &all, body, "application/json").await;
+            assert!(matches!(answer.status, 404 | 405), "{method} {path}: {} {}", answer.status, answer.body);
+        }
+    }
+    assert!(before == kept().await, "something was changed");
+    // What is described is all there is: to ask, and to decide about addresses and tell of deliveries.
+    let described: Value =
+        serde_json::from_str(&std::fs::read_to_string(workspace().join("functions/api/openapi.json")).unwrap())
+            .unwrap();
+    let mut changing = vec![];
+    for (path, operations) in described["paths"].as_object().unwrap() {
+        for method in
+            operations.as_object().unwrap().keys().filter(|method| *method != "get" && *method != "parameters")
+        {
+            changing.push(format!("{method} {path}"));
+        }
+    }
+    changing.sort();
+    let decisions = ["deny", "quarantine", "release"].map(|deed| format!("post /api/v1/addresses/{{address}}/{deed}"));
+    let others = ["check", "deliveries", "deliveries/{id}/sent"].map(|path| format!("post /api/v1/{path}"));
+    assert_eq!(changing, [&decisions[..], &others[..]].concat());
+    // And the accounts that may be listed show no way in.
+    let listed = get(&world, "/accounts", &all).await.good().to_string();
+    for word in ["password", "token", "principal", "server", "generation", "client_id"] {
+        assert!(!listed.contains(&format!("\"{word}")), "{word}: {listed}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_asks_too_often_is_told_to_wait() {
     let world = World::start().await.unwrap();

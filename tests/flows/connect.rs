@@ -129,6 +129,42 @@ async fn f38_a_state_of_nobody_or_of_another_browser_learns_nothing_and_spends_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f38_a_state_of_one_account_with_the_cookie_of_another_connects_neither() {
+    let world = World::start().await.unwrap();
+    let (one, two) = (world.add("one", |_| {}).await.unwrap(), world.add("two", |_| {}).await.unwrap());
+    let first = world.begin(&one, &world.person(MAILBOX)).await.unwrap();
+    let second = world.begin(&two, &world.person(MAILBOX)).await.unwrap();
+    let parts = |begun: &Begun| {
+        let (name, value) = begun.cookie.split_once('=').unwrap();
+        (name.to_owned(), value.to_owned())
+    };
+    let ((first_name, first_value), (second_name, second_value)) = (parts(&first), parts(&second));
+    for (callback, cookie) in [
+        (&first.callback, second.cookie.clone()),
+        // The other's value under the name that is looked for, alone and beside the other's own.
+        (&first.callback, format!("{first_name}={second_value}")),
+        (&first.callback, format!("{first_name}={second_value}; {}", second.cookie)),
+        (&second.callback, first.cookie.clone()),
+        (&second.callback, format!("{second_name}={first_value}")),
+    ] {
+        assert_says(&world.get(callback, &cookie).await.unwrap(), 400, &["started in another browser"]);
+    }
+    // The code of one under the state of the other, in a browser that holds both cookies: PKCE and nonce tell them apart.
+    let of = |url: &str, name: &str| {
+        let url = url::Url::parse(url).unwrap();
+        url.query_pairs().find(|(found, _)| found == name).unwrap().1.into_owned()
+    };
+    assert_eq!(world.token_calls("authorization_code"), 0);
+    let crossed = first.callback.replace(&of(&first.callback, "code"), &of(&second.callback, "code"));
+    let both = format!("{}; {}", first.cookie, second.cookie);
+    let page = world.deliver(&Begun { callback: crossed, cookie: both }).await.unwrap();
+    assert_says(&page, 400, &["The mailbox is not connected", "belongs to another sign-in"]);
+    for id in [&one, &two] {
+        assert_untouched(&world, id).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f38_a_state_past_its_time_is_not_used() {
     let world = World::start().await.unwrap();
     let id = world.add("bounces", |_| {}).await.unwrap();
@@ -168,7 +204,9 @@ async fn two_tabs_work_and_the_later_one_does_not_undo_the_first() {
     let (first, second) = (Begun { cookie: both.clone(), ..first }, Begun { cookie: both, ..second });
     assert_says(&world.deliver(&second).await.unwrap(), 200, &["The mailbox is connected"]);
     let generation = world.item(&id).await.unwrap().generation;
-    assert_says(&world.deliver(&first).await.unwrap(), 400, &["The mailbox is not connected"]);
+    assert_says(&world.deliver(&first).await.unwrap(), 400, &["The mailbox is not connected", "at the same time"]);
+    let entry = world.machine.table.audited(&id, 1).await.unwrap().pop().unwrap();
+    assert_eq!(entry.advice.as_deref(), Some("superseded"));
     let item = world.item(&id).await.unwrap();
     assert_eq!((item.generation, item.health.state), (generation, HealthState::Active));
 }
@@ -209,6 +247,38 @@ async fn f40_what_the_provider_says_is_shown_as_text() {
     assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
     assert_eq!(page.header("set-cookie"), "");
     assert_untouched(&world, &id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_nobody_is_sent_where_a_link_says() {
+    let world = World::start().await.unwrap();
+    let id = world.add("bounces", |_| {}).await.unwrap();
+    let targets =
+        ["https://evil.example/", "//evil.example", "%5Cevil.example", "/%5Cevil.example", "javascript:evil()"];
+    let names = ["return_to", "redirect_uri", "redirect", "next", "url", "continue"];
+    let further = |target: &str| names.iter().map(|name| format!("&{name}={target}")).collect::<String>();
+    for target in targets {
+        let started = world.get(&(world.link(&id).await.unwrap() + &further(target)), "").await.unwrap();
+        let to = url::Url::parse(started.header("location")).unwrap();
+        assert!(to.as_str().starts_with(world.entra.url()) && !to.as_str().contains("evil"), "{to}");
+        let ours: Vec<_> = to.query_pairs().filter(|(name, _)| name == "redirect_uri").collect();
+        assert!(ours.len() == 1 && ours[0].1 == world.app.redirect_uri, "{to}");
+        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        let done = world.get(&(begun.callback.clone() + &further(target)), &begun.cookie).await.unwrap();
+        let expected = format!("/oauth/done?id={}", authorization_id(&begun.callback));
+        assert_eq!((done.status, done.header("location")), (303, expected.as_str()));
+        let page = world.get(&format!("{}{expected}{}", world.origin(), further(target)), &begun.cookie).await.unwrap();
+        assert_says(&page, 200, &["The mailbox is connected"]);
+        assert!(!page.body.contains("evil") && page.header("location").is_empty(), "{}", page.body);
+    }
+    // A path that a browser would take for another host's: what is answered is a path of ours.
+    let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+    let query = begun.callback.split_once('?').unwrap().1;
+    let request = http::Request::get(format!("http://localhost//evil.example/oauth/callback?{query}"));
+    let request = request.header("cookie", &begun.cookie).header("host", "evil.example").body(()).unwrap();
+    let answer = world.machine.oauth_callback().handle(&request.into_parts().0).await;
+    let location = answer.headers()["location"].to_str().unwrap();
+    assert_eq!(location, format!("/oauth/done?id={}", authorization_id(&begun.callback)));
 }
 
 /// Another directory, and somebody in it.
@@ -302,11 +372,42 @@ async fn f39_an_id_token_made_for_something_else_connects_nothing() {
         let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
         let page = deliver_with(&world, &begun, claims_of(&world, alter)).await;
         assert_says(&page, 400, &["The mailbox is not connected", words]);
+        let entry = world.machine.table.audited(&id, 1).await.unwrap().pop().unwrap();
+        assert_eq!(entry.advice.as_deref(), Some("not-who-signed-in"));
         assert_untouched(&world, &id).await;
     }
     // The very same way with nothing altered connects, so the refusals above are refusals of what was altered.
     let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
     let page = deliver_with(&world, &begun, claims_of(&world, |_| {})).await;
+    assert_says(&page, 200, &["The mailbox is connected"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f39_an_answer_of_another_provider_is_not_believed_and_its_code_is_sent_nowhere() {
+    let world = World::start().await.unwrap();
+    let id = world.add("bounces", |_| {}).await.unwrap();
+    let lookalike = format!("{}.evil.example/x/v2.0", world.entra.url());
+    for iss in ["https://evil.example", "", &lookalike] {
+        let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+        let mixed = Begun { callback: format!("{}&iss={iss}", begun.callback), ..begun };
+        let page = world.deliver(&mixed).await.unwrap();
+        assert_says(&page, 400, &["another identity provider", "RFC 9207"]);
+        assert!(!page.body.contains("evil"), "{}", page.body);
+        let entry = world.machine.table.audited(&id, 1).await.unwrap().pop().unwrap();
+        assert_eq!(entry.advice.as_deref(), Some("other-provider"));
+        assert_untouched(&world, &id).await;
+    }
+    // An error of another provider is not believed either.
+    let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+    let state = begun.callback.split("state=").nth(1).unwrap().split('&').next().unwrap();
+    let callback = format!("{}?error=access_denied&state={state}&iss=https://evil.example", world.app.redirect_uri);
+    let page = world.deliver(&Begun { callback, ..begun }).await.unwrap();
+    assert_says(&page, 400, &["another identity provider"]);
+    assert_eq!(world.token_calls("authorization_code"), 0);
+    // The provider's own name changes nothing.
+    let begun = world.begin(&id, &world.person(MAILBOX)).await.unwrap();
+    let own = format!("{}&iss={}/{}/v2.0", begun.callback, world.entra.url(), world.app.tenant);
+    let page = world.deliver(&Begun { callback: own, ..begun }).await.unwrap();
     assert_says(&page, 200, &["The mailbox is connected"]);
 }
 

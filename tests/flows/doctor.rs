@@ -75,6 +75,7 @@ pub const CLAIMS: &[Found] = &[
     ("authentication", "token-other-app"),
     ("authentication", "admin-consent-required"),
     ("authentication", "service-principal-missing"),
+    ("authentication", "token-ended"),
 ];
 pub const PASSWORDS: &[Found] = &[
     ("authentication", "password-refused"),

@@ -1,11 +1,12 @@
 //! The doctor from the settings to the ways in that a server has.
 
 use crate::doctor::{
-    GREETING, MECHANISMS, REACHING, SETTINGS, STARTTLS, TLS, at, check, check_within, listen, speak, speak_tls,
+    GREETING, MECHANISMS, REACHING, SETTINGS, STARTTLS, TLS, at, check, check_within, examine_within, listen, speak,
+    speak_tls,
 };
 use crate::imap_tls::{acceptor, ca, ca_called, leaf};
-use rcgen::{CertificateParams, KeyPair};
-use rebond::account::{Account, AppId, Authentication, Encryption, Protocol};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+use rebond::account::{Account, AccountId, AppId, Authentication, Encryption, HealthState, Protocol};
 use rebond_tests::world::World;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -191,4 +192,44 @@ async fn ways_in_that_a_server_does_not_have() {
     check(&world, &id, MECHANISMS[2]).await;
     let id = at(&world, "never", speak_tls(&ca, "* OK ready", none).await, Encryption::Tls, Protocol::Imap).await;
     check(&world, &id, MECHANISMS[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_works_all_the_same_is_warned_of() {
+    let ca = ca();
+    let world = World::start_trusting(&ca.pem).await.unwrap();
+    let warned = async |id: &AccountId, rung: &str, expected: Option<&str>| {
+        let found = examine_within(&world, id, Duration::from_secs(3)).await;
+        let of = |climbed: &&rebond::doctor::Climbed| serde_json::to_value(climbed.rung).unwrap() == rung;
+        let climbed = found.rungs.iter().find(of).unwrap_or_else(|| panic!("no {rung}: {found:#?}"));
+        assert_eq!(climbed.warning.as_deref(), expected, "{found:#?}");
+    };
+    let off = world.add_basic("off", |account| account.enabled = false).await.unwrap();
+    warned(&off, "settings", Some("account-off")).await;
+    let on = world.add_basic("on", |_| {}).await.unwrap();
+    warned(&on, "settings", None).await;
+    let clear = at(&world, "clear", speak("* OK IMAP4rev1 ready", &[]).await, Encryption::None, Protocol::Imap).await;
+    warned(&clear, "settings", Some("in-clear")).await;
+    // A certificate long before its end, and five days before.
+    let year = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year() + 2;
+    let port = shows(acceptor(leaf(&ca, &["localhost"], (2020, year.into())))).await;
+    let soon = at(&world, "soon", port, Encryption::Tls, Protocol::Imap).await;
+    warned(&soon, "tls", None).await;
+    let ends = jiff::civil::date(year, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    world.advance(ends.duration_since(world.now()) - jiff::SignedDuration::from_hours(5 * 24));
+    warned(&soon, "tls", Some("tls-ends-soon")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_for_no_server_is_said_so_by_a_poll() {
+    let ca = ca();
+    let world = World::start_trusting(&ca.pem).await.unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let certificate = ca.sign(params, &key);
+    let id = at(&world, "client", shows(acceptor(certificate)).await, Encryption::Tls, Protocol::Imap).await;
+    world.poll(&id).await.unwrap();
+    let health = world.item(&id).await.unwrap().health;
+    assert_eq!((health.state, health.advice.as_deref()), (HealthState::NeedsAdmin, Some("tls-failed")), "{health:?}");
 }

@@ -64,11 +64,15 @@ async fn a_token_that_is_refused_is_explained_by_what_is_in_it() {
         (json!({ "scp": "POP.AccessAsUser.All" }), CLAIMS[2]),
         (json!({ "tid": zero }), CLAIMS[3]),
         (json!({ "appid": zero }), CLAIMS[4]),
+        (json!({ "exp": 1_000_000_000 }), CLAIMS[7]),
     ] {
         // The old one has ended; a token that was renewed just now is not renewed again.
         world.advance(SignedDuration::from_hours(3));
-        world.entra.script(Refusal::token(token(&world, changes)));
-        check(&world, &id, expected).await;
+        world.entra.script(Refusal::token(token(&world, changes.clone())));
+        let found = check(&world, &id, expected).await;
+        let warned: Vec<&str> = found.rungs.iter().filter_map(|rung| rung.warning.as_deref()).collect();
+        let differs: &[&str] = if changes == json!({}) { &[] } else { &["token-differs"] };
+        assert_eq!(warned, differs, "{changes}");
     }
     let app_only = |account: &mut Account| {
         account.authentication = Authentication::OauthApp { app: account.app().unwrap().clone() };

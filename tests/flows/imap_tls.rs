@@ -35,13 +35,20 @@ pub fn ca_called(name: &str) -> Ca {
     Ca { pem, der, key: der_key, issuer: Issuer::new(params, key) }
 }
 
+impl Ca {
+    /// A certificate of its own making, and its key.
+    pub fn sign(&self, params: CertificateParams, key: &KeyPair) -> (CertificateDer<'static>, Vec<u8>) {
+        (params.signed_by(key, &self.issuer).unwrap().der().clone(), key.serialize_der())
+    }
+}
+
 /// A certificate for `names`, valid between two years, and its key.
 pub fn leaf(ca: &Ca, names: &[&str], years: (i32, i32)) -> (CertificateDer<'static>, Vec<u8>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
-    (params.signed_by(&key, &ca.issuer).unwrap().der().clone(), key.serialize_der())
+    ca.sign(params, &key)
 }
 
 pub fn acceptor((certificate, key): (CertificateDer<'static>, Vec<u8>)) -> TlsAcceptor {

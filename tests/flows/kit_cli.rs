@@ -205,6 +205,66 @@ async fn a_grant_that_will_lapse_is_warned_of_three_times() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_a_policy_will_end_again_is_shown_and_warned_of() {
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+    let (log, _guard) = logging();
+    let world = World::start().await.unwrap();
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let refresh = async || world.machine.token_refresh().run(None, "run", world.now()).await.unwrap();
+    let connect = async || {
+        let walk = world.person(MAILBOX).walk(&world.link(&id).await.unwrap()).await.unwrap();
+        assert_eq!(walk.status, 200, "{}", walk.text);
+    };
+    for _ in 1..14 {
+        world.advance(DAY);
+        assert_eq!(refresh().await.renewed, 1);
+    }
+    // The first sign-in ends after two weeks, and nothing is known before.
+    assert!(log.lines("a grant ends soon").is_empty());
+    world.advance(DAY * 3 / 2);
+    let text = "The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.";
+    world.entra.script(Refusal::token(Answer::error("invalid_grant", 70043, text)).times(2));
+    assert_eq!(refresh().await.failed, 1);
+    let first = world.item(&id).await.unwrap();
+    let ended = first.sign_in_ended.unwrap();
+    assert_eq!(ended.began, first.signed_in.unwrap());
+    assert!((0..600).contains(&(ended.ended - ended.began - 29 * 43_200)), "{ended:?}");
+    assert_eq!(first.health.advice.as_deref(), Some("sign-in-frequency"));
+    // Refused again a day later: that is the same end.
+    world.advance(DAY);
+    assert_eq!(refresh().await.failed, 1);
+    assert_eq!(world.item(&id).await.unwrap().sign_in_ended, Some(ended));
+    assert!(log.lines("a grant ends soon").is_empty(), "it has ended already");
+    // The next sign-in is expected to end after the same time.
+    connect().await;
+    let (code, out, _) = rebond(&world, &["account", "show", "bounces"]).await;
+    assert!(code == 0 && out.contains("by a sign-in frequency policy, as once before"), "{out}");
+    let mut warned = Vec::new();
+    for day in 1..=14 {
+        world.advance(DAY);
+        refresh().await;
+        if log.lines("a grant ends soon").len() > warned.len() {
+            warned.push(day);
+        }
+    }
+    assert_eq!(warned, [8, 14], "seven days and one day before the middle of the fifteenth");
+    let lines = log.lines("a grant ends soon");
+    for line in &lines {
+        assert_eq!((&line["ending"], &line["advice"]), (&"sign-in".into(), &"sign-in-frequency".into()), "{line}");
+    }
+    // It was renewed past that time: the policy is another one now, or gone.
+    world.advance(SignedDuration::from_hours(48));
+    assert_eq!(refresh().await.renewed, 1);
+    let (_, out, _) = rebond(&world, &["account", "show", "bounces"]).await;
+    assert!(out.contains("unless renewed") && !out.contains("frequency"), "{out}");
+    // Whoever forgets the grant forgets how long the sign-in lasted.
+    let item = world.item(&id).await.unwrap();
+    assert!(world.machine.table.disconnect_account(&id, item.generation, world.now()).await.unwrap());
+    let item = world.item(&id).await.unwrap();
+    assert_eq!((item.signed_in, item.sign_in_ended), (None, None));
+}
+
+#[tokio::test]
 async fn a_credential_that_will_end_is_warned_of_three_times() {
     let (log, _guard) = logging();
     let world = World::start().await.unwrap();

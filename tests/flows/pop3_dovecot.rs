@@ -200,6 +200,14 @@ async fn a_person_consents_and_the_mailbox_is_read_over_pop3() {
         assert_eq!((summary.messages, summary.health.unwrap().state), (0, HealthState::Active));
         let renewed = world.entra.log().into_iter().rev().find(|call| call.grant_type == "refresh_token").unwrap();
         assert!(renewed.scope.contains("POP.AccessAsUser.All"), "{}", renewed.scope);
+        // The token ends before we think so: the server says no more than that, or that name or password are wrong, as to
+        // whoever mistypes one. It is renewed once and tried again.
+        let before = world.token_calls("refresh_token");
+        world.entra.advance_clock(jiff::SignedDuration::from_hours(2));
+        let summary = world.poll(&id).await.unwrap();
+        assert_eq!((summary.messages, summary.health.unwrap().state), (0, HealthState::Active), "{id}");
+        assert_eq!(world.token_calls("refresh_token"), before + 1, "{id}");
+        world.entra.advance_clock(jiff::SignedDuration::from_hours(-2));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use jiff::SignedDuration;
-use rebond::account::{AccountId, HealthState};
+use rebond::account::{AccountId, Authentication, HealthState, SecretSource};
 use rebond::advice::{self, Language};
 use rebond::secret::{ExposeSecret, Secret};
 use rebond::vault::{Name, Put, Vault, VaultError, Version};
@@ -11,9 +11,11 @@ use rebond_standin::{Answer as Script, Refusal};
 use rebond_tests::process::built;
 use rebond_tests::world::{MAILBOX, World};
 use rebond_tests::{mail, world};
+use rebond_token_refresh::{HORIZON, JITTER};
 use serde_json::json;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 const TWO_HOURS: SignedDuration = SignedDuration::from_hours(2);
@@ -71,10 +73,15 @@ async fn the_schedule_renews_within_its_horizon() {
     let refresh = world.machine.token_refresh();
     let summary = refresh.run(None, "test", world.now()).await.unwrap();
     assert_eq!((summary.accounts, summary.renewed, summary.failed), (2, 0, 0));
-    let left = world.item(&id).await.unwrap().token_expires.unwrap() - world.now().as_second();
-    world.advance(SignedDuration::from_secs(left - 29 * 60));
-    let summary = refresh.run(None, "test", world.now()).await.unwrap();
-    assert_eq!((summary.accounts, summary.renewed, summary.failed), (2, 1, 0));
+    // To the second, and by each account at a time of its own.
+    let end = world.item(&id).await.unwrap().token_expires.unwrap();
+    let horizon = HORIZON.as_secs() + id.spread(JITTER.as_secs());
+    assert!((30 * 60..45 * 60).contains(&horizon));
+    for (left, renewed) in [(horizon, 0), (horizon - 1, 1)] {
+        let now = jiff::Timestamp::from_second(end - left).unwrap();
+        let summary = refresh.run(None, "test", now).await.unwrap();
+        assert_eq!((summary.accounts, summary.renewed, summary.failed), (2, renewed, 0), "{left}");
+    }
     // What is not polled is kept alive all the same, a week apart.
     world.advance(SignedDuration::from_hours(7 * 24));
     let before = world.item(&idle).await.unwrap().generation;
@@ -215,6 +222,7 @@ async fn a_dead_grant_asks_for_a_sign_in_which_keeps_everything() {
     let cursor = world.machine.table.cursor(&id, &folder).await.unwrap().unwrap();
     world.entra.revoke_all();
     world.advance(TWO_HOURS);
+    let begun = world.now().as_second();
     let health = world.poll(&id).await.unwrap().health.unwrap();
     assert_eq!(health.state, HealthState::NeedsReconnect);
     let sentence = sentence(&world, &id).await;
@@ -223,7 +231,7 @@ async fn a_dead_grant_asks_for_a_sign_in_which_keeps_everything() {
     assert!(health.said.unwrap().contains("AADSTS50173"));
     assert_eq!(world.machine.table.cursor(&id, &folder).await.unwrap().unwrap(), cursor);
     // Tried again a few times a day, no more.
-    assert!(world.item(&id).await.unwrap().next_due >= world.now().as_second() + 6 * 3_600);
+    assert!(world.item(&id).await.unwrap().next_due >= begun + 6 * 3_600);
     let walk = world.person(MAILBOX).walk(&world.link(&id).await.unwrap()).await.unwrap();
     assert_eq!(walk.status, 200, "{}", walk.text);
     world.imap.deliver(MAILBOX, "INBOX", mail::bounce(2), world.now());
@@ -337,4 +345,180 @@ async fn a_table_whose_answers_are_lost_ends_no_grant() {
     world.machine.grants.renew(&world.item(&id).await.unwrap()).await.unwrap();
     assert!(world.entra.log().iter().all(|call| call.endpoint != "token" || call.outcome == "ok"));
     assert_polls(&world, &id).await;
+}
+
+/// A vault that somebody else writes into: what is asked for first is replaced just after it was read.
+struct Rotated {
+    vault: Arc<dyn Vault>,
+    name: Name,
+    /// What it holds: the last is current from the second question on.
+    values: [&'static str; 2],
+    asked: AtomicUsize,
+}
+
+#[async_trait::async_trait]
+impl Vault for Rotated {
+    async fn get(&self, name: &Name, version: Version) -> Result<Option<Secret>, VaultError> {
+        if *name != self.name {
+            return self.vault.get(name, version).await;
+        }
+        let at = self.asked.fetch_add(1, Ordering::Relaxed).min(1);
+        Ok(Some(self.values[at].to_owned().into()))
+    }
+    async fn put(&self, name: &Name, version: uuid::Uuid, value: &Secret) -> Result<Put, VaultError> {
+        self.vault.put(name, version, value).await
+    }
+    async fn remove(&self, name: &Name) -> Result<(), VaultError> {
+        self.vault.remove(name).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f45_a_secret_that_is_replaced_during_a_run_costs_one_more_try() {
+    let world = World::start().await.unwrap();
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:client";
+    let app = rebond::account::App { secret_from: Some(SecretSource::Arn(arn.into())), ..world.app.clone() };
+    let person = world.add_connected("person", |_| {}).await.unwrap();
+    let app_only = |account: &mut rebond::account::Account| {
+        account.authentication = Authentication::OauthApp { app: account.app().unwrap().clone() };
+    };
+    let robot = world.add("robot", app_only).await.unwrap();
+    assert!(world.machine.table.replace_app(&app).await.unwrap());
+    let rotated = |values: [&'static str; 2]| {
+        let vault = Arc::clone(&world.machine.vault);
+        Arc::new(Rotated { vault, name: Name::Foreign(arn.into()), values, asked: AtomicUsize::new(0) })
+    };
+    let outcomes = |from: usize| -> Vec<String> {
+        let calls = world.entra.log().into_iter().filter(|call| call.endpoint == "token").skip(from);
+        calls.map(|call| call.outcome).collect()
+    };
+    for id in [&person, &robot] {
+        world.advance(TWO_HOURS);
+        let before = outcomes(0).len();
+        let vault = rotated(["the-value-of-yesterday", world::CLIENT_SECRET]);
+        let machine = over(&world, Arc::clone(&vault) as Arc<dyn Vault>);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let summary = machine.poller().poll(id, "test", deadline, &()).await.unwrap();
+        assert_eq!(summary.health.unwrap().state, HealthState::Active, "{id}");
+        assert_eq!(outcomes(before), ["invalid_client 7000215", "ok"], "{id}: one refusal, one more try");
+        // The next run reads it anew: nothing of it is kept, so nothing of it is stale.
+        world.advance(TWO_HOURS);
+        machine.poller().poll(id, "test", deadline, &()).await.unwrap();
+        assert_eq!(outcomes(before + 2), ["ok"], "{id}");
+    }
+    // One that is wrong and stays so is tried once.
+    for values in [["wrong", "wrong"], ["wrong", "wrong as well"]] {
+        world.advance(TWO_HOURS);
+        let before = outcomes(0).len();
+        let machine = over(&world, rotated(values));
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let summary = machine.poller().poll(&person, "test", deadline, &()).await.unwrap();
+        assert_eq!(summary.health.unwrap().state, HealthState::Misconfigured);
+        assert_eq!(outcomes(before).len(), if values[0] == values[1] { 1 } else { 2 }, "it never loops");
+    }
+}
+
+/// A vault that may be down, and says how often it was asked.
+struct Down {
+    vault: Arc<dyn Vault>,
+    down: AtomicBool,
+    asked: AtomicUsize,
+}
+
+impl Down {
+    fn check(&self) -> Result<(), VaultError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        match self.down.load(Ordering::Relaxed) {
+            true => Err(VaultError::Service { name: "grant".into(), said: "InternalServiceError".into() }),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Vault for Down {
+    async fn get(&self, name: &Name, version: Version) -> Result<Option<Secret>, VaultError> {
+        self.check()?;
+        self.vault.get(name, version).await
+    }
+    async fn put(&self, name: &Name, version: uuid::Uuid, value: &Secret) -> Result<Put, VaultError> {
+        self.check()?;
+        self.vault.put(name, version, value).await
+    }
+    async fn remove(&self, name: &Name) -> Result<(), VaultError> {
+        self.check()?;
+        self.vault.remove(name).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f46_a_vault_that_is_down_costs_a_warm_process_nothing_and_a_cold_one_its_run() {
+    let world = World::start().await.unwrap();
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let vault = Arc::clone(&world.machine.vault);
+    let vault = Arc::new(Down { vault, down: AtomicBool::new(false), asked: AtomicUsize::new(0) });
+    let process = || over(&world, Arc::clone(&vault) as Arc<dyn Vault>);
+    let poll = async |machine: &Machine| {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        machine.poller().poll(&id, "test", deadline, &()).await
+    };
+    let (warm, cold) = (process(), process());
+    assert_eq!(poll(&warm).await.unwrap().health.unwrap().state, HealthState::Active);
+    vault.down.store(true, Ordering::Relaxed);
+    let asked = vault.asked.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        assert_eq!(poll(&warm).await.unwrap().health.unwrap().state, HealthState::Active);
+    }
+    assert_eq!(vault.asked.load(Ordering::Relaxed), asked, "what is at hand needs no vault");
+    // Whoever has nothing at hand fails at once, says so once, and is asked again later and later.
+    let mut pauses = vec![];
+    for _ in 0..3 {
+        let (started, asked) = (std::time::Instant::now(), vault.asked.load(Ordering::Relaxed));
+        let fault = poll(&cold).await.unwrap_err().to_string();
+        assert!(fault.contains("the vault could not be asked"), "{fault}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert_eq!(vault.asked.load(Ordering::Relaxed), asked + 1, "asked once a run");
+        let item = world.item(&id).await.unwrap();
+        assert_eq!((item.health.state, item.health.advice.as_deref()), (HealthState::OurFault, Some("our-store")));
+        pauses.push(item.next_due - world.now().as_second());
+    }
+    assert!(pauses.windows(2).all(|two| two[1] > two[0] + 200), "{pauses:?}");
+    let news = world.machine.table.audited(&id, 10).await.unwrap();
+    let news = news.iter().filter(|entry| entry.health_to == Some(HealthState::OurFault)).count();
+    assert_eq!(news, 1, "it is news once");
+    // What is at hand is not used past its end.
+    world.advance(TWO_HOURS);
+    assert!(poll(&warm).await.is_err());
+    vault.down.store(false, Ordering::Relaxed);
+    for machine in [&cold, &warm] {
+        assert_eq!(poll(machine).await.unwrap().health.unwrap().state, HealthState::Active);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_of_another_place_may_hold_the_client_id_too() {
+    let world = World::start().await.unwrap();
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:client";
+    let id = world.add_connected("bounces", |_| {}).await.unwrap();
+    let app = rebond::account::App {
+        secret_from: Some(SecretSource::Arn(arn.into())),
+        client_id: String::new(),
+        client_id_given: true,
+        ..world.app.clone()
+    };
+    app.check().unwrap();
+    assert!(world.machine.table.replace_app(&app).await.unwrap());
+    let both = json!({ "client_id": world.app.client_id, "client_secret": world::CLIENT_SECRET }).to_string();
+    for (value, state) in [(world::CLIENT_SECRET, HealthState::Misconfigured), (both.leak(), HealthState::Active)] {
+        world.advance(TWO_HOURS);
+        let (vault, name) = (Arc::clone(&world.machine.vault), Name::Foreign(arn.into()));
+        let vault = Rotated { vault, name, values: [value, value], asked: AtomicUsize::new(0) };
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        let summary = over(&world, Arc::new(vault)).poller().poll(&id, "test", deadline, &()).await.unwrap();
+        let health = summary.health.unwrap();
+        assert_eq!(health.state, state, "{health:?}");
+        assert!(!health.said.unwrap_or_default().contains(world::CLIENT_SECRET));
+    }
+    let found = world.machine.table.app(&app.id).await.unwrap().unwrap();
+    assert_eq!(found.client_id, world.app.client_id);
 }

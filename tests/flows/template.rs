@@ -121,7 +121,7 @@ fn a_network_of_the_operators_own_is_for_lambda_alone_and_for_nobody_by_default(
 }
 
 #[test]
-fn each_function_may_do_what_it_does_and_nothing_else() {
+fn f49_each_function_may_do_what_it_does_and_nothing_else() {
     let text = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
     for (function, calls) in CALLS {
         let mut expected: BTreeSet<_> = calls.iter().map(text).collect();
@@ -138,7 +138,7 @@ fn each_function_may_do_what_it_does_and_nothing_else() {
 }
 
 #[test]
-fn no_role_names_a_managed_policy_or_every_resource() {
+fn f49_no_role_names_a_managed_policy_or_every_resource() {
     for (name, role) in of_type("AWS::IAM::Role") {
         assert_eq!(role["Properties"].get("ManagedPolicyArns"), None, "{name}");
         for (action, resource) in rights(role) {
@@ -215,7 +215,7 @@ fn kept_mail_is_private_encrypted_and_ends_by_itself() {
 }
 
 #[test]
-fn no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
+fn f49_no_function_that_the_internet_reaches_may_read_mailbox_passwords() {
     for function in ["OauthStart", "OauthCallback", "Asking"] {
         let reads = rights(&RESOURCES[&format!("{function}Role")]);
         assert!(!reads.iter().any(|(_, resource)| resource.contains("password")), "{reads:?}");

@@ -31,9 +31,17 @@ fn key() -> RsaKeyPair {
 
 /// A token as an outside issuer signs it: each with a `jti` of its own.
 fn outside_token(subject: &str, audience: &str) -> String {
+    signed_outside(json!({ "sub": subject, "aud": audience }))
+}
+
+/// The same with these claims in place of the usual ones.
+fn signed_outside(other: Value) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
-    let (now, jti) = (Timestamp::now().as_second(), COUNT.fetch_add(1, Ordering::Relaxed).to_string());
-    let claims = json!({"iss": ISSUER, "sub": subject, "aud": audience, "jti": jti, "iat": now, "nbf": now, "exp": now + 86_400});
+    let (now, jti) = (Timestamp::now().as_second(), format!("jti-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let mut claims = json!({
+        "iss": ISSUER, "sub": ROLE, "aud": entra::EXCHANGE_AUDIENCE, "jti": jti, "iat": now, "nbf": now, "exp": now + 86_400,
+    });
+    claims.as_object_mut().unwrap().extend(other.as_object().unwrap().clone());
     let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
     let signed = format!("{}.{}", part(json!({"alg": "RS256", "typ": "JWT"})), part(claims));
     let key = key();
@@ -267,6 +275,104 @@ async fn an_assertion_that_was_used_before_is_refused_and_explained() {
     }
 }
 
+/// What was presented stands beside what was wanted, whatever the provider says of it, and no part of the token itself.
+async fn assert_shows(world: &World, id: &AccountId, token: &str, shown: &[&str]) {
+    let said = world.item(id).await.unwrap().health.said.unwrap();
+    for part in shown {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    for part in token.split('.').filter(|part| !part.is_empty()) {
+        assert!(!said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_federated_assertion_is_shown_beside_what_was_wanted() {
+    let world = World::start().await.unwrap();
+    world.entra.change(|settings| {
+        federate(settings);
+        settings.refuse_replayed_assertions = true;
+    });
+    change_app(&world, |app| app.credential = Credential::Federated).await;
+    let id = world.add("app", app_only).await.unwrap();
+    let file = world.dir().join("token");
+    let grants = world.machine.grants.clone().with_identity(Arc::new(TokenFile::new(&file)));
+    let machine = Machine { grants, ..world.machine.clone() };
+    let wanted = format!("(wanted: {})", entra::EXCHANGE_AUDIENCE);
+    let (past, lower) = (Timestamp::now().as_second() - 7_200, ROLE.to_lowercase().replace("role/r", "role/R"));
+    let ended = Timestamp::from_second(past + 300).unwrap().to_string();
+    for (claims, advice, shown) in [
+        (json!({ "aud": "api://other" }), "client-assertion", ["audience api://other", ISSUER, ROLE]),
+        (json!({ "sub": "somebody" }), "client-assertion", ["subject somebody", ISSUER, "api://"]),
+        (json!({ "sub": lower }), "client-assertion-case", [lower.as_str(), ISSUER, "api://"]),
+        (json!({ "iss": "https://other" }), "client-assertion", ["issuer https://other", ROLE, "api://"]),
+        (
+            json!({ "nbf": past, "exp": past + 300 }),
+            "client-assertion-time",
+            ["valid until", ended.as_str(), "not within its valid time range"],
+        ),
+    ] {
+        let token = signed_outside(claims);
+        std::fs::write(&file, &token).unwrap();
+        assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, advice.to_owned()));
+        assert_shows(&world, &id, &token, &shown).await;
+        assert_shows(&world, &id, &token, &[wanted.as_str(), "we presented", "jti jti-"]).await;
+    }
+    // Sent a second time: its `jti` is shown, by which the file's keeper finds it.
+    let token = signed_outside(json!({ "jti": "the-one-used-twice" }));
+    std::fs::write(&file, &token).unwrap();
+    assert_eq!(poll_as(&world, &machine, &id).await.0, HealthState::Active);
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &id).await, (HealthState::Misconfigured, "client-unproven".into()));
+    assert_shows(&world, &id, &token, &["jti was used before", "jti the-one-used-twice", &wanted, ISSUER, ROLE]).await;
+}
+
+#[tokio::test]
+async fn a_refused_certificate_assertion_is_shown_beside_what_was_wanted() {
+    let world = World::start().await.unwrap();
+    let thumbprint = assertion::thumbprint(b"a certificate in DER");
+    let public_key = key().public().as_ref().to_vec();
+    world.entra.change(|settings| {
+        settings.apps[0].secrets.clear();
+        settings.apps[0].certificates = vec![Certificate { thumbprint: thumbprint.clone(), public_key }];
+    });
+    let name = Name::App(world.app.id.clone());
+    world.machine.vault.put(&name, uuid::Uuid::max(), &KEY_PEM.to_owned().into()).await.unwrap();
+    let id = world.add("app", app_only).await.unwrap();
+    let own = |app: &mut App| app.credential = Credential::Certificate { thumbprint: thumbprint.clone() };
+    let endpoint = |authority: &str| format!("{authority}/{}/oauth2/v2.0/token", world.app.tenant);
+    let of_us = format!("issuer {0}, subject {0}", world.app.client_id);
+    // Another key than the registration's. The thumbprint stands there as `openssl x509 -fingerprint -sha256` has it.
+    let other = "b3RoZXItY2VydGlmaWNhdGU";
+    change_app(&world, |app| app.credential = Credential::Certificate { thumbprint: other.into() }).await;
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-certificate".into()));
+    let hex: String = b"other-certificate".iter().map(|byte| format!("{byte:02X}")).collect();
+    let beside = format!("audience {0} (wanted: {0})", endpoint(world.entra.url()));
+    assert_shows(&world, &id, "", &[&format!("SHA-256 thumbprint {hex}"), &of_us, &beside]).await;
+    // A host in front of the provider, by whose name the provider does not know itself.
+    let front = world.entra.url().replace("localhost", "127.0.0.1");
+    assert_ne!(front, world.entra.url());
+    change_app(&world, |app| {
+        own(app);
+        app.authority = Some(front.clone());
+    })
+    .await;
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion-audience".into()));
+    assert_shows(&world, &id, "", &["audience claim does not match", &endpoint(&front), &of_us]).await;
+    // Out of its time by the provider's clock.
+    change_app(&world, own).await;
+    world.entra.advance_clock(SignedDuration::from_hours(2));
+    assert_eq!(poll(&world, &id).await, (HealthState::Misconfigured, "client-assertion-time".into()));
+    assert_shows(&world, &id, "", &["valid from", "valid until", &of_us]).await;
+    world.entra.advance_clock(SignedDuration::from_hours(-2));
+    assert_eq!(poll(&world, &id).await.0, HealthState::Active);
+    // A refusal of something else says nothing of it.
+    world.advance(SignedDuration::from_hours(2));
+    world.entra.change(|settings| settings.apps[0].roles.clear());
+    assert_eq!(poll(&world, &id).await.0, HealthState::NeedsConsent);
+    assert!(!world.item(&id).await.unwrap().health.said.unwrap_or_default().contains("presented"));
+}
+
 /// `GetWebIdentityToken` as AWS documents it (query protocol, XML answer), signing with the test key.
 async fn sts(role: &'static str) -> (String, Arc<std::sync::Mutex<Vec<String>>>) {
     let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -364,6 +470,86 @@ async fn a_client_secret_may_be_given_out_by_a_function() {
         }
     }
     assert!(!names_in_vault(&world).iter().any(|name| name.starts_with("app/")), "ours is empty");
+}
+
+#[tokio::test]
+async fn a_client_id_may_be_given_out_beside_the_secret() {
+    const FUNCTION: &str = "arn:aws:lambda:eu-west-1:111122223333:function:secrets";
+    const OTHER: &str = "7c1f0b5e-3a52-4d0e-9d13-0a4d5c6b7e8f";
+    let world = World::start().await.unwrap();
+    world.machine.vault.remove(&Name::App(world.app.id.clone())).await.unwrap();
+    world.entra.change(|settings| {
+        let mut other = settings.apps[0].clone();
+        other.client_id = OTHER.into();
+        settings.apps.push(other);
+        let own = settings.apps[0].client_id.clone();
+        for granted in settings.tenants.iter_mut().map(|tenant| &mut tenant.roles_granted) {
+            if granted.contains(&own) {
+                granted.push(OTHER.into());
+            }
+        }
+    });
+    change_app(&world, |app| {
+        app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+        (app.client_id, app.client_id_given) = (String::new(), true);
+    })
+    .await;
+    let robot = world.add("app", app_only).await.unwrap();
+    let human = world.add("person", |_| {}).await.unwrap();
+    let known = async || world.machine.table.app(&world.app.id).await.unwrap().unwrap().client_id;
+    let asking = async |answer: Value| {
+        let (url, _) = function(Box::leak(answer.to_string().into_boxed_str())).await;
+        Machine { grants: world.machine.grants.clone().with_signed(signed(&url).await), ..world.machine.clone() }
+    };
+    // The page that begins a sign-in reads no secrets, so it waits for whoever may.
+    let early = world.get(&world.link(&human).await.unwrap(), "").await.unwrap();
+    assert!(early.status == 400 && early.body.contains("was not given out yet"), "{}", early.body);
+    // No client id, and something that is none: neither is used, kept or repeated.
+    for client_id in [json!(null), json!(""), json!(CLIENT_SECRET)] {
+        let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": client_id })).await;
+        // The stand-in's own app may have any client id; Entra's are GUIDs.
+        change_app(&world, |app| {
+            app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+            (app.client_id, app.client_id_given, app.authority) = (String::new(), true, None);
+        })
+        .await;
+        let (state, advice) = poll_as(&world, &machine, &robot).await;
+        let said = world.item(&robot).await.unwrap().health.said.unwrap();
+        assert_eq!((state, advice.as_str()), (HealthState::Misconfigured, "client-unproven"), "{said}");
+        assert!(!said.contains(CLIENT_SECRET) && said.contains("no client id"), "{said}");
+        assert_eq!((known().await.as_str(), calls(&world)), ("", 0));
+    }
+    change_app(&world, |app| {
+        app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()));
+        (app.client_id, app.client_id_given) = (String::new(), true);
+    })
+    .await;
+    let own = world.app.client_id.clone();
+    let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": own })).await;
+    // The schedule learns it before anybody needs it.
+    machine.token_refresh().run(None, "test", world.now()).await.unwrap();
+    assert_eq!((known().await, calls(&world)), (own.clone(), 0));
+    assert_eq!(poll_as(&world, &machine, &robot).await, (HealthState::Active, String::new()));
+    let begun = world.begin(&human, &world.person(MAILBOX)).await.unwrap();
+    let request = http::Request::get(&begun.callback).header("cookie", &begun.cookie).body(()).unwrap();
+    let answer = machine.oauth_callback().handle(&request.into_parts().0).await;
+    assert_eq!(answer.status(), 303);
+    assert_eq!(world.item(&human).await.unwrap().principal.unwrap().name, MAILBOX);
+    assert_eq!(poll_as(&world, &machine, &human).await.0, HealthState::Active);
+    // Another one is given out: it is used from the next request on.
+    let machine = asking(json!({ "client_secret": CLIENT_SECRET, "client_id": OTHER })).await;
+    world.advance(SignedDuration::from_hours(2));
+    let (state, _) = poll_as(&world, &machine, &robot).await;
+    let asked: Vec<_> = world.entra.log().into_iter().filter(|call| call.endpoint == "token").collect();
+    assert_eq!((state, known().await.as_str()), (HealthState::Active, OTHER), "{:?}", asked.last());
+    let (last, before) = asked.split_last().unwrap();
+    assert_eq!(last.client_id, OTHER);
+    assert!(before.iter().all(|call| call.client_id == own), "{before:?}");
+    // One that the operator named stays, whatever is given out.
+    change_app(&world, |app| app.secret_from = Some(SecretSource::Lambda(FUNCTION.into()))).await;
+    world.advance(SignedDuration::from_hours(2));
+    assert_eq!(poll_as(&world, &machine, &robot).await.0, HealthState::Active);
+    assert_eq!((known().await, world.entra.log().pop().unwrap().client_id), (own.clone(), own));
 }
 
 #[tokio::test]

@@ -122,6 +122,11 @@ async fn a_device_code_may_be_declined_may_end_and_may_be_asked_for_too_often() 
 
 /// The steps of `rebond connect ACCOUNT --paste`, with the person's browser in between.
 async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String) -> AuthorizationOutcome {
+    paste_as(world, id, MAILBOX, change).await
+}
+
+/// The same by somebody.
+async fn paste_as(world: &World, id: &AccountId, upn: &str, change: impl Fn(String) -> String) -> AuthorizationOutcome {
     let (connector, item) = (world.machine.connector(), world.item(id).await.unwrap());
     let pending = Pending::new(&rebond_cli::machine::random().unwrap());
     let key = signing_key(&*world.machine.vault).await.unwrap();
@@ -130,7 +135,7 @@ async fn paste(world: &World, id: &AccountId, change: impl Fn(String) -> String)
     let authorization = Authorization::new(sought, &pending, world.now());
     connector.table.start_authorization(&pending.id(), &authorization).await.unwrap();
     // The browser ends at our own callback, which refuses it for want of a cookie and spends nothing.
-    let walk = person(MAILBOX, true).walk(page.as_str()).await.unwrap();
+    let walk = person(upn, true).walk(page.as_str()).await.unwrap();
     assert_eq!(walk.status, 400, "{}", walk.text);
     let pasted = url::Url::parse(&change(walk.url)).unwrap();
     assert_eq!(connector.table.claim_authorization(&pending.id(), world.now()).await.unwrap(), Claim::Yours);
@@ -144,7 +149,7 @@ async fn a_pasted_address_connects_with_the_same_checks() {
     let id = world.add("box", |_| {}).await.unwrap();
     // Mix-up: an answer that names another issuer is not believed, and its code is sent nowhere.
     let outcome = paste(&world, &id, |url| format!("{url}&iss=https://evil.example")).await;
-    assert_eq!((outcome.connected, outcome.advice.as_deref()), (false, Some("not-who-signed-in")));
+    assert_eq!((outcome.connected, outcome.advice.as_deref()), (false, Some("other-provider")));
     assert_eq!(world.token_calls("authorization_code"), 0);
     let outcome = paste(&world, &id, |url| url.replace("code=", "kode=")).await;
     assert_eq!((outcome.connected, outcome.advice.as_deref()), (false, Some("request-refused")));
@@ -283,7 +288,7 @@ async fn every_cloud_and_every_kind_of_tenant_connects_and_polls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_personal_account_connects_by_consumers_and_common_of_the_global_cloud() {
     const PERSONAL: &str = "newsletter@outlook.example";
-    let world = World::start().await.unwrap();
+    let mut world = World::start().await.unwrap();
     world.entra.change(|settings| {
         settings.apps[0].audience = Audience::MultiAndPersonal;
         let somebody = settings.users[0].clone();
@@ -295,15 +300,30 @@ async fn a_personal_account_connects_by_consumers_and_common_of_the_global_cloud
         let app = App { tenant: tenant.parse().unwrap(), ..world.app.clone() };
         app.check().unwrap();
         assert!(world.machine.table.replace_app(&app).await.unwrap());
-        let id =
-            world.add(tenant.split('.').next().unwrap(), |account| account.mailbox = PERSONAL.into()).await.unwrap();
+        world.app = app;
+        let name = tenant.split('.').next().unwrap();
+        let id = world.add(name, |account| account.mailbox = PERSONAL.into()).await.unwrap();
         let walk = world.person(PERSONAL).walk(&world.link(&id).await.unwrap()).await.unwrap();
         let connected = walk.status == 200 && walk.url.contains("/oauth/done");
         assert_eq!(connected, opens, "{tenant}: {}", walk.text);
         assert_eq!(world.item(&id).await.unwrap().principal.is_some(), opens, "{tenant}");
-        if opens {
-            assert_eq!(poll(&world, &id).await, HealthState::Active, "{tenant}");
+        if !opens {
+            continue;
         }
+        let typed = world.add(&format!("{name}-device"), |account| account.mailbox = PERSONAL.into()).await.unwrap();
+        let act = async |page, code| types(person(PERSONAL, true), page, code).await;
+        let (outcome, _) = by_device(&world, &typed, act).await;
+        assert!(outcome.connected, "{tenant} by device code: {outcome:?}");
+        let pasted = world.add(&format!("{name}-pasted"), |account| account.mailbox = PERSONAL.into()).await.unwrap();
+        let outcome = paste_as(&world, &pasted, PERSONAL, |url| url).await;
+        assert!(outcome.connected, "{tenant} by a pasted address: {outcome:?}");
+        for id in [&id, &typed, &pasted] {
+            assert_eq!(poll(&world, id).await, HealthState::Active, "{tenant} {id}");
+            let item = world.item(id).await.unwrap();
+            assert_eq!(item.principal.unwrap().name, PERSONAL, "{tenant} {id}");
+        }
+        // Nobody can be asked for consent for all personal accounts; for those of `common`, an administrator can.
+        assert_eq!(world.app.check_admin_consent().is_ok(), tenant == "common");
     }
     for cloud in [Cloud::GccHigh, Cloud::Dod, Cloud::China] {
         let app = App { cloud, tenant: "consumers".parse().unwrap(), ..world.app.clone() };

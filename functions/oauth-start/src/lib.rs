@@ -86,14 +86,25 @@ impl OauthStart {
         if !item.account.needs_person() {
             return Err(Refused::Settings(format!("{id} is opened by its app itself: there is nobody to connect")));
         }
-        let app = self.table.app(app_id).await?;
-        let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {app_id}")))?;
+        let app = self.app(app_id).await?;
         let to = authorization_url(&app, &item.account, pending, &key);
         let to = to.map_err(|error| Refused::Settings(error.to_string()))?;
         let sought = Sought::Account { account: id.clone(), connection: item.connection };
         self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;
         tracing::info!(account = %id, app = %app.id, "connection started");
         Ok(page::redirect(StatusCode::FOUND, to.as_str(), Some(&set_cookie(pending, &app))))
+    }
+
+    /// The app. A client id that is given out beside a secret is what was written down of it: this function reads no secrets.
+    async fn app(&self, id: &AppId) -> Result<App, Refused> {
+        let app = self.table.app(id).await?;
+        let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {id}")))?;
+        match app.client_id.is_empty() {
+            true => Err(Refused::Settings(format!(
+                "the client id of app {id} was not given out yet; `rebond app list` shows it once it was"
+            ))),
+            false => Ok(app),
+        }
     }
 
     async fn ask_for_consent(
@@ -107,8 +118,7 @@ impl OauthStart {
         let Ok(id) = app.parse::<AppId>() else { return Err(forged) };
         let key = signing_key(&*self.vault).await?;
         Invitation::verify_consent(consent, &key, &id, now).map_err(Refused::Link)?;
-        let app = self.table.app(&id).await?;
-        let app = app.ok_or_else(|| Refused::Settings(format!("there is no app {id}")))?;
+        let app = self.app(&id).await?;
         let to = admin_consent_url(&app, pending.state()).map_err(|error| Refused::Settings(error.to_string()))?;
         let sought = Sought::Consent { app: id };
         self.table.start_authorization(&pending.id(), &Authorization::new(sought, pending, now)).await?;

@@ -2,15 +2,17 @@
 //! that nobody mails to does not lose its grant.
 
 use jiff::{SignedDuration, Timestamp};
-use rebond::account::{AccountId, Authentication, Forecast, HealthState};
+use rebond::account::{AccountId, App, Authentication, Ending, Forecast, HealthState};
 use rebond::grant::{GrantFault, Grants};
 use rebond::table::{AccountItem, By, Table, TableError, Warned};
 use serde::{Deserialize, Serialize};
 
 /// The function's name in log and audit.
 const FUNCTION: &str = "token-refresh";
-/// Access tokens that end within this time are renewed: twice the pause of the schedule.
+/// Access tokens that end within this time are renewed: twice the pause of the schedule …
 pub const HORIZON: SignedDuration = SignedDuration::from_mins(30);
+/// … and up to one pause more, each account by its own name, so that those connected together are not renewed together.
+pub const JITTER: SignedDuration = SignedDuration::from_mins(15);
 /// An account that is not polled is renewed this often; Entra forgets a grant after 90 idle days.
 const KEEP_ALIVE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -81,9 +83,9 @@ impl TokenRefresh {
         }
     }
 
-    /// Warns 30, 7 and 1 days before a grant ends for not having been renewed, each once.
+    /// Warns 30, 7 and 1 days before a grant ends by itself, each once.
     async fn forecast(&self, item: &AccountItem, run: &str, now: Timestamp) -> Result<(), TableError> {
-        let Some(forecast) = item.refreshed.and_then(Forecast::of_grant) else { return Ok(()) };
+        let Some(forecast) = item.forecast() else { return Ok(()) };
         let Some(warned) = warning(forecast, now) else { return Ok(()) };
         let told = |before: Warned| before.ends == warned.ends && before.days <= warned.days;
         if item.warned.is_some_and(told) || !self.table.warn_of_grant(&item.account.id, warned).await? {
@@ -91,7 +93,11 @@ impl TokenRefresh {
         }
         let (account, ends) = (&item.account.id, forecast.ends);
         let days_left = forecast.days_left(now);
-        let (health, advice) = (item.health.state.as_str(), item.health.advice.as_deref());
+        let advice = match forecast.ending {
+            Ending::SignIn => Some("sign-in-frequency"),
+            _ => item.health.advice.as_deref(),
+        };
+        let health = item.health.state.as_str();
         tracing::warn!(account = %account, run, ending = forecast.ending.as_str(), %ends, days_left, health, advice,
             "a grant ends soon");
         Ok(())
@@ -100,6 +106,8 @@ impl TokenRefresh {
     /// The same of the client secrets and certificates whose end was said when they were stored.
     async fn forecast_credentials(&self, run: &str, now: Timestamp) -> Result<(), TableError> {
         for app in self.table.readable_apps().await? {
+            // Boxed for what the compiler can measure.
+            Box::pin(self.learn(&app, run)).await;
             let Some(forecast) = app.credential_ends.map(Forecast::of_credential) else { continue };
             let Some(warned) = warning(forecast, now) else { continue };
             if self.table.warn_of_credential(&app.id, warned).await? {
@@ -109,6 +117,17 @@ impl TokenRefresh {
             }
         }
         Ok(())
+    }
+
+    /// A client id that is given out beside a secret, before the first person needs it: `oauth-start` reads no secrets.
+    async fn learn(&self, app: &App, run: &str) {
+        if app.client_id_given
+            && app.client_id.is_empty()
+            && let Err(fault) = self.grants.app(&app.id).await
+        {
+            let advice = fault.health().1;
+            tracing::warn!(app = %app.id, run, advice, error = %fault, "a client id was not given out");
+        }
     }
 
     /// A grant that works again ends a state that only a grant could cause.
@@ -157,5 +176,6 @@ fn is_due(item: &AccountItem, now: Timestamp) -> bool {
     if broken || !item.account.enabled {
         return after(item.refreshed, if broken { SignedDuration::from_hours(6) } else { KEEP_ALIVE });
     }
-    item.token_expires.is_none_or(|end| end - now.as_second() < HORIZON.as_secs())
+    let horizon = HORIZON.as_secs() + item.account.id.spread(JITTER.as_secs());
+    item.token_expires.is_none_or(|end| end - now.as_second() < horizon)
 }

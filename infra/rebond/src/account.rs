@@ -9,7 +9,7 @@ use crate::terminal;
 use add::{ADD_EXAMPLES, AddArgs, store_password};
 use anyhow::bail;
 use clap::Subcommand;
-use rebond::account::{Account, AccountId, AfterReading, Authentication, Encryption, Forecast, Health, HealthState};
+use rebond::account::{Account, AccountId, AfterReading, Authentication, Encryption, Ending, Health, HealthState};
 use rebond::advice::{self, Advice, Language};
 use rebond::table::AccountItem;
 use rebond::vault::Name;
@@ -193,6 +193,7 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
         "grant ends",
     ]);
     for item in accounts {
+        let grant_ends = grant_ends(&item, false);
         let last = item.last_poll.unwrap_or_default();
         table.add_row([
             item.account.id.to_string(),
@@ -202,7 +203,7 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
             item.last_success.map(terminal::time).unwrap_or_default(),
             last.messages.to_string(),
             last.recorded.to_string(),
-            item.refreshed.map(|renewed| grant_ends(renewed, false)).unwrap_or_default(),
+            grant_ends,
         ]);
     }
     println!("{table}");
@@ -236,7 +237,7 @@ async fn show(place: &Place, id: &AccountId, json: bool, language: Language) -> 
         ("last success", item.last_success.map(terminal::time).unwrap_or_default()),
         ("next poll", terminal::time(item.next_due)),
         ("health", item.health.state.as_str().to_owned()),
-        ("grant ends", item.refreshed.map(|renewed| grant_ends(renewed, true)).unwrap_or_default()),
+        ("grant ends", grant_ends(&item, true)),
     ];
     for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
         println!("{name:>14}  {value}");
@@ -244,13 +245,17 @@ async fn show(place: &Place, id: &AccountId, json: bool, language: Language) -> 
     tell_advice(place, &item, &item.health, language).await
 }
 
-/// When a grant ends unless it is renewed; without `always`, only when that is near.
-fn grant_ends(renewed: i64, always: bool) -> String {
+/// How a grant will end by itself; without `always`, only when that is near.
+fn grant_ends(item: &AccountItem, always: bool) -> String {
     let now = jiff::Timestamp::now();
-    match Forecast::of_grant(renewed) {
+    match item.forecast() {
         Some(forecast) if always || forecast.days_left(now) < 30 => {
             let (ends, days) = (forecast.ends.strftime("%Y-%m-%d"), forecast.days_left(now));
-            if always { format!("{ends} unless renewed ({days} days left)") } else { format!("{days} days left") }
+            match forecast.ending {
+                _ if !always => format!("{days} days left"),
+                Ending::SignIn => format!("{ends} by a sign-in frequency policy, as once before ({days} days left)"),
+                _ => format!("{ends} unless renewed ({days} days left)"),
+            }
         }
         _ => String::new(),
     }

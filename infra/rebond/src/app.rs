@@ -81,7 +81,7 @@ pub struct AddArgs {
     /// At Entra: directory (tenant) ID, a verified domain, organizations, common or consumers
     #[arg(long)]
     tenant: Option<Tenant>,
-    /// Application (client) ID
+    /// Application (client) ID; left out where the place that keeps the client secret gives it out beside it
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     /// The redirect URI as it is registered, byte by byte [default: this machine's own; with --stack the stack's output
@@ -140,7 +140,7 @@ pub async fn run(at: &Where, command: AppCommand) -> anyhow::Result<ExitCode> {
         }
         AppCommand::Consent { id } => {
             let place = at.open().await?;
-            crate::connect::ask_for_consent(&place, &find(&place, &id).await?).await?;
+            crate::connect::ask_for_consent(&place, &whole(&place, &id).await?).await?;
         }
         AppCommand::Remove { id } => remove(&at.open().await?, &id).await?,
     }
@@ -159,6 +159,7 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
         cloud: args.cloud.into(),
         authority: args.authority.clone(),
         provider: discover(&place, &provider, &args.scopes).await?,
+        client_id_given: client_id.is_empty(),
         ..App::entra(id, tenant, client_id, redirect_uri)
     };
     let given = if credential { args.credential.asked()?.read()? } else { args.credential.read()? };
@@ -174,6 +175,15 @@ async fn add(at: &Where, args: AddArgs) -> anyhow::Result<()> {
         bail!("somebody added an app {} at this moment", app.id);
     }
     println!("App {} is stored.", app.id);
+    if app.client_id_given {
+        // From here it may not be to be had: the variable is of the functions' environment, the function lets only them ask.
+        match place.connector()?.grants.app(&app.id).await {
+            Ok(app) => println!("Its client id is {}.", credential::client_id(&app)),
+            Err(fault) => {
+                println!("Its client id could not be asked for from here ({fault}); whoever needs it first asks.")
+            }
+        }
+    }
     // Whoever was asked has read it before.
     if way.is_none() {
         println!("{}", registration::describe(&app, None));
@@ -214,7 +224,8 @@ struct Chosen {
 }
 
 fn choose(args: &AddArgs, redirect_uri: &str) -> anyhow::Result<Chosen> {
-    let asks = args.id.is_none() || args.client_id.is_none();
+    let given = args.client_id.is_none() && args.credential.elsewhere();
+    let asks = args.id.is_none() || (args.client_id.is_none() && !given);
     let mut way = None;
     if asks {
         ask::needed(if args.id.is_none() { "<ID>" } else { "--client-id <ID>" })?;
@@ -249,9 +260,18 @@ fn choose(args: &AddArgs, redirect_uri: &str) -> anyhow::Result<Chosen> {
         let app = App::entra(id.clone(), tenant.clone(), "", redirect_uri);
         eprintln!("\n{}", registration::describe(&App { cloud: args.cloud.into(), ..app }, way));
     }
-    let client_id =
-        ask::unless("--client-id <ID>", args.client_id.clone(), || ask::line("Application (client) ID", None))?;
+    let client_id = match given {
+        true => String::new(),
+        false => {
+            ask::unless("--client-id <ID>", args.client_id.clone(), || ask::line("Application (client) ID", None))?
+        }
+    };
     Ok(Chosen { id, provider, tenant, client_id, way, credential: asks && entra })
+}
+
+/// An app with its client id, asked for where it is given out.
+pub(crate) async fn whole(place: &Place, id: &AppId) -> anyhow::Result<App> {
+    Ok(place.connector()?.grants.app(id).await?)
 }
 
 /// An app, or the sentence that it is not there.
@@ -291,9 +311,9 @@ async fn list(place: &Place, json: bool) -> anyhow::Result<()> {
     }
     let mut table = crate::terminal::table(&["app", "tenant", "client id", "proves itself by", "redirect URI"]);
     for app in apps {
-        let by = credential::describe(&app);
+        let (by, client_id) = (credential::describe(&app), credential::client_id(&app));
         let tenant = app.provider.map_or_else(|| app.tenant.to_string(), |provider| provider.issuer);
-        table.add_row([app.id.to_string(), tenant, app.client_id, by, app.redirect_uri]);
+        table.add_row([app.id.to_string(), tenant, client_id, by, app.redirect_uri]);
     }
     println!("{table}");
     Ok(())

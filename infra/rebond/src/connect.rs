@@ -1,7 +1,7 @@
 //! `rebond connect`: the invitation for whoever can sign in to the mailbox, and the ways without one.
 
-use crate::account;
 use crate::place::{Place, Where};
+use crate::{account, app};
 use anyhow::{Context, bail};
 use clap::{ArgGroup, Args};
 use rebond::account::{AccountId, App};
@@ -40,7 +40,7 @@ pub(crate) async fn run(at: &Where, args: &ConnectArgs) -> anyhow::Result<ExitCo
     let Some(app_id) = item.account.app() else {
         bail!("{id} is opened with a password: there is nothing to connect. Next: rebond poll {id}");
     };
-    let app = place.table().app(app_id).await?.with_context(|| format!("there is no app {app_id}"))?;
+    let app = app::whole(&place, app_id).await?;
     if args.admin {
         ask_for_consent(&place, &app).await?;
         return Ok(ExitCode::SUCCESS);

@@ -39,13 +39,15 @@ pub struct CredentialArgs {
     /// There is no secret then
     #[arg(long, conflicts_with_all = ["secret_file", "secret_arn", "secret_env", "secret_lambda"])]
     federated: bool,
-    /// The client secret is the value of this secret of AWS Secrets Manager, which somebody else keeps
+    /// The client secret is the value of this secret of AWS Secrets Manager, which somebody else keeps; or {"client_id",
+    /// "client_secret"}, where --client-id is left out
     #[arg(long, value_name = "ARN", conflicts_with_all = ["secret_file", "certificate", "secret_env"])]
     secret_arn: Option<String>,
-    /// The client secret is in this variable of the environment
+    /// The client secret is in this variable of the environment, or both as JSON where --client-id is left out
     #[arg(long, value_name = "NAME", conflicts_with_all = ["secret_file", "certificate"])]
     secret_env: Option<String>,
-    /// The client secret is given out by this Lambda function: sent {"app", "client_id"}, it answers {"client_secret"}
+    /// The client secret is given out by this Lambda function: sent {"app", "client_id"}, it answers {"client_secret"}, and
+    /// {"client_id"} beside it where --client-id is left out
     #[arg(long, value_name = "ARN", conflicts_with_all = ["secret_file", "certificate", "secret_arn", "secret_env"])]
     secret_lambda: Option<String>,
 }
@@ -61,14 +63,14 @@ pub(crate) struct Given {
 }
 
 impl CredentialArgs {
+    /// Whether the client secret is kept in another place, which may give out the client id, too.
+    pub(crate) fn elsewhere(&self) -> bool {
+        self.secret_arn.is_some() || self.secret_env.is_some() || self.secret_lambda.is_some()
+    }
+
     /// The same with a way chosen by the person at the terminal, where the arguments name none.
     pub(crate) fn asked(mut self) -> anyhow::Result<Self> {
-        let named = self.federated
-            || self.certificate.is_some()
-            || self.secret_file.is_some()
-            || self.secret_arn.is_some()
-            || self.secret_env.is_some()
-            || self.secret_lambda.is_some();
+        let named = self.federated || self.certificate.is_some() || self.secret_file.is_some() || self.elsewhere();
         if named {
             return Ok(self);
         }
@@ -213,6 +215,21 @@ pub(crate) fn describe(app: &App) -> String {
     match app.credential_ends {
         Some(ends) => format!("{by}, ends {}", ends.to_zoned(TimeZone::UTC).date()),
         None => by.to_owned(),
+    }
+}
+
+/// For the list of apps: the client id, and where it is from when it is not ours.
+pub(crate) fn client_id(app: &App) -> String {
+    let from = match &app.secret_from {
+        Some(SecretSource::Arn(_)) => "a secret of another place",
+        Some(SecretSource::Environment(_)) => "the environment",
+        Some(SecretSource::Lambda(_)) => "a function",
+        None | Some(SecretSource::Kms(_)) => return app.client_id.clone(),
+    };
+    match (app.client_id_given, app.client_id.as_str()) {
+        (false, id) => id.to_owned(),
+        (true, "") => format!("from {from}, not asked yet"),
+        (true, id) => format!("{id}, from {from}"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `rebond kit`: the scripts an administrator can read and run, filled with this account's own values.
 
-use crate::account;
 use crate::place::{Place, Where};
 use crate::quote::{comment, powershell, shell};
 pub use crate::registration::Way;
 use crate::registration::{self, Permission};
-use anyhow::{Context, bail};
+use crate::{account, app};
+use anyhow::bail;
 use clap::Args;
 use rebond::account::{Account, AccountId, App, Cloud, Protocol};
 use rebond::oauth::entra;
@@ -84,7 +84,7 @@ async fn gather(place: &Place, args: KitArgs) -> anyhow::Result<Kit> {
     let Some(app_id) = item.account.app() else {
         bail!("{id} is opened with a password: there is nothing for an administrator to run")
     };
-    let app = place.table().app(app_id).await?.with_context(|| format!("there is no app {app_id}"))?;
+    let app = app::whole(place, app_id).await?;
     let way = args.way.unwrap_or(if item.account.needs_person() { Way::Person } else { Way::App });
     let mut mailboxes = vec![item.account.mailbox.clone()];
     if way == Way::App {

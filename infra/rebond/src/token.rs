@@ -2,7 +2,7 @@
 
 use crate::place::Where;
 use crate::{account, terminal};
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use rebond::account::AccountId;
 use rebond::grant::GrantFault;
@@ -24,7 +24,7 @@ pub async fn run(at: &Where, args: &TokenArgs) -> anyhow::Result<ExitCode> {
     let item = account::find(&place, &args.account).await?;
     let id = &item.account.id;
     let Some(app) = item.account.app() else { bail!("{id} is opened with a password: there is no token") };
-    let app = place.table().app(app).await?.with_context(|| format!("there is no app {app}"))?;
+    let app = crate::app::whole(&place, app).await?;
     let token = match place.connector()?.grants.acting_as("rebond token", "by-hand").access_token(&item).await {
         Ok(token) => token,
         Err(GrantFault::NotConnected) => bail!("{id} is not connected: rebond connect {id}"),

@@ -122,12 +122,13 @@ pub enum Credential {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {
-    /// A secret of AWS Secrets Manager, by its ARN. Its value is the client secret, and nothing else.
+    /// A secret of AWS Secrets Manager, by its ARN. Its value is the client secret, or
+    /// `{"client_id": "…", "client_secret": "…"}`.
     Arn(String),
-    /// A variable of the process's environment.
+    /// A variable of the process's environment, with the same.
     Environment(String),
     /// A Lambda function, by its ARN: it is sent `{"app": "…", "client_id": "…"}` and answers
-    /// `{"client_secret": "…"}`.
+    /// `{"client_secret": "…"}`, with `client_id` beside it where that is given out, too.
     Lambda(String),
     /// A private key of AWS KMS, by its ARN. It signs there, and nobody ever reads it.
     Kms(String),
@@ -142,8 +143,11 @@ pub struct App {
     pub cloud: Cloud,
     /// Whose accounts may sign in.
     pub tenant: Tenant,
-    /// "Application (client) ID".
+    /// "Application (client) ID"; where it is given out, the one that was given last, and empty before the first time.
     pub client_id: String,
+    /// Whether the place that keeps the client secret gives out the client id beside it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_id_given: bool,
     /// Compared byte by byte by Entra (AADSTS50011), so it is kept as it was typed.
     pub redirect_uri: String,
     /// How it proves itself.
@@ -193,6 +197,7 @@ impl App {
             cloud: Cloud::Global,
             tenant,
             client_id: client_id.into(),
+            client_id_given: false,
             redirect_uri: redirect_uri.into(),
             credential: Credential::ClientSecret,
             authority: None,
@@ -208,8 +213,35 @@ impl App {
             Some(_) => self.check_open_id()?,
             None => self.check_entra()?,
         }
+        self.check_client_id()?;
         self.check_secret_source()?;
         self.check_redirect_uri()
+    }
+
+    fn check_client_id(&self) -> Result<(), Invalid> {
+        if self.client_id_given {
+            match &self.secret_from {
+                None | Some(SecretSource::Kms(_)) => {
+                    return invalid(
+                        "a client id is given out by the place that keeps the client secret, and that is ours",
+                    );
+                }
+                // Not asked for yet.
+                Some(_) if self.client_id.is_empty() => return Ok(()),
+                Some(_) => {}
+            }
+        }
+        if self.provider.is_some() {
+            if self.client_id.is_empty() || self.client_id.len() > 255 || self.client_id.chars().any(char::is_control) {
+                return invalid("the client id is empty, too long, or has control characters");
+            }
+        } else if self.client_id.parse::<uuid::Uuid>().is_err() && self.authority.is_none() {
+            return invalid(format!(
+                "client id {:?} is no GUID: copy \"Application (client) ID\" from the registration's Overview",
+                self.client_id
+            ));
+        }
+        Ok(())
     }
 
     fn check_entra(&self) -> Result<(), Invalid> {
@@ -221,19 +253,10 @@ impl App {
                 self.cloud.as_str()
             ));
         }
-        if self.client_id.parse::<uuid::Uuid>().is_err() && self.authority.is_none() {
-            return invalid(format!(
-                "client id {:?} is no GUID: copy \"Application (client) ID\" from the registration's Overview",
-                self.client_id
-            ));
-        }
         Ok(())
     }
 
     fn check_open_id(&self) -> Result<(), Invalid> {
-        if self.client_id.is_empty() || self.client_id.len() > 255 || self.client_id.chars().any(char::is_control) {
-            return invalid("the client id is empty, too long, or has control characters");
-        }
         match self.credential {
             Credential::ClientSecret => Ok(()),
             _ => invalid(
@@ -328,6 +351,12 @@ impl App {
         Ok(())
     }
 
+    /// The same app with the client id that was given out for it; `None` for what cannot be one.
+    pub fn with_given(&self, client_id: &str) -> Option<Self> {
+        let app = Self { client_id: client_id.to_owned(), ..self.clone() };
+        (!client_id.is_empty() && app.check_client_id().is_ok()).then_some(app)
+    }
+
     /// Checks a client secret: a GUID is almost surely the secret's *ID*, which Entra answers with AADSTS7000215.
     pub fn check_client_secret(secret: &str) -> Result<(), Invalid> {
         if secret.trim().is_empty() {
@@ -391,6 +420,17 @@ mod tests {
         assert!(!check(SecretSource::Lambda("secrets".into())));
         assert!(!check(SecretSource::Lambda("arn:aws:kms:eu-west-1:111122223333:key/x".into())));
         assert!(!check(SecretSource::Environment("MAIL SECRET".into())));
+        // A client id may be given out beside the secret, and by nothing else; until it is asked for there is none.
+        let given = |source: Option<SecretSource>, client_id: &str| {
+            let app = app(Cloud::Global, GUID);
+            App { secret_from: source, client_id: client_id.into(), client_id_given: true, ..app }
+        };
+        let variable = || Some(SecretSource::Environment("X".into()));
+        assert!(given(variable(), "").check().is_ok() && given(variable(), GUID).check().is_ok());
+        assert!(given(variable(), "a-secret").check().is_err() && given(None, GUID).check().is_err());
+        assert!(App { client_id: String::new(), ..app(Cloud::Global, GUID) }.check().is_err());
+        assert_eq!(given(variable(), "").with_given(GUID).unwrap().client_id, GUID);
+        assert!(["", "a-secret"].iter().all(|text| given(variable(), "").with_given(text).is_none()));
         let federated = App { credential: Credential::Federated, ..app(Cloud::Global, GUID) };
         assert!(federated.check().is_ok());
         assert!(App { secret_from: Some(SecretSource::Environment("X".into())), ..federated }.check().is_err());

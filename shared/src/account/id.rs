@@ -1,5 +1,6 @@
 //! Names the operator gives: `[a-z0-9][a-z0-9-]{0,62}`.
 
+use ring::digest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -57,6 +58,16 @@ macro_rules! id {
 id! {
     /// The name of an account: one mailbox.
     AccountId
+}
+
+impl AccountId {
+    /// A number of seconds from 0 to below `range`, always the same for this account: what would come for many at one time
+    /// is spread by it.
+    pub fn spread(&self, range: i64) -> i64 {
+        let hash = digest::digest(&digest::SHA256, self.as_str().as_bytes());
+        let part = hash.as_ref().iter().take(4).fold(0, |part, byte| part << 8 | i64::from(*byte));
+        (part * range) >> 32
+    }
 }
 id! {
     /// The name of an app: one registration at an identity provider.

@@ -9,7 +9,7 @@ pub mod lint;
 mod settings;
 
 pub use app::{App, Cloud, Credential, OpenIdProvider, SecretSource, Tenant};
-pub use forecast::{Ending, Forecast};
+pub use forecast::{Ending, Forecast, SignInEnded};
 pub use forwarding::{Forwarding, RelayLogin};
 pub use health::{Health, HealthState, state_after_refusal};
 pub use id::{AccountId, AppId, EndpointId, InvalidId, KeyId, ListId, RouteId, RuleId};

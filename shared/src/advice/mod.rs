@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(of(Some("Bounces@Example.com")), "not-connected");
         assert_eq!(of(Some("")), "not-connected");
         assert_eq!(of(Some("alex@example.com")), "not-connected-other-user");
-        for id in ["not-connected-app", "not-connected", "not-connected-other-user"] {
+        for id in ["not-connected-app", "not-connected", "not-connected-other-user", "no-licence"] {
             assert!(by_id(id).is_some(), "{id}");
         }
     }

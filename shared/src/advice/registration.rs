@@ -227,8 +227,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Aucun identifiant fédéré de l’inscription ne correspond à l’émetteur, au sujet et à l’audience de notre jeton.",
         ),
         w(
-            "Compare the three letter by letter with the credential; a new credential can need some minutes.",
-            "Comparez les trois lettre par lettre avec l’identifiant ; un nouvel identifiant peut demander quelques minutes.",
+            "Compare the three, as they stand below, letter by letter with the credential; a new credential can need some minutes.",
+            "Comparez les trois, tels qu’indiqués ci-dessous, lettre par lettre avec l’identifiant ; un nouvel identifiant peut demander quelques minutes.",
         ),
     ),
     row(
@@ -245,6 +245,19 @@ pub(super) const ROWS: &[Advice] = &[
         ),
     ),
     row(
+        "client-assertion-audience",
+        Who::AppOwner,
+        &[700021, 700023],
+        w(
+            "The certificate's assertion names another app or another endpoint than the one it was sent to.",
+            "L’assertion du certificat désigne une autre application ou un autre point de terminaison que celui qui l’a reçue.",
+        ),
+        w(
+            "Compare the audience below with the login host of the app's cloud (--cloud): a proxy that answers under another name needs the provider's own. Compare the subject with the Application (client) ID.",
+            "Comparez l’audience ci-dessous avec l’hôte de connexion du cloud de l’application (--cloud) : un proxy qui répond sous un autre nom doit porter celui du fournisseur. Comparez le sujet avec l’ID d’application (client).",
+        ),
+    ),
+    row(
         "client-assertion-time",
         Who::Operator,
         &[700024],
@@ -253,8 +266,8 @@ pub(super) const ROWS: &[Advice] = &[
             "L’assertion qui prouve notre application est en dehors de sa période de validité.",
         ),
         w(
-            "Check this machine's clock; where a file holds the app's token (federated-token-file), check that somebody keeps it fresh.",
-            "Vérifiez l’horloge de cette machine ; si un fichier contient le jeton de l’application (federated-token-file), vérifiez qu’il est renouvelé.",
+            "Compare the times below with the clock of this machine; where a file holds the app's token (federated-token-file), check that somebody keeps it fresh.",
+            "Comparez les heures ci-dessous avec l’horloge de cette machine ; si un fichier contient le jeton de l’application (federated-token-file), vérifiez qu’il est renouvelé.",
         ),
     ),
     row(

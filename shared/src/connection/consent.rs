@@ -17,9 +17,10 @@ impl Connector {
 
     async fn consent(&self, id: &AppId, answer: &Answer, by: By<'_>) -> Result<String, Failed> {
         let app = self.grants.app(id).await?;
+        answer.check_issuer(&app)?;
         // A refusal has been seen to carry `admin_consent=True` all the same.
         if let Some(refusal) = &answer.error {
-            return Err(Failed::Provider(refusal.clone()));
+            return Err(Failed::Provider(Box::new(refusal.clone())));
         }
         let directory = answer.tenant.as_deref().filter(|_| answer.consented).ok_or(Failed::NoCode)?;
         let directory: uuid::Uuid = directory.parse().map_err(|_| Failed::NoCode)?;

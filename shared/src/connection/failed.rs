@@ -13,11 +13,13 @@ use crate::vault::VaultError;
 #[derive(Debug)]
 pub enum Failed {
     /// The provider sent a refusal in place of a code.
-    Provider(Refusal),
+    Provider(Box<Refusal>),
     /// No tokens were had, or they could not be kept.
     Grant(GrantFault),
     /// The answer carries neither what was asked for nor an error.
     NoCode,
+    /// The answer names another issuer than the provider that was asked (RFC 9207 §2.4): a mix-up.
+    OtherProvider,
     /// It is not proven who signed in.
     WhoSignedIn(IdTokenError),
     /// Somebody else than who had connected it.
@@ -73,6 +75,8 @@ impl Failed {
             Self::Provider(refusal) => (advice::for_refusal(&refusal).id, Some(refusal.to_string()), None),
             Self::Grant(fault) => (fault.health().1, Some(fault.to_string()), None),
             Self::NoCode => ("request-refused", None, None),
+            // The name it gives is whoever's it is who made the answer, so it is not repeated.
+            Self::OtherProvider => ("other-provider", None, None),
             Self::WhoSignedIn(error) => ("not-who-signed-in", Some(error.to_string()), None),
             Self::WrongPerson { signed_in } => ("wrong-person", None, Some(signed_in)),
             Self::Mailbox { fault, advice, signed_in } => (advice, Some(fault.to_string()), Some(signed_in)),

@@ -55,8 +55,8 @@ pub struct Answer {
 impl Answer {
     /// By the first value of each name in a query.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> Self {
-        let description = get("error_description");
-        let error = get("error").map(|error| Refusal::from_redirect(&error, description.as_deref()));
+        let (description, subcode) = (get("error_description"), get("error_subcode"));
+        let error = get("error").map(|error| Refusal::of_words(&error, description.as_deref(), subcode.as_deref()));
         let code = get("code").filter(|code| !code.is_empty() && code.len() <= limits::QUERY_BYTES);
         Self {
             code: code.map(Secret::from),
@@ -64,6 +64,14 @@ impl Answer {
             iss: get("iss"),
             tenant: get("tenant"),
             consented: get("admin_consent").is_some_and(|value| value.eq_ignore_ascii_case("true")),
+        }
+    }
+
+    /// Mix-up (RFC 9207 §2.4): the answer of another provider is neither believed nor its code sent anywhere.
+    fn check_issuer(&self, app: &App) -> Result<(), Failed> {
+        match &self.iss {
+            Some(iss) if !provider::is_issuer(app, iss) => Err(Failed::OtherProvider),
+            _ => Ok(()),
         }
     }
 }
@@ -104,12 +112,9 @@ impl Connector {
     ) -> Result<Principal, Failed> {
         let item = self.table.account(id).await?.ok_or_else(|| Failed::Gone(id.clone()))?;
         let app = self.grants.app(item.account.app().ok_or_else(|| Failed::Gone(id.clone()))?).await?;
-        // Mix-up (RFC 9207): the answer of another provider is neither believed nor its code sent anywhere.
-        if answer.iss.as_ref().is_some_and(|iss| !provider::is_issuer(&app, iss)) {
-            return Err(Failed::WhoSignedIn(IdTokenError::NotOurs("iss")));
-        }
+        answer.check_issuer(&app)?;
         if let Some(refusal) = &answer.error {
-            return Err(Failed::Provider(refusal.clone()));
+            return Err(Failed::Provider(Box::new(refusal.clone())));
         }
         let code = answer.code.as_ref().ok_or(Failed::NoCode)?;
         if item.connection != connection {

@@ -32,11 +32,11 @@ impl DeviceCode {
 impl Grants {
     /// Asks for a code (RFC 8628 §3.1).
     pub async fn device_code(&self, app: &App, account: &Account) -> Result<DeviceCode, GrantFault> {
-        let proof = self.proof(app).await?;
+        let (proof, app) = &self.proof(app).await?;
         let url = provider::device_endpoint(app)?;
         let url = DeviceAuthorizationUrl::new(url).map_err(|error| crate::account::Invalid(error.to_string()))?;
         let endpoint = endpoint(app, proof.secret())?.set_device_authorization_url(url);
-        let exchange = Exchange::new(&self.http);
+        let exchange = Exchange::new(&self.http, proof);
         let mut request = endpoint
             .exchange_device_code()
             .add_scopes(provider::consent_scopes(app, account).into_iter().map(Scope::new));
@@ -54,9 +54,9 @@ impl Grants {
         code: &DeviceCode,
         sleep: impl Fn(Duration) -> S,
     ) -> Result<Tokens, GrantFault> {
-        let proof = self.proof(app).await?;
+        let (proof, app) = &self.proof(app).await?;
         let endpoint = endpoint(app, proof.secret())?;
-        let exchange = Exchange::new(&self.http);
+        let exchange = Exchange::new(&self.http, proof);
         let mut request = endpoint.exchange_device_access_token(&code.0);
         for (name, value) in proof.parameters() {
             request = request.add_extra_param(name, value);
@@ -76,10 +76,8 @@ fn in_our_words<E: std::error::Error + 'static>(
                 "authorization_declined" => "access_denied",
                 error => error,
             };
-            RequestTokenError::ServerResponse(Refusal::from_redirect(
-                error,
-                said.error_description().map(String::as_str),
-            ))
+            let description = said.error_description().map(String::as_str);
+            RequestTokenError::ServerResponse(Refusal::of_words(error, description, None))
         }
         RequestTokenError::Request(error) => RequestTokenError::Request(error),
         RequestTokenError::Parse(error, body) => RequestTokenError::Parse(error, body),

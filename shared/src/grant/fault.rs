@@ -20,6 +20,9 @@ pub enum GrantFault {
     /// The app's client secret is not in the vault.
     #[error("there is no client secret for app {0}: store it with `rebond app secret {0}`")]
     NoSecret(AppId),
+    /// What keeps the client id gave none, or what can be none. It is not repeated: it may be a secret.
+    #[error("what keeps the client secret of app {0} gave out no client id beside it")]
+    NoClientId(AppId),
     /// The certificate's private key is not in the vault, or is none that can sign.
     #[error("there is no usable private key for app {0}: store it with `rebond app secret {0} --certificate FILE`")]
     BadKey(AppId),
@@ -37,7 +40,7 @@ pub enum GrantFault {
     Settings(#[from] crate::account::Invalid),
     /// The provider refused.
     #[error("the identity provider refused: {0}")]
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     /// The function that keeps the client secret gave none.
     #[error("the function {function} gave no client secret: {said}")]
     SecretFunction {
@@ -83,6 +86,12 @@ impl GrantFault {
         matches!(self, Self::Table(_) | Self::Vault(_) | Self::Kms(KmsError::Service(_)))
     }
 
+    /// Whether it says that a sign-in frequency policy ended the grant. Entra says so by a number alone, which picks the advice
+    /// and decides nothing: that a person must sign in again is decided by the error.
+    pub fn is_of_sign_in_frequency(&self) -> bool {
+        self.health() == (HealthState::NeedsReconnect, "sign-in-frequency")
+    }
+
     /// What it makes of the account: state and advice. Decided by `error`, `suberror` and HTTP status.
     pub fn health(&self) -> (HealthState, &'static str) {
         match self {
@@ -92,6 +101,7 @@ impl GrantFault {
             Self::Identity(_) => (HealthState::Misconfigured, "client-assertion"),
             Self::NoPermission(_) => (HealthState::NeedsConsent, "admin-consent-required"),
             Self::NoApp(_) | Self::Settings(_) => (HealthState::Misconfigured, "client-refused"),
+            Self::NoClientId(_) => (HealthState::Misconfigured, "client-unproven"),
             Self::NoSecret(_) | Self::SecretFunction { .. } => (HealthState::Misconfigured, "client-secret-missing"),
             Self::Refused(refusal) => {
                 (state_after_refusal(&refusal.error, refusal.suberror.as_deref()), advice::for_refusal(refusal).id)

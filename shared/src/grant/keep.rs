@@ -1,7 +1,7 @@
 //! Keeping a grant: what stands in the vault, and which generation is true.
 
 use super::{GrantFault, Grants, Warm};
-use crate::account::{AccountId, App, Authentication, Protocol};
+use crate::account::{AccountId, App, Authentication, Protocol, SignInEnded};
 use crate::oauth::{Principal, Tokens};
 use crate::secret::{ExposeSecret, Secret};
 use crate::table::{AccountItem, AuditEntry, AuditEvent};
@@ -12,8 +12,10 @@ use serde::Deserialize;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// An access token is renewed this long before its end, so that it outlives the session it is used in.
+/// An access token is renewed this long before its end, so that it outlives the session it is used in …
 const MARGIN: SignedDuration = SignedDuration::from_mins(5);
+/// … and up to this much earlier, each account by its own name: those that were connected together are not renewed together.
+const JITTER_SECONDS: i64 = 120;
 /// How long a flight may take; a process that dies in one holds the grant up for so long.
 const FLIGHT_SECONDS: i64 = 30;
 /// How long one waits for another's flight.
@@ -86,7 +88,7 @@ impl Grants {
             return Ok(token);
         }
         let grant = self.stored(id, item.generation).await?.ok_or(GrantFault::NotConnected)?;
-        if self.is_fresh(grant.expires_at) {
+        if is_fresh(id, grant.expires_at, (self.clock)()) {
             self.warm_up(id, item.generation, &grant);
             return Ok(grant.access_token);
         }
@@ -133,12 +135,18 @@ impl Grants {
             Ok(tokens) => Grant::new(&tokens, Some(&grant))?,
             Err(fault) => {
                 // Before anybody is alarmed: has another writer moved on meanwhile?
-                let current = self.table.account(id).await?.map(|item| item.generation);
-                if let Some(current) = current.filter(|current| *current != old)
+                let current = self.table.account(id).await?;
+                if let Some(current) = current.as_ref().map(|item| item.generation).filter(|current| *current != old)
                     && let Some(grant) = self.stored(id, current).await?
                 {
                     self.warm_up(id, current, &grant);
                     return Ok(grant.access_token);
+                }
+                if let Some(began) = current.and_then(|item| item.signed_in)
+                    && fault.is_of_sign_in_frequency()
+                {
+                    let ended = SignInEnded { began, ended: (self.clock)().as_second() };
+                    self.table.end_sign_in(id, old, ended).await?;
                 }
                 self.table.drop_refresh_lease(id, old).await?;
                 return Err(fault);
@@ -202,13 +210,9 @@ impl Grants {
         Ok(text.as_ref().and_then(Grant::read))
     }
 
-    fn is_fresh(&self, expires_at: Timestamp) -> bool {
-        (self.clock)().saturating_add(MARGIN).is_ok_and(|soon| soon < expires_at)
-    }
-
     fn warm_token(&self, id: &AccountId, generation: u64) -> Option<Secret> {
         let warm = self.warm.lock().ok()?.get(id.as_str()).cloned()?;
-        (warm.generation == generation && self.is_fresh(warm.expires_at)).then_some(warm.access_token)
+        (warm.generation == generation && is_fresh(id, warm.expires_at, (self.clock)())).then_some(warm.access_token)
     }
 
     fn warm_up(&self, id: &AccountId, generation: u64, grant: &Grant) {
@@ -216,5 +220,33 @@ impl Grants {
             let (access_token, expires_at) = (grant.access_token.clone(), grant.expires_at);
             warm.insert(id.to_string(), Warm { generation, access_token, expires_at });
         }
+    }
+}
+
+/// Whether a token is still to be used, and not yet to be renewed.
+fn is_fresh(id: &AccountId, expires_at: Timestamp, now: Timestamp) -> bool {
+    now.as_second() + MARGIN.as_secs() + id.spread(JITTER_SECONDS) < expires_at.as_second()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_token_is_used_until_five_to_seven_minutes_before_its_end_by_each_account_at_its_own_time() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut margins = BTreeSet::new();
+        for number in 0..1_000 {
+            let id: AccountId = format!("account-{number}").parse().unwrap();
+            let margin = 300 + id.spread(JITTER_SECONDS);
+            assert!((300..420).contains(&margin));
+            assert!(is_fresh(&id, at(10_000), at(10_000 - margin - 1)), "{id}");
+            assert!(!is_fresh(&id, at(10_000), at(10_000 - margin)), "{id}");
+            assert_eq!(margin, 300 + id.spread(JITTER_SECONDS), "the same whoever asks");
+            margins.insert(margin);
+        }
+        assert_eq!(margins.len(), 120, "they are spread over all of it");
     }
 }

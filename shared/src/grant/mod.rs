@@ -111,8 +111,12 @@ impl Grants {
         By { function: &self.function, run: &self.run }
     }
 
-    /// An app by its id.
+    /// An app by its id. A client id that is given out is asked for the first time; from then on each proof brings it.
     pub async fn app(&self, id: &AppId) -> Result<App, GrantFault> {
-        self.table.app(id).await?.ok_or_else(|| GrantFault::NoApp(id.clone()))
+        let app = self.table.app(id).await?.ok_or_else(|| GrantFault::NoApp(id.clone()))?;
+        match app.client_id_given && app.client_id.is_empty() {
+            true => Ok(Box::pin(self.proof(&app)).await?.1),
+            false => Ok(app),
+        }
     }
 }

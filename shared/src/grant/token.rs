@@ -1,5 +1,6 @@
 //! Requests to the token endpoint, by the crate `oauth2` over our own HTTP function.
 
+use super::proof::Proof;
 use super::{GrantFault, Grants};
 use crate::account::{App, Protocol};
 use crate::net::{self, Http, NetError};
@@ -37,11 +38,13 @@ pub(super) struct Exchange<'a> {
     http: &'a Http,
     status: AtomicU16,
     secrets: Mutex<Vec<Secret>>,
+    /// What an assertion says for the app.
+    presented: Option<&'a str>,
 }
 
 impl<'a> Exchange<'a> {
-    pub(super) fn new(http: &'a Http) -> Self {
-        Self { http, status: AtomicU16::new(0), secrets: Mutex::default() }
+    pub(super) fn new(http: &'a Http, proof: &'a Proof) -> Self {
+        Self { http, status: AtomicU16::new(0), secrets: Mutex::default(), presented: proof.presented() }
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
@@ -85,20 +88,17 @@ impl<'c> AsyncHttpClient<'c> for Exchange<'_> {
     }
 }
 
+/// What is asked of the token endpoint.
+enum Ask<'a> {
+    Code { code: &'a Secret, verifier: &'a Secret },
+    Refresh { protocol: Protocol, refresh_token: &'a Secret },
+    App { protocol: Protocol },
+}
+
 impl Grants {
     /// Redeems an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
     pub async fn redeem(&self, app: &App, code: &Secret, verifier: &Secret) -> Result<Tokens, GrantFault> {
-        let proof = self.proof(app).await?;
-        let endpoint = endpoint(app, proof.secret())?;
-        let exchange = Exchange::new(&self.http);
-        let mut request = endpoint
-            .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()));
-        for (name, value) in proof.parameters() {
-            request = request.add_extra_param(name, value);
-        }
-        let answer = request.request_async(&exchange).await;
-        self.take(answer, &exchange)
+        Box::pin(self.ask(app, Ask::Code { code, verifier })).await
     }
 
     /// Renews with a refresh token (RFC 6749 §6). The scopes name the resource: one refresh token opens several.
@@ -108,31 +108,63 @@ impl Grants {
         protocol: Protocol,
         refresh_token: &Secret,
     ) -> Result<Tokens, GrantFault> {
-        let proof = self.proof(app).await?;
-        let endpoint = endpoint(app, proof.secret())?;
-        let exchange = Exchange::new(&self.http);
-        let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-        let mut request = endpoint
-            .exchange_refresh_token(&refresh_token)
-            .add_scopes(provider::scopes(app, protocol).into_iter().map(Scope::new));
-        for (name, value) in proof.parameters() {
-            request = request.add_extra_param(name, value);
-        }
-        let answer = request.request_async(&exchange).await;
-        self.take(answer, &exchange)
+        Box::pin(self.ask(app, Ask::Refresh { protocol, refresh_token })).await
     }
 
     /// A token of the app itself (RFC 6749 §4.4).
     pub(super) async fn app_only(&self, app: &App, protocol: Protocol) -> Result<Tokens, GrantFault> {
-        let proof = self.proof(app).await?;
-        let endpoint = endpoint(app, proof.secret())?;
-        let exchange = Exchange::new(&self.http);
-        let scope = Scope::new(entra::app_scope(app.cloud, protocol));
-        let mut request = endpoint.exchange_client_credentials().add_scope(scope);
-        for (name, value) in proof.parameters() {
-            request = request.add_extra_param(name, value);
+        Box::pin(self.ask(app, Ask::App { protocol })).await
+    }
+
+    /// Asks with the app's proof; and once more where a secret was refused that was replaced since it was read. To be boxed,
+    /// or the futures around it grow past what the compiler measures.
+    async fn ask(&self, app: &App, ask: Ask<'_>) -> Result<Tokens, GrantFault> {
+        let (proof, app) = self.proof(app).await?;
+        let answer = self.ask_once(&app, &proof, &ask).await;
+        match (&answer, proof.secret()) {
+            (Err(GrantFault::Refused(refusal)), Some(secret)) if refusal.is_of_client() => {
+                let (now, app) = self.proof(&app).await?;
+                match now.secret().is_some_and(|now| now.expose_secret() != secret.expose_secret()) {
+                    true => self.ask_once(&app, &now, &ask).await,
+                    false => answer,
+                }
+            }
+            _ => answer,
         }
-        let answer = request.request_async(&exchange).await;
+    }
+
+    async fn ask_once(&self, app: &App, proof: &Proof, ask: &Ask<'_>) -> Result<Tokens, GrantFault> {
+        let endpoint = endpoint(app, proof.secret())?;
+        let exchange = Exchange::new(&self.http, proof);
+        let further = proof.parameters();
+        let answer = match ask {
+            Ask::Code { code, verifier } => {
+                let code = AuthorizationCode::new(code.expose_secret().to_owned());
+                let verifier = PkceCodeVerifier::new(verifier.expose_secret().to_owned());
+                let mut request = endpoint.exchange_code(code).set_pkce_verifier(verifier);
+                for (name, value) in further {
+                    request = request.add_extra_param(name, value);
+                }
+                request.request_async(&exchange).await
+            }
+            Ask::Refresh { protocol, refresh_token } => {
+                let refresh_token = RefreshToken::new(refresh_token.expose_secret().to_owned());
+                let scopes = provider::scopes(app, *protocol).into_iter().map(Scope::new);
+                let mut request = endpoint.exchange_refresh_token(&refresh_token).add_scopes(scopes);
+                for (name, value) in further {
+                    request = request.add_extra_param(name, value);
+                }
+                request.request_async(&exchange).await
+            }
+            Ask::App { protocol } => {
+                let scope = Scope::new(entra::app_scope(app.cloud, *protocol));
+                let mut request = endpoint.exchange_client_credentials().add_scope(scope);
+                for (name, value) in further {
+                    request = request.add_extra_param(name, value);
+                }
+                request.request_async(&exchange).await
+            }
+        };
         self.take(answer, &exchange)
     }
 
@@ -167,7 +199,9 @@ impl Exchange<'_> {
     fn refused(&self, refusal: Refusal) -> GrantFault {
         // A poisoned lock is of a request that never came to an answer.
         let secrets = self.secrets.lock().map(|secrets| secrets.clone()).unwrap_or_default();
-        GrantFault::Refused(refusal.without(&secrets).bounded())
+        let refusal = refusal.without(&secrets).bounded();
+        let presented = self.presented.filter(|_| refusal.is_of_client()).map(str::to_owned);
+        GrantFault::Refused(Box::new(Refusal { presented, ..refusal }))
     }
 }
 
@@ -192,7 +226,8 @@ mod tests {
         let basic = BASE64_STANDARD.encode("id:b%2Bsic+one");
         let secrets = secrets_of(&asked(&[("authorization", &format!("Basic {basic}"))], body));
         let http = Http::new(&Reach::public(), &Tls::new(None).unwrap()).unwrap();
-        let exchange = Exchange { http: &http, status: AtomicU16::new(400), secrets: Mutex::new(secrets) };
+        let (status, secrets) = (AtomicU16::new(400), Mutex::new(secrets));
+        let exchange = Exchange { http: &http, status, secrets, presented: None };
         for secret in ["s+cret", "c0de", "ver1fier", "r3fresh", "a.b.c", "d3vice", "b+sic one", "b%2Bsic+one", &basic] {
             let refusal = Refusal {
                 error: "invalid_client".into(),

@@ -24,24 +24,37 @@ pub struct Refusal {
     /// For Microsoft's support.
     #[serde(default)]
     pub correlation_id: Option<String>,
+    /// Not the provider's: what our assertion said, where the refusal may be of it ([`super::assertion::shown`]).
+    #[serde(skip)]
+    pub presented: Option<String>,
 }
 
 impl ErrorResponse for Refusal {}
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.error, self.first_sentence())
+        write!(f, "{}: {}", self.error, self.first_sentence())?;
+        match &self.presented {
+            Some(presented) => write!(f, " (we presented {presented})"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Refusal {
-    /// A refusal as it came in the query of a redirect.
-    pub fn from_redirect(error: &str, description: Option<&str>) -> Self {
-        Self {
-            error: bounded(error, 100),
-            error_description: bounded(description.unwrap_or(""), 1_000),
-            ..Self::default()
-        }
+    /// A refusal of which the error, its description and Entra's finer word are all that was said, as in the query of a
+    /// redirect (there the word is called `error_subcode`: Microsoft, "OAuth 2.0 authorization code flow").
+    pub fn of_words(error: &str, description: Option<&str>, suberror: Option<&str>) -> Self {
+        let owned = |text: &str| text.to_owned();
+        let error_description = description.map(owned).unwrap_or_default();
+        let suberror = suberror.filter(|word| !word.is_empty()).map(owned);
+        Self { error: owned(error), error_description, suberror, ..Self::default() }.bounded()
+    }
+
+    /// Whether it may be a refusal of how the app proved itself (RFC 7521 §4.2.1; Entra has been seen to call an assertion
+    /// that it does not know an `invalid_request`).
+    pub fn is_of_client(&self) -> bool {
+        matches!(self.error.as_str(), "invalid_client" | "unauthorized_client" | "invalid_request")
     }
 
     /// Bounds every field; what a provider sends may be anything.
@@ -81,7 +94,7 @@ impl Refusal {
     }
 }
 
-fn bounded(text: &str, chars: usize) -> String {
+pub(super) fn bounded(text: &str, chars: usize) -> String {
     text.chars().take(chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Accounts: settings, health, grant generation, leases, when they are due.
 
 use super::{Item, Table, TableError, attribute, failed, is_condition, keys, read_item, unique, write_item};
-use crate::account::{Account, AccountId, AppId, Forwarding, Health, HealthState};
+use crate::account::{Account, AccountId, AppId, Forecast, Forwarding, Health, HealthState, SignInEnded};
 use crate::oauth::Principal;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -54,6 +54,12 @@ pub struct AccountItem {
     /// When the grant was last renewed, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshed: Option<i64>,
+    /// When the person last signed in, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in: Option<i64>,
+    /// The last sign-in that a sign-in frequency policy ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in_ended: Option<SignInEnded>,
     /// The last warning that the grant is about to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warned: Option<Warned>,
@@ -99,6 +105,8 @@ impl AccountItem {
             principal: None,
             token_expires: None,
             refreshed: None,
+            signed_in: None,
+            sign_in_ended: None,
             warned: None,
             fence: 0,
             last_poll: None,
@@ -115,6 +123,14 @@ impl AccountItem {
             true => self.health.clone(),
             false => self.health.disabled(now),
         }
+    }
+
+    /// How the grant will end first by itself.
+    pub fn forecast(&self) -> Option<Forecast> {
+        let idle = self.refreshed.and_then(Forecast::of_grant);
+        let sign_in = self.signed_in.zip(self.sign_in_ended);
+        let sign_in = sign_in.and_then(|(began, earlier)| Forecast::of_sign_in(began, earlier, self.refreshed));
+        idle.into_iter().chain(sign_in).min_by_key(|forecast| forecast.ends)
     }
 }
 
@@ -307,6 +323,20 @@ impl Table {
         applied(update).await.map(|_| ())
     }
 
+    /// Writes down, once for each sign-in, that a sign-in frequency policy ended it.
+    pub async fn end_sign_in(&self, id: &AccountId, generation: u64, ended: SignInEnded) -> Result<(), TableError> {
+        let update = self
+            .update_account(id)
+            .update_expression("SET sign_in_ended = :ended")
+            .condition_expression(
+                "generation = :generation AND (attribute_not_exists(sign_in_ended) OR sign_in_ended.began <> :began)",
+            )
+            .expression_attribute_values(":ended", attribute(&ended)?)
+            .expression_attribute_values(":began", AttributeValue::N(ended.began.to_string()))
+            .expression_attribute_values(":generation", AttributeValue::N(generation.to_string()));
+        applied(update).await.map(|_| ())
+    }
+
     /// Moves the generation of the grant on by one; `false` when another writer did so first.
     pub async fn move_generation(
         &self,
@@ -342,7 +372,8 @@ impl Table {
             .update_account(id)
             .update_expression(
                 "SET generation = :next, principal = :principal, health = :health, next_due = :now, \
-                 token_expires = :expires, refreshed = :now REMOVE refresh_until ADD #connection :one",
+                 token_expires = :expires, refreshed = :now, signed_in = :now \
+                 REMOVE refresh_until ADD #connection :one",
             )
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
             // The next generation with this very token is ours already: the answer was lost, or a renewal adopted it.
@@ -365,7 +396,7 @@ impl Table {
             .update_account(id)
             .update_expression(
                 "SET generation = :next, health = :health, next_due = :due \
-                 REMOVE principal, token_expires, refreshed ADD #connection :one",
+                 REMOVE principal, token_expires, refreshed, signed_in, sign_in_ended ADD #connection :one",
             )
             .expression_attribute_values(":one", AttributeValue::N("1".into()))
             .condition_expression("generation = :from")
@@ -387,7 +418,8 @@ impl Table {
             .update_account(&account.id)
             .update_expression(
                 "SET settings = :settings, generation = :next, health = :health, next_due = :due \
-                 REMOVE principal, token_expires, refreshed, refresh_until, lease_until, warned \
+                 REMOVE principal, token_expires, refreshed, signed_in, sign_in_ended, refresh_until, lease_until, \
+                 warned \
                  ADD fence :one, #connection :one",
             )
             .condition_expression("generation = :from")

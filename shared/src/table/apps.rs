@@ -1,5 +1,6 @@
 //! Registrations at identity providers.
 
+use super::accounts::applied;
 use super::{Item, Table, TableError, failed, is_condition, keys, read_item, write_item};
 use crate::account::{App, AppId};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -41,6 +42,20 @@ impl Table {
             Err(error) if is_condition(&error) => Ok(false),
             Err(error) => Err(failed("written", error)),
         }
+    }
+
+    /// Writes down the client id that was given out for an app.
+    pub async fn set_client_id(&self, id: &AppId, client_id: &str) -> Result<(), TableError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(keys::app(id).into_item()))
+            .update_expression("SET app.client_id = :id")
+            .condition_expression("attribute_exists(pk) AND app.client_id_given = :yes")
+            .expression_attribute_values(":yes", AttributeValue::Bool(true))
+            .expression_attribute_values(":id", AttributeValue::S(client_id.to_owned()));
+        applied(update).await.map(|_| ())
     }
 
     /// One app.
