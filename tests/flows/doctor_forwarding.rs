@@ -244,7 +244,7 @@ async fn a_protocol_that_is_switched_off_where_the_server_says_so() {
         ("CAPA", "+OK\r\nUSER\r\nUIDL\r\n."),
         ("USER", "+OK"),
         ("PASS", "+OK"),
-        ("STAT", "-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page"),
+        ("UIDL", "-ERR [SYS/PERM] Your account is not enabled for POP access. Please visit your Gmail settings page"),
         ("QUIT", "+OK"),
     ];
     for (id, greeting, answers, protocol, rung) in [

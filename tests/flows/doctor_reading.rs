@@ -177,7 +177,6 @@ async fn folders_and_messages_that_are_not_given_out() {
             ("CAPA", "+OK\r\nUSER\r\n."),
             ("USER", "+OK"),
             ("PASS", "+OK"),
-            ("STAT", "+OK 1 100"),
             ("UIDL", "-ERR no such command"),
             ("QUIT", "+OK"),
         ],
