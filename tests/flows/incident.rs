@@ -1,7 +1,7 @@
 //! A provider's mistake, re-enacted: it answers "user unknown" for everybody. Frozen, looked at, taken back, nobody lost.
 
 use rebond::account::{Account, AccountId};
-use rebond::follow::undo;
+use rebond::follow::{Follower, undo};
 use rebond::incident::{Decision, Stage, Told};
 use rebond::proof::{Level, tag};
 use rebond::standing::{AddressKey, List, Standing, State};
@@ -216,8 +216,12 @@ async fn on_a_signed_list_an_incident_is_of_refusals_that_arrive_together_whenev
     // Mail of the last ten days, all refused at once.
     let outage = start + 11 * day;
     let fine: Vec<String> = (0..60).map(|n| format!("fine{n}@example.net")).collect();
-    let facts: Vec<Fact> =
+    let mut facts: Vec<Fact> =
         fine.iter().zip(0..).map(|(name, n)| signed(name, outage + n * 30, start + day + n * 14_400)).collect();
+    // The reports of some name where their mail was forwarded to: whose they are the signed address says.
+    for (n, fact) in facts.iter_mut().enumerate().filter(|(n, _)| n % 3 == 0) {
+        fact.report.recipients[0].address = format!("target{n}@elsewhere.example");
+    }
     let now = outage + 1_800;
     assert_eq!(bring(&world, &facts, now).await, 1, "sixty within half an hour are");
     let incident = table.incidents().await.unwrap().remove(0);
@@ -250,8 +254,9 @@ async fn a_release_that_is_broken_off_is_said_again_and_takes_everybody_back() {
         let mortal = super::tell::mortal(&world, &life).await;
         let decision = Decision { at: world.now().as_second(), who: "jo".into(), why: None };
         let mut of_mortal = incident.clone();
+        let follower = Follower::new(mortal.table.clone(), std::sync::Arc::clone(&world.machine.vault));
         let ended = tokio::select! {
-            released = undo::release(&mortal.table, &mut of_mortal, decision) => released.unwrap() == Some(3),
+            released = undo::release(&follower, &mut of_mortal, decision) => released.unwrap() == Some(3),
             () = life.over.notified() => false,
         };
         let stage = table.incident(&incident.id).await.unwrap().unwrap().stage;

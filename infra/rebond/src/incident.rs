@@ -171,7 +171,7 @@ async fn show(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
     }
     if incident.holds() {
         let now = Timestamp::now().as_second();
-        let found = undo::find(&place.table(), &Sought::of(&incident, now), now).await?;
+        let found = undo::find(&place.follower(), &Sought::of(&incident, now), now).await?;
         println!();
         samples(&found);
         println!("Their mistake:      rebond incident release {id} --why …");
@@ -204,7 +204,7 @@ async fn release(place: &Place, args: &DecideArgs) -> anyhow::Result<()> {
         bail!("{} is {} already", args.id, incident.stage.as_str());
     }
     let decision = decision(args, Timestamp::now());
-    let Some(changed) = undo::release(&place.table(), &mut incident, decision).await? else {
+    let Some(changed) = undo::release(&place.follower(), &mut incident, decision).await? else {
         bail!("somebody else has decided about {} meanwhile", args.id);
     };
     audit(place, AuditEvent::IncidentReleased, args, &incident, format!("{changed} addresses")).await?;
@@ -261,7 +261,7 @@ pub async fn take_back(at: &Where, args: &UndoArgs) -> anyhow::Result<ExitCode> 
         text: args.text.as_ref().map(|text| text.to_lowercase().chars().take(limits::SAID_CHARS).collect()),
         template: None,
     };
-    let found = undo::find(&place.table(), &sought, now.as_second()).await?;
+    let found = undo::find(&place.follower(), &sought, now.as_second()).await?;
     samples(&found);
     if !args.yes {
         println!("Nothing is changed. To take them back, say it again with --yes.");

@@ -234,6 +234,22 @@ impl Follower {
         failed.map_or(Ok(done), Err)
     }
 
+    /// Of each fact, which must be whole, whose each outcome is: the address that was mailed, as far as that is known.
+    async fn whose(&self, facts: &[Fact], now: i64) -> Result<Vec<Vec<Option<AddressKey>>>, FollowError> {
+        if facts.is_empty() {
+            return Ok(vec![]);
+        }
+        let accounts: Vec<&AccountId> = facts.iter().map(|fact| &fact.account).collect();
+        let settings = self.settings(&accounts, Timestamp::from_second(now).unwrap_or_default()).await?;
+        let mails = self.mails(&facts.iter().collect::<Vec<_>>(), now).await?;
+        let of = |fact: &Fact| {
+            let mail = mails.get(&fact.key);
+            let outcomes = fact.report.recipients.iter();
+            outcomes.map(|outcome| Some(settings.judged(fact, outcome, mail)?.0.address)).collect()
+        };
+        Ok(facts.iter().map(of).collect())
+    }
+
     /// Of each fact, which must be whole, how far each outcome is believed and what it does; none where nobody could have its
     /// address. `lifted` is an incident that holds nothing back any longer, whatever the table may still say.
     pub async fn judge(

@@ -1,5 +1,6 @@
 //! Refusals taken back: those of one destination, one time and, if need be, one text. Counted first, with samples.
 
+use super::{FollowError, Follower};
 use crate::account::ListId;
 use crate::incident::{Decision, Incident, Stage, template};
 use crate::qualify;
@@ -80,17 +81,22 @@ impl Found {
 }
 
 /// Finds refusals, and what would become of their addresses.
-pub async fn find(table: &Table, sought: &Sought, now: i64) -> Result<Found, TableError> {
+pub async fn find(follower: &Follower, sought: &Sought, now: i64) -> Result<Found, FollowError> {
+    let table = &follower.table;
     let mut marks: BTreeMap<AddressKey, BTreeSet<String>> = BTreeMap::new();
     let mut found = Found { lists: table.lists().await?, ..Found::default() };
     for account in table.sources().await? {
         let mut from = None;
         loop {
             let page = table.fact_page(&account, sought.since, FACTS, from.as_ref()).await?;
+            let mut facts = Vec::with_capacity(page.facts.len());
             for head in page.facts.into_iter().filter(|fact| fact.arrived <= sought.until) {
-                let fact =
-                    if head.parts == 0 { head } else { table.fact(&head.account, &head.key).await?.unwrap_or(head) };
-                if note(&fact, sought, &mut marks) {
+                let whole = if head.parts == 0 { None } else { table.fact(&head.account, &head.key).await? };
+                facts.push(whole.unwrap_or(head));
+            }
+            let whose = follower.whose(&facts, now).await?;
+            for (fact, whose) in facts.into_iter().zip(whose) {
+                if note(&fact, &whose, sought, &mut marks) {
                     found.facts.push(fact);
                 }
             }
@@ -135,15 +141,18 @@ fn take(history: &mut History, causes: &[Cause]) -> bool {
     causes.iter().filter(|cause| history.take_back(cause)).count() > 0
 }
 
-/// Notes the outcomes of one report that may be what is sought; whether there are any. Whether they are refusals is what an
-/// operator's rule may have said, so that is asked of the standings that they went into.
-fn note(fact: &Fact, sought: &Sought, marks: &mut BTreeMap<AddressKey, BTreeSet<String>>) -> bool {
+/// Notes the outcomes of one report that may be what is sought; whether there are any. `whose` is the address of each that was
+/// mailed. Whether they are refusals is what an operator's rule may have said, so that is asked of the standings that they went
+/// into.
+fn note(
+    fact: &Fact,
+    whose: &[Option<AddressKey>],
+    sought: &Sought,
+    marks: &mut BTreeMap<AddressKey, BTreeSet<String>>,
+) -> bool {
     let mut any = false;
-    for (number, outcome) in fact.report.recipients.iter().enumerate() {
-        let Ok(address) = outcome.address.parse::<AddressKey>() else { continue };
-        if address.domain() != sought.domain {
-            continue;
-        }
+    for (number, (outcome, whose)) in fact.report.recipients.iter().zip(whose).enumerate() {
+        let Some(address) = whose.as_ref().filter(|address| address.domain() == sought.domain) else { continue };
         let said = qualify::said(outcome);
         let fits = |text: &String| said.to_lowercase().contains(text.as_str());
         let of_kind = |wanted: &String| template(said, &outcome.address).id == *wanted;
@@ -151,7 +160,7 @@ fn note(fact: &Fact, sought: &Sought, marks: &mut BTreeMap<AddressKey, BTreeSet<
             continue;
         }
         let mark = standing::mark(&fact.key, number);
-        marks.entry(address).or_default().insert(mark);
+        marks.entry(address.clone()).or_default().insert(mark);
         any = true;
     }
     any
@@ -159,10 +168,15 @@ fn note(fact: &Fact, sought: &Sought, marks: &mut BTreeMap<AddressKey, BTreeSet<
 
 /// Takes back what an incident holds, for it was the destination's mistake; may be done again after it was broken off. Answers
 /// how many addresses changed; none where somebody else has decided meanwhile.
-pub async fn release(table: &Table, incident: &mut Incident, decision: Decision) -> Result<Option<u64>, TableError> {
+pub async fn release(
+    follower: &Follower,
+    incident: &mut Incident,
+    decision: Decision,
+) -> Result<Option<u64>, FollowError> {
     if !incident.holds() {
         return Ok(None);
     }
+    let table = &follower.table;
     let now = decision.at;
     incident.decided = Some(decision.clone());
     if incident.stage == Stage::Open {
@@ -171,7 +185,7 @@ pub async fn release(table: &Table, incident: &mut Incident, decision: Decision)
             return Ok(None);
         }
     }
-    let found = find(table, &Sought::of(incident, now), now).await?;
+    let found = find(follower, &Sought::of(incident, now), now).await?;
     let why = format!("incident {}", incident.id);
     let changed = take_back(table, &found, &decision.who, Some(&why), now).await?;
     incident.stage = Stage::Released;

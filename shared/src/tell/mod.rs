@@ -214,7 +214,7 @@ impl Teller {
         // The word of whoever tells of it goes before what the table may still say.
         settings.holds.retain(|hold| hold.incident != incident.id);
         let mut events = Vec::new();
-        let refused = undo::find(&self.table, &undo::Sought::of(incident, now), now).await?;
+        let refused = undo::find(&self.follower, &undo::Sought::of(incident, now), now).await?;
         let facts: Vec<&Fact> = refused.facts.iter().collect();
         let judged = self.follower.judge(&facts, Some(&incident.id), (self.clock)()).await?;
         for (fact, mut judged) in facts.into_iter().zip(judged) {
