@@ -21,8 +21,10 @@ async fn main() -> Result<()> {
     let dovecot = Dovecot::start().await?;
     let half = count / 2;
     dovecot.deliver(USER, (0..half).map(message))?;
-    dovecot
-        .deliver(USER, (0..u64::from(large > 0)).map(|n| message(count + n) + &line(n).repeat((large << 20) as usize / 74)))?;
+    dovecot.deliver(
+        USER,
+        (0..u64::from(large > 0)).map(|n| message(count + n) + &line(n).repeat((large << 20) as usize / 74)),
+    )?;
     dovecot.deliver(USER, (half..count).map(message))?;
     dovecot.doveadm(&["index", "-u", USER, "INBOX"])?;
     let mut ca = tempfile::NamedTempFile::new()?;

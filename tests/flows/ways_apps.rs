@@ -13,6 +13,7 @@ use rebond_tests::stack::signed;
 use rebond_tests::world::{CLIENT_SECRET, MAILBOX, World};
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -246,8 +247,9 @@ async fn a_federated_app_needs_no_secret_anywhere() {
     }
 }
 
-#[tokio::test]
-async fn an_assertion_that_was_used_before_is_refused_and_explained() {
+/// An app that proves itself by what stands in a file, at a provider that takes each assertion once: its account, the machine
+/// that reads the file, and the file.
+async fn by_token_file() -> (World, AccountId, Machine, PathBuf) {
     let world = World::start().await.unwrap();
     world.entra.change(|settings| {
         federate(settings);
@@ -255,10 +257,16 @@ async fn an_assertion_that_was_used_before_is_refused_and_explained() {
     });
     change_app(&world, |app| app.credential = Credential::Federated).await;
     let id = world.add("app", app_only).await.unwrap();
-    // A token file that nobody keeps fresh is sent a second time when the first access token has ended.
     let file = world.dir().join("token");
     let grants = world.machine.grants.clone().with_identity(Arc::new(TokenFile::new(&file)));
     let machine = Machine { grants, ..world.machine.clone() };
+    (world, id, machine, file)
+}
+
+#[tokio::test]
+async fn an_assertion_that_was_used_before_is_refused_and_explained() {
+    // A token file that nobody keeps fresh is sent a second time when the first access token has ended.
+    let (world, id, machine, file) = by_token_file().await;
     for (fresh, expected) in [
         (true, (HealthState::Active, "")),
         (false, (HealthState::Misconfigured, "client-unproven")),
@@ -288,16 +296,7 @@ async fn assert_shows(world: &World, id: &AccountId, token: &str, shown: &[&str]
 
 #[tokio::test]
 async fn a_refused_federated_assertion_is_shown_beside_what_was_wanted() {
-    let world = World::start().await.unwrap();
-    world.entra.change(|settings| {
-        federate(settings);
-        settings.refuse_replayed_assertions = true;
-    });
-    change_app(&world, |app| app.credential = Credential::Federated).await;
-    let id = world.add("app", app_only).await.unwrap();
-    let file = world.dir().join("token");
-    let grants = world.machine.grants.clone().with_identity(Arc::new(TokenFile::new(&file)));
-    let machine = Machine { grants, ..world.machine.clone() };
+    let (world, id, machine, file) = by_token_file().await;
     let wanted = format!("(wanted: {})", entra::EXCHANGE_AUDIENCE);
     let (past, lower) = (Timestamp::now().as_second() - 7_200, ROLE.to_lowercase().replace("role/r", "role/R"));
     let ended = Timestamp::from_second(past + 300).unwrap().to_string();

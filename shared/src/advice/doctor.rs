@@ -2,15 +2,7 @@
 //! Microsoft, "POP3 and IMAP4 in Exchange Server", "Set-PopSettings", "Set-ImapSettings", "Set-CASMailbox",
 //! "Get-ServerComponentState", "Authenticate an IMAP, POP or SMTP connection using OAuth".
 
-use super::{Advice, Who, Words};
-
-const fn row(id: &'static str, who: Who, means: Words, step: Words) -> Advice {
-    Advice { id, who, aadsts: &[], means, step }
-}
-
-const fn w(en: &'static str, fr: &'static str) -> Words {
-    Words { en, fr }
-}
+use super::{Advice, Who, row, w};
 
 pub(super) const ROWS: &[Advice] = &[
     row(

@@ -2,15 +2,7 @@
 //! "Set-CASMailbox", "Set-TransportConfig", "Set-ReceiveConnector", "Enable-ExchangeCertificate", "Authenticate an IMAP, POP or
 //! SMTP connection using OAuth".
 
-use super::{Advice, Who, Words};
-
-const fn row(id: &'static str, who: Who, means: Words, step: Words) -> Advice {
-    Advice { id, who, aadsts: &[], means, step }
-}
-
-const fn w(en: &'static str, fr: &'static str) -> Words {
-    Words { en, fr }
-}
+use super::{Advice, Who, row, w};
 
 pub(super) const ROWS: &[Advice] = &[
     row(

@@ -1,14 +1,6 @@
 //! Refusals and faults of the mail server.
 
-use super::{Advice, Who, Words};
-
-const fn row(id: &'static str, who: Who, means: Words, step: Words) -> Advice {
-    Advice { id, who, aadsts: &[], means, step }
-}
-
-const fn w(en: &'static str, fr: &'static str) -> Words {
-    Words { en, fr }
-}
+use super::{Advice, Who, row, w};
 
 /// Why Exchange accepts a token and opens no mailbox: it does not say, but who signed in narrows it down. `signed_in` is
 /// the name of the person in the token, none for an app's own token.

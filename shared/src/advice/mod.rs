@@ -164,6 +164,21 @@ impl Advice {
     }
 }
 
+/// A sentence in both languages.
+const fn w(en: &'static str, fr: &'static str) -> Words {
+    Words { en, fr }
+}
+
+/// A row that answers no number of Entra's.
+const fn row(id: &'static str, who: Who, means: Words, step: Words) -> Advice {
+    numbered(id, who, &[], means, step)
+}
+
+/// A row that answers these numbers of Entra's.
+const fn numbered(id: &'static str, who: Who, aadsts: &'static [u32], means: Words, step: Words) -> Advice {
+    Advice { id, who, aadsts, means, step }
+}
+
 /// The rows that a refusal of the identity provider may end in.
 fn of_provider() -> impl Iterator<Item = &'static Advice> {
     oauth::ROWS.iter().chain(registration::ROWS)

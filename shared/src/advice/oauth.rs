@@ -1,15 +1,7 @@
 //! Refusals of the identity provider that concern who signs in, what they consented to, and our way of asking. Numbers and
 //! meanings: Microsoft, "Microsoft Entra authentication and authorization error codes".
 
-use super::{Advice, Who, Words};
-
-const fn row(id: &'static str, who: Who, aadsts: &'static [u32], means: Words, step: Words) -> Advice {
-    Advice { id, who, aadsts, means, step }
-}
-
-const fn w(en: &'static str, fr: &'static str) -> Words {
-    Words { en, fr }
-}
+use super::{Advice, Who, numbered as row, w};
 
 /// The row that names a refusal when no number says more: by `suberror`, or else by `error` (RFC 6749 §4.1.2.1 and §5.2,
 /// RFC 8628 §3.5, RFC 8707 §2, OpenID Connect Core §3.1.2.6; suberrors: Microsoft, "Handle errors and exceptions in MSAL").

@@ -1,15 +1,7 @@
 //! Refusals of the identity provider that the app's registration is the cause of: tenant, permissions, how it proves
 //! itself. Numbers and meanings: Microsoft, "Microsoft Entra authentication and authorization error codes".
 
-use super::{Advice, Who, Words};
-
-const fn row(id: &'static str, who: Who, aadsts: &'static [u32], means: Words, step: Words) -> Advice {
-    Advice { id, who, aadsts, means, step }
-}
-
-const fn w(en: &'static str, fr: &'static str) -> Words {
-    Words { en, fr }
-}
+use super::{Advice, Who, numbered as row, w};
 
 pub(super) const ROWS: &[Advice] = &[
     row(

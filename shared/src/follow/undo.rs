@@ -4,6 +4,7 @@ use super::{FollowError, Follower};
 use crate::account::ListId;
 use crate::incident::{Decision, Incident, Stage, template};
 use crate::qualify;
+use crate::report::Outcome;
 use crate::standing::{self, Act, AddressKey, Cause, Deed, Effect, History, List, State, Thresholds};
 use crate::table::{Fact, Table, TableError};
 use futures::{StreamExt, stream};
@@ -44,6 +45,14 @@ impl Sought {
             text: None,
             template: incident.trigger.template.as_ref().map(|template| template.id.clone()),
         }
+    }
+
+    /// Whether an outcome says it, whoever it is about.
+    fn is_said_by(&self, outcome: &Outcome) -> bool {
+        let said = qualify::said(outcome);
+        let fits = |text: &String| said.to_lowercase().contains(text.as_str());
+        let of_kind = |wanted: &String| template(said, &outcome.address).id == *wanted;
+        self.text.as_ref().is_none_or(fits) && self.template.as_ref().is_none_or(of_kind)
     }
 }
 
@@ -92,7 +101,11 @@ pub async fn find(follower: &Follower, sought: &Sought, now: i64) -> Result<Foun
             let mut facts = Vec::with_capacity(page.facts.len());
             for head in page.facts.into_iter().filter(|fact| fact.arrived <= sought.until) {
                 let whole = if head.parts == 0 { None } else { table.fact(&head.account, &head.key).await? };
-                facts.push(whole.unwrap_or(head));
+                let fact = whole.unwrap_or(head);
+                // Whose it is costs reads: those alone that say what is sought.
+                if fact.report.recipients.iter().any(|outcome| sought.is_said_by(outcome)) {
+                    facts.push(fact);
+                }
             }
             let whose = follower.whose(&facts, now).await?;
             for (fact, whose) in facts.into_iter().zip(whose) {
@@ -153,10 +166,7 @@ fn note(
     let mut any = false;
     for (number, (outcome, whose)) in fact.report.recipients.iter().zip(whose).enumerate() {
         let Some(address) = whose.as_ref().filter(|address| address.domain() == sought.domain) else { continue };
-        let said = qualify::said(outcome);
-        let fits = |text: &String| said.to_lowercase().contains(text.as_str());
-        let of_kind = |wanted: &String| template(said, &outcome.address).id == *wanted;
-        if !sought.text.as_ref().is_none_or(fits) || !sought.template.as_ref().is_none_or(of_kind) {
+        if !sought.is_said_by(outcome) {
             continue;
         }
         let mark = standing::mark(&fact.key, number);
