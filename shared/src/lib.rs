@@ -44,7 +44,6 @@ pub mod queue;
 pub mod raw;
 #[cfg(all(feature = "aws", feature = "mailbox"))]
 pub mod replay;
-pub mod report;
 pub mod secret;
 pub mod standing;
 #[cfg(feature = "aws")]
@@ -55,3 +54,5 @@ pub mod telemetry;
 pub mod tell;
 #[cfg(feature = "aws")]
 pub mod vault;
+
+pub use rebond_report as report;

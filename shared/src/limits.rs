@@ -1,32 +1,9 @@
-//! Every bound on what comes from outside, in one place.
+//! Every bound on what comes from outside, in one place; those of the reader of mail are its own.
+
+pub use rebond_report::limits::*;
 
 /// Standings whose quarantine has ended that are written at one tick.
 pub const ENDED_AT_A_TICK: usize = 500;
-
-/// Bytes of one message that are fetched and read; a longer one is cut here and says so.
-/// A report's machine-readable part stands near its front: the returned message is what is long.
-pub const MESSAGE_BYTES: usize = 4 << 20;
-/// Bytes of one header field after unfolding; the rest is cut.
-pub const HEADER_BYTES: usize = 16 << 10;
-/// Header fields read of one entity.
-pub const HEADERS: usize = 1_000;
-/// Parts looked at in one message.
-pub const PARTS: usize = 256;
-/// Nesting of multiparts and attached messages that is followed.
-pub const DEPTH: usize = 12;
-/// Outcomes kept of one report.
-pub const RECIPIENTS: usize = 10_000;
-/// Characters kept of a diagnostic text.
-pub const DIAGNOSTIC_CHARS: usize = 2_000;
-/// Characters kept of an address: RFC 5321 §4.5.3.1 allows 64 + 1 + 255; prefixes come on top.
-pub const ADDRESS_CHARS: usize = 400;
-/// Decoded bytes of a text part that are read as a notice.
-pub const NOTICE_BYTES: usize = 64 << 10;
-/// Recipients of one report for whom the words for people are searched one by one; the fields of
-/// the machine-readable part are read for all of them.
-pub const SEARCHED_RECIPIENTS: usize = 20;
-/// Characters of evidence shown.
-pub const EVIDENCE_CHARS: usize = 300;
 
 /// One line of a mail server, without literals.
 pub const SERVER_LINE_BYTES: usize = 64 << 10;
@@ -51,6 +28,8 @@ pub const RESCAN_UIDS: u32 = 100;
 
 /// Body of an answer to an HTTP request of ours.
 pub const HTTP_ANSWER_BYTES: usize = 64 << 10;
+/// What a function answers: Lambda passes on no more.
+pub const FUNCTION_ANSWER_BYTES: usize = 6 << 20;
 /// Body of an answer of AWS: a page of DynamoDB has 1 MB, the largest there is.
 pub const AWS_ANSWER_BYTES: usize = 8 << 20;
 /// Query string of a request to us.

@@ -4,7 +4,7 @@
 //! test says that it was skipped; under `CI=true` that is a failure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
-use rebond::report::{Kind, read};
+use rebond_report::{Kind, read};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;

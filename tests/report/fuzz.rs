@@ -1,6 +1,6 @@
 //! The fuzz target on a stable compiler: fixtures mutated from a seed, a bounded number of times.
 //!
-//! `REBOND_FUZZ=1000000 REBOND_FUZZ_SEED=7 cargo test --release -p rebond --test report fuzz`
+//! `REBOND_FUZZ=1000000 REBOND_FUZZ_SEED=7 cargo test --release -p rebond-report --test report fuzz`
 //! runs longer; a failure names the seed and the round, which make it happen again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,7 +119,7 @@ fn mutated(dice: &mut Dice, seeds: &[Vec<u8>]) -> Vec<u8> {
 fn mutated_reports_break_nothing() {
     let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default);
     let (rounds, seed) = (number("REBOND_FUZZ", 4_000), number("REBOND_FUZZ_SEED", 1));
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/report");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "eml"));
     paths.sort();

@@ -1,14 +1,14 @@
 //! Golden reports: each `fixtures/report/NAME.eml` is read as it stands and with CRLF and CR line
 //! ends, and must say what `NAME.json` says.
 //!
-//! After a change that is meant, `REBOND_ACCEPT=1 cargo test -p rebond --test report golden`
+//! After a change that is meant, `REBOND_ACCEPT=1 cargo test -p rebond-report --test report golden`
 //! writes the new results; look at the difference before you commit it.
 
-use rebond::report::{Kind, Report, read};
+use rebond_report::{Kind, Report, read};
 use std::path::{Path, PathBuf};
 
 fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/report");
     let entries = std::fs::read_dir(&folder).expect("the fixtures are part of the repository");
     let mut all: Vec<_> =
         entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "eml")).collect();
@@ -54,7 +54,7 @@ fn line_ends_change_nothing_but_places() {
         let twins = [&b"\r\n"[..], b"\r"].map(|end| with_ends(&message, end));
         for twin in &twins {
             assert_eq!(said, without_places(read(twin)), "{}", path.display());
-            assert_eq!(rebond::report::key(&message), rebond::report::key(twin), "{}", path.display());
+            assert_eq!(rebond_report::key(&message), rebond_report::key(twin), "{}", path.display());
         }
     }
 }
@@ -69,7 +69,7 @@ fn keys_tell_messages_apart() {
             .lines()
             .filter(|l| !l.to_lowercase().starts_with("message-id:"))
             .fold(String::new(), |all, line| all + line + "\n");
-        for key in [rebond::report::key(&message), rebond::report::key(other.as_bytes())] {
+        for key in [rebond_report::key(&message), rebond_report::key(other.as_bytes())] {
             assert_eq!(key.len(), 64);
             if let Some(before) = seen.insert(key, path.clone()) {
                 assert_eq!(before, path, "one key for two messages");

@@ -2,13 +2,13 @@
 //!
 //! For each program that writes reports (the labels' `format`), every rule of words that decides only messages of that
 //! program is switched off, and its messages are read again. What is still given its reason is understood, the rest was
-//! learnt by heart. `REBOND_CORPUS=… cargo test -p rebond --lib held_out -- --nocapture` prints the figures; only the open
+//! learnt by heart. `REBOND_CORPUS=… cargo test -p rebond-report --lib held_out -- --nocapture` prints the figures; only the open
 //! half of the corpus is looked at.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::tables::RULES;
-use crate::report::{Report, read};
+use crate::{Report, read};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Hostile mail: bounded time and memory, and never a dead address where there is none.
 
-use rebond::limits;
-use rebond::report::{Kind, Report, read};
+use rebond_report::limits;
+use rebond_report::{Kind, Report, read};
 use std::time::{Duration, Instant};
 
 fn codes(report: &Report) -> Vec<&str> {
@@ -189,7 +189,7 @@ fn f32_many_recipients_are_linear() {
 
 #[test]
 fn f36_what_is_no_failure_is_never_hard() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/report");
     let mut seen = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

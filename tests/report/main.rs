@@ -1,8 +1,8 @@
 //! How mail is understood: fixtures, corpus, properties, hostile mail. Needs the pure rooms only, so it is a test of the
-//! common crate and builds in seconds: `cargo test -p rebond --test report`.
+//! common crate and builds in seconds: `cargo test -p rebond-report --test report`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-#[path = "../../shared/fuzz/check.rs"]
+#[path = "../../shared/report/fuzz/check.rs"]
 mod check;
 mod corpus;
 mod fuzz;

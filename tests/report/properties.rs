@@ -1,7 +1,7 @@
 //! What changes nothing about a message changes nothing about its report.
 
 use proptest::prelude::*;
-use rebond::report::{Kind, Report, key, read};
+use rebond_report::{Kind, Report, key, read};
 
 /// How a part is encoded.
 #[derive(Debug, Clone, Copy)]

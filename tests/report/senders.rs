@@ -1,7 +1,7 @@
 //! Messages in the forms of many senders, and automatic replies beside ordinary mail that looks like them: what each must
 //! be read as stands above it.
 
-use rebond::report::read;
+use rebond_report::read;
 
 /// The messages of a file, each with the words of its heading.
 fn messages(file: &str) -> Vec<(Vec<&str>, &str)> {

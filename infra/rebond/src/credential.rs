@@ -244,14 +244,10 @@ pub(crate) async fn tell_federated(place: &Place) -> anyhow::Result<()> {
         }
         Place::Stack(stack) => {
             println!("    issuer    what `aws iam get-outbound-web-identity-federation-info` prints");
-            let client = aws_sdk_lambda::Client::new(stack.config());
             for function in PROVING {
-                let name = stack.function(function);
-                let found = client.get_function_configuration().function_name(&name).send().await;
-                let found =
-                    found.map_err(|error| anyhow::anyhow!("{}", aws_sdk_lambda::error::DisplayErrorContext(error)));
-                let role = found.with_context(|| name.clone())?.role;
-                println!("    subject   {}   ({function})", role.unwrap_or_default());
+                let told = stack.configuration(function).await;
+                let told = told.map_err(|said| anyhow::anyhow!("{}: {said}", stack.function(function)))?;
+                println!("    subject   {}   ({function})", told["Role"].as_str().unwrap_or_default());
             }
             println!("\nThe feature is off in a new AWS account: aws iam enable-outbound-web-identity-federation\n");
         }

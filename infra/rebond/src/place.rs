@@ -123,12 +123,8 @@ impl Place {
             return Ok(Some(kept));
         }
         let name = stack.function("bounce-poll");
-        let asked = aws_sdk_lambda::Client::new(stack.config()).get_function_configuration().function_name(&name);
-        let told = asked.send().await;
-        let told =
-            told.map_err(|error| anyhow::anyhow!("{name}: {}", aws_sdk_lambda::error::DisplayErrorContext(error)))?;
-        let variables = told.environment.and_then(|environment| environment.variables).unwrap_or_default();
-        let bucket = variables.get("REBOND_RAW_BUCKET").filter(|name| !name.is_empty());
+        let told = stack.configuration("bounce-poll").await.map_err(|said| anyhow::anyhow!("{name}: {said}"))?;
+        let bucket = told["Environment"]["Variables"]["REBOND_RAW_BUCKET"].as_str().filter(|name| !name.is_empty());
         Ok(bucket.map(|name| stack.bucket(name)))
     }
 
@@ -158,25 +154,6 @@ pub async fn invoke<T: DeserializeOwned>(
     event: &serde_json::Value,
 ) -> anyhow::Result<T> {
     let name = stack.function(function);
-    let config = aws_sdk_lambda::config::Builder::from(stack.config())
-        .timeout_config(
-            aws_smithy_types::timeout::TimeoutConfig::builder()
-                .operation_timeout(std::time::Duration::from_secs(300))
-                .read_timeout(std::time::Duration::from_secs(300))
-                .build(),
-        )
-        .build();
-    let answer = aws_sdk_lambda::Client::from_conf(config)
-        .invoke()
-        .function_name(&name)
-        .payload(aws_smithy_types::Blob::new(serde_json::to_vec(event)?))
-        .send()
-        .await
-        .map_err(|error| anyhow::anyhow!("{name}: {}", aws_sdk_lambda::error::DisplayErrorContext(error)))?;
-    let payload = answer.payload.map(aws_smithy_types::Blob::into_inner).unwrap_or_default();
-    if answer.function_error.is_some() {
-        let said: serde_json::Value = serde_json::from_slice(&payload).unwrap_or_default();
-        bail!("{name} failed: {}", said["errorMessage"].as_str().unwrap_or("it did not say why"));
-    }
-    serde_json::from_slice(&payload).with_context(|| format!("{name} answered with something else than expected"))
+    let answer = stack.invoke(function, event).await.map_err(|said| anyhow::anyhow!("{name}: {said}"))?;
+    serde_json::from_value(answer).with_context(|| format!("{name} answered with something else than expected"))
 }

@@ -1,5 +1,6 @@
 //! The AWS side of a deployment: clients, the table, the vault, by the environment that `template.yaml` sets.
 
+mod functions;
 mod http;
 pub mod signed;
 

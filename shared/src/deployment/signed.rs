@@ -158,6 +158,16 @@ impl Signed {
 
     /// The answer with `most` bytes of its body; a sentence where there is none.
     pub async fn exchange(&self, request: Request<'_>, most: usize) -> Result<Answer, String> {
+        self.exchange_within(EXCHANGE, request, most).await
+    }
+
+    /// The same in a time of its own.
+    pub async fn exchange_within(
+        &self,
+        patience: Duration,
+        request: Request<'_>,
+        most: usize,
+    ) -> Result<Answer, String> {
         let found = self.config.get_or_try_init(|| Box::pin(of_operator())).await;
         let (config, client) = found.map_err(|error| error.to_string())?;
         let own_region = config.region().map(AsRef::as_ref);
@@ -191,7 +201,7 @@ impl Signed {
             .map_err(|error| error.to_string())?;
         let (signature, _) = sign(signable, &params).map_err(|error| error.to_string())?.into_parts();
         signature.apply_to_request_http1x(&mut made);
-        exchange(client, made, most).await.map_err(|error| match error.is_timeout() {
+        exchange(client, made, patience, most).await.map_err(|error| match error.is_timeout() {
             true => "no answer in time".to_owned(),
             false => error.without_url().to_string(),
         })
@@ -227,10 +237,11 @@ async fn of_operator() -> Result<(SdkConfig, reqwest::Client), Unusable> {
 async fn exchange(
     client: &reqwest::Client,
     request: http::Request<Vec<u8>>,
+    patience: Duration,
     most: usize,
 ) -> Result<Answer, reqwest::Error> {
     let mut request = reqwest::Request::try_from(request)?;
-    *request.timeout_mut() = Some(EXCHANGE);
+    *request.timeout_mut() = Some(patience);
     let mut answer = client.execute(request).await?;
     let (status, headers, mut body) = (answer.status().as_u16(), std::mem::take(answer.headers_mut()), Vec::new());
     while let Some(chunk) = answer.chunk().await? {

@@ -40,7 +40,7 @@
 //!   > 552 5.2.2 <a@example.com>: user is over quota
 //! ```
 //!
-//! A phrase is a row of words (see [`crate::report::words::token`] for what a word is). `(a|b c)` is either of two,
+//! A phrase is a row of words (see [`crate::words::token`] for what a word is). `(a|b c)` is either of two,
 //! `{box}` one of a named set of `rules/sets`, `stem*` any word that begins so, `word?` may be missing, `..3` lets up
 //! to three words stand between, `@` is an address, `:` a colon, `^` and `$` are the ends of the text. Case, accents, articles,
 //! addresses, numbers and codes between words do not matter. The tests prove that each example is given the reason of

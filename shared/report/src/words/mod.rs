@@ -1,6 +1,6 @@
 //! Words: text cut, phrases found, and the notices that a message may be.
 //!
-//! The tables stand in `rules/`, one for each place (subject, body) and notice, written as [`crate::report::reason`]
+//! The tables stand in `rules/`, one for each place (subject, body) and notice, written as [`crate::reason`]
 //! explains. They name what a text *announces*; whether the message is that, its structure decides: a subject alone
 //! proves nothing, and people write to each other about bounces.
 

@@ -1,6 +1,6 @@
 //! How fast mail is read, side by side with a bare MIME parse and with a walk over the bytes.
 //!
-//! `REBOND_CORPUS=… cargo bench -p rebond --bench report` reads a corpus of real messages; without
+//! `REBOND_CORPUS=… cargo bench -p rebond-report --bench report` reads a corpus of real messages; without
 //! it, the fixtures of the tests. One core: divan runs one thread. Before that: the first message of a cold process, and
 //! messages of 10 MB, each in a process of its own, so that its memory is its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
@@ -61,7 +61,7 @@ fn once(name: &str) {
     let _ = std::fs::write("/proc/self/clear_refs", "5");
     let before = peak();
     let start = Instant::now();
-    black_box(rebond::report::read(black_box(&message)));
+    black_box(rebond_report::read(black_box(&message)));
     let took = start.elapsed();
     println!("{} {}", took.as_secs_f64() * 1000.0, (peak() - before) / 1e6);
 }
@@ -99,7 +99,7 @@ fn shape(name: &str) -> Vec<u8> {
 
 /// Every message, whole files in memory; those over 1 MB are a case of their own.
 static MAIL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/report");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/report");
     let root = std::env::var_os("REBOND_CORPUS").map_or(fixtures, PathBuf::from);
     let mut found = Vec::new();
     collect(&root, &mut found);
@@ -149,14 +149,14 @@ fn b_mail_parser(bencher: Bencher) {
 #[divan::bench]
 fn c_report_read(bencher: Bencher) {
     over_all(bencher, |m| {
-        black_box(rebond::report::read(m));
+        black_box(rebond_report::read(m));
     });
 }
 
 #[divan::bench]
 fn d_report_key(bencher: Bencher) {
     over_all(bencher, |m| {
-        black_box(rebond::report::key(m));
+        black_box(rebond_report::key(m));
     });
 }
 
@@ -170,5 +170,5 @@ fn e_attachment_of_10_mb(bencher: Bencher) {
          Action: failed\r\nStatus: 5.1.1\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: x\r\n\r\n{}\r\n--b--\r\n",
         line.repeat((10 << 20) / line.len())
     );
-    bencher.bench_local(|| rebond::report::read(black_box(message.as_bytes())));
+    bencher.bench_local(|| rebond_report::read(black_box(message.as_bytes())));
 }

@@ -374,7 +374,7 @@ fn what_speaks_of_the_sender_or_of_now_kills_no_address() {
 
 mod properties {
     use super::*;
-    use crate::report::words::{in_body, in_subject, is_answer};
+    use crate::words::{in_body, in_subject, is_answer};
     use proptest::prelude::*;
 
     /// Texts of the words that rules are made of, and of what damages them.

@@ -1,7 +1,7 @@
 //! Codes where they stand in a text: reply codes (RFC 5321 §4.2) and enhanced status codes (RFC 3463).
 
 use super::code::{self, Meaning};
-use crate::report::words::token::{self, Kind, Token};
+use crate::words::token::{self, Kind, Token};
 use std::ops::Range;
 
 /// Codes on the way through a text.

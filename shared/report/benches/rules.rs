@@ -1,10 +1,10 @@
-//! What reading words costs: `cargo bench -p rebond --bench rules`.
+//! What reading words costs: `cargo bench -p rebond-report --bench rules`.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use divan::Bencher;
-use rebond::report::reason::{Clue, weigh};
-use rebond::report::words::{in_body, in_subject};
+use rebond_report::reason::{Clue, weigh};
+use rebond_report::words::{in_body, in_subject};
 
 fn main() {
     divan::main();

@@ -2,7 +2,7 @@
 //! the reason that they give together (`rules/meanings`).
 
 use super::tables::{MEANINGS, Sense, concept_bit};
-use crate::report::words::scan::Hit;
+use crate::words::scan::Hit;
 use std::cell::Cell;
 use std::ops::Range;
 

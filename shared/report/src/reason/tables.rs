@@ -1,7 +1,7 @@
 //! The tables of `rules/` as laid out by the build script.
 
 use super::Reason;
-use crate::report::words::scan::{Automaton, Edge, Group, Letter, Special};
+use crate::words::scan::{Automaton, Edge, Group, Letter, Special};
 
 /// A rule, as far as the reader needs it.
 #[derive(Debug)]

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 
 /// One field: its name, and its value with folds and without the line end.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Field<'a> {
+pub struct Field<'a> {
+    /// Its name, as it is written.
     pub name: &'a [u8],
+    /// Its value.
     pub value: &'a [u8],
 }
 
@@ -43,7 +45,7 @@ impl<'a> Field<'a> {
 
 /// The fields of one entity.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     list: Vec<Field<'a>>,
     /// A bit for each name that is here: most of what is asked for is not, and this tells it at once.
     present: u128,
@@ -109,7 +111,7 @@ fn bit(name: &[u8]) -> u128 {
 ///
 /// Tolerated, because real reports have them: empty lines and an mbox `From ` line before the
 /// first field, a line without a colon between fields, white space before the colon.
-pub(crate) fn split(entity: &[u8]) -> (Fields<'_>, &[u8]) {
+pub fn split(entity: &[u8]) -> (Fields<'_>, &[u8]) {
     let mut rest = skip_front(entity);
     let mut fields = Fields::default();
     while !rest.is_empty() {

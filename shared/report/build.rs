@@ -8,7 +8,7 @@ mod automaton;
 mod phrase;
 #[path = "build/tables.rs"]
 mod tables;
-#[path = "src/report/words/token.rs"]
+#[path = "src/words/token.rs"]
 #[allow(dead_code, reason = "the library uses the rest")]
 mod token;
 #[path = "build/trie.rs"]
@@ -20,10 +20,10 @@ use std::{env, error::Error, fs};
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     println!("cargo:rerun-if-changed=build");
-    println!("cargo:rerun-if-changed=src/report/words");
-    println!("cargo:rerun-if-changed=src/report/reason/rules");
-    lay_out("src/report/reason/rules", &out.join("reasons.rs"))?;
-    lay_out("src/report/words/rules", &out.join("notices.rs"))
+    println!("cargo:rerun-if-changed=src/words");
+    println!("cargo:rerun-if-changed=src/reason/rules");
+    lay_out("src/reason/rules", &out.join("reasons.rs"))?;
+    lay_out("src/words/rules", &out.join("notices.rs"))
 }
 
 fn lay_out(directory: &str, to: &Path) -> Result<(), Box<dyn Error>> {

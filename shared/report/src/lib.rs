@@ -1,4 +1,5 @@
-//! What a message says: bytes in, [`Report`] out. Pure and total.
+//! What a message says: bytes in, [`Report`] out. Pure and total. A crate of its own, so that it is compiled for speed where
+//! all else is compiled for size, and can be had alone.
 //!
 //! The order of evidence: the machine-readable parts (RFC 3464, RFC 5965, RFC 8098) wherever they
 //! stand; then, where the header shows that a mail system wrote it, the notice in plain words; then
@@ -10,9 +11,10 @@ mod delivery;
 mod disposition;
 mod evidence;
 mod feedback;
-pub(crate) mod field;
+pub mod field;
 mod html;
 mod key;
+pub mod limits;
 mod mime;
 mod notice;
 mod original;
@@ -32,7 +34,6 @@ pub use arrival::arrival;
 pub use key::key;
 pub use types::{Action, Diagnostic, Evidence, Feedback, Kind, Original, Outcome, Reason, Report};
 
-use crate::limits;
 use std::borrow::Cow;
 
 /// Reads one message, as fetched: its header and body with LF, CRLF or lone CR line ends.

@@ -1,7 +1,7 @@
 // What holds for any bytes at all. Shared by the fuzz target and by the bounded run of the tests.
 
-use rebond::limits;
-use rebond::report::{Kind, key, read};
+use rebond_report::limits;
+use rebond_report::{Kind, key, read};
 
 /// Reads `data` as a message and checks what must hold of any report.
 pub fn check(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! From rules to the static arrays that `src/report/words/scan.rs` walks.
+//! From rules to the static arrays that `src/words/scan.rs` walks.
 
 use crate::phrase::{ADDRESS, COLON, END, Items, Phrase, START, Step, cut};
 use crate::tables::{Rule, Tables};
