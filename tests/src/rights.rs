@@ -71,6 +71,7 @@ pub const CALLS: &[(&str, &[(&str, &str)])] = &[
     (
         "StandingUpdate",
         &[
+            ("dynamodb:BatchGetItem", "Table"),
             ("dynamodb:GetItem", "Table"),
             ("dynamodb:PutItem", "Table"),
             ("dynamodb:Query", "Table"),

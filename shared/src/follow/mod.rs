@@ -21,7 +21,7 @@ use crate::proof::{Judge, Known, Level, Proof};
 use crate::qualify::{self, Rule, Verdict, rule_of, said};
 use crate::report::{Kind, Outcome};
 use crate::standing::{self, AddressKey, Cause, Effect, History, Hold, List, State};
-use crate::table::{Fact, Sent, Table, TableError, UnknownText};
+use crate::table::{Fact, Sent, StandingItem, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -205,7 +205,11 @@ impl Follower {
                 group.causes.push((cause, fact.arrived));
             }
         }
-        let writes = groups.into_iter().map(|(key, group)| self.write(key, group, &settings, now.as_second()));
+        let mut found = self.on_record(groups.keys()).await?;
+        let writes = groups.into_iter().map(|(key, group)| {
+            let found = found.remove(&key);
+            self.write(key, found, group, &settings, now.as_second())
+        });
         let mut written = stream::iter(writes).buffer_unordered(AT_ONCE);
         // All are tried, so that one address's trouble holds up no other.
         let (mut failed, mut refused, mut unknown) = (None, Vec::new(), Vec::new());
@@ -266,21 +270,15 @@ impl Follower {
         let said: Vec<Vec<Option<Said<'_>>>> =
             facts.iter().map(|fact| settings.said(fact, mails.get(&fact.key))).collect();
         // What is on record of them says what was taken back, and what is a repeat.
-        let mut of_lists: BTreeMap<&ListId, BTreeSet<AddressKey>> = BTreeMap::new();
-        for said in said.iter().flatten().flatten().filter(|said| said.cause.is_some()) {
-            of_lists.entry(&said.list.id).or_default().insert(said.proof.address.clone());
-        }
-        let mut records: HashMap<(AddressKey, &ListId), History> = HashMap::new();
-        for (list, addresses) in of_lists {
-            let addresses: Vec<AddressKey> = addresses.into_iter().collect();
-            let items = self.table.standings(&addresses, list).await?;
-            records.extend(items.into_iter().map(|item| ((item.address, list), item.history)));
-        }
+        let causes = said.iter().flatten().flatten().filter(|said| said.cause.is_some());
+        let of_lists: BTreeSet<(AddressKey, ListId)> =
+            causes.map(|said| (said.proof.address.clone(), said.list.id.clone())).collect();
+        let records = self.on_record(of_lists.iter()).await?;
         let holds = settings.holds.iter().chain(&settings.late).filter(|hold| lifted != Some(hold.incident.as_str()));
         let holds: Vec<&Hold> = holds.collect();
         let judged = |fact: &Fact, said: Said<'_>| {
             let (address, list) = (said.proof.address.clone(), &said.list.id);
-            let history = records.get(&(address.clone(), list));
+            let history = records.get(&(address.clone(), list.clone())).map(|item| &item.history);
             let cause = said.cause.as_ref().filter(|cause| history.is_none_or(|history| history.stands(cause)));
             let held = cause.and_then(|cause| {
                 let held = holds.iter().find(|hold| hold.concerns(&address, list) && hold.holds(cause))?;
@@ -309,9 +307,27 @@ impl Follower {
         Ok(facts.iter().zip(said).map(of).collect())
     }
 
+    /// What is on record of addresses on lists, read at once; what nothing is on record of is left out.
+    async fn on_record(
+        &self,
+        of: impl Iterator<Item = &(AddressKey, ListId)>,
+    ) -> Result<HashMap<(AddressKey, ListId), StandingItem>, TableError> {
+        let mut of_lists: BTreeMap<&ListId, Vec<AddressKey>> = BTreeMap::new();
+        for (address, list) in of {
+            of_lists.entry(list).or_default().push(address.clone());
+        }
+        let mut found = HashMap::new();
+        for (list, addresses) in of_lists {
+            let items = self.table.standings(&addresses, list).await?;
+            found.extend(items.into_iter().map(|item| ((item.address.clone(), item.list.clone()), item)));
+        }
+        Ok(found)
+    }
+
     async fn write(
         &self,
         (address, list): (AddressKey, ListId),
+        found: Option<StandingItem>,
         group: Group,
         settings: &Settings,
         now: i64,
@@ -337,7 +353,7 @@ impl Follower {
         let same = |text: &&str| text.parse::<AddressKey>().is_ok_and(|key| key == address);
         let written = Some(group.written.as_str()).filter(same);
         let numbers = settings.list_or_default(&list);
-        let (before, after) = self.table.change_standing(&address, &numbers, written, now, add).await?;
+        let (before, after) = self.table.change_found(found, &address, &numbers, written, now, add).await?;
         let thresholds = numbers.thresholds;
         let holds: Vec<&Hold> = holds.iter().collect();
         let state = |history| standing::read_held(history, &thresholds, &holds, now).state;

@@ -143,8 +143,21 @@ impl Table {
         now: i64,
         change: impl Fn(&mut History) -> bool,
     ) -> Result<(History, History), TableError> {
+        let found = self.standing(address, &list.id).await?;
+        self.change_found(found, address, list, written, now, change).await
+    }
+
+    /// The same of an item that was read already, or that was not there.
+    pub async fn change_found(
+        &self,
+        mut found: Option<StandingItem>,
+        address: &AddressKey,
+        list: &List,
+        written: Option<&str>,
+        now: i64,
+        change: impl Fn(&mut History) -> bool,
+    ) -> Result<(History, History), TableError> {
         for attempt in 0..TRIES {
-            let found = self.standing(address, &list.id).await?;
             let mut item = found.clone().unwrap_or_else(|| StandingItem::new(address, &list.id));
             let before = item.history.clone();
             if !change(&mut item.history) {
@@ -159,6 +172,7 @@ impl Table {
             // Who lost waits, each for another time, or the same would meet again.
             let chance = u64::from_str_radix(&unique()?[..4], 16).unwrap_or(0);
             tokio::time::sleep(Duration::from_millis(chance % (10 << attempt.min(6)))).await;
+            found = self.standing(address, &list.id).await?;
         }
         Err(TableError::Service { doing: "written", said: "others wrote the same address over and over".into() })
     }

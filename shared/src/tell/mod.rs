@@ -83,15 +83,12 @@ pub struct Teller {
     signed: Arc<Signed>,
     source: String,
     clock: Clock,
-    memory: Arc<Mutex<Memory>>,
+    endpoints: Arc<tokio::sync::Mutex<Option<Read<Arc<Vec<EndpointItem>>>>>>,
+    secrets: Arc<Mutex<HashMap<EndpointId, Read<Secret>>>>,
 }
 
 /// What was read, and when, in seconds since 1970.
-#[derive(Default)]
-struct Memory {
-    endpoints: Option<(i64, Arc<Vec<EndpointItem>>)>,
-    secrets: HashMap<EndpointId, (i64, Secret)>,
-}
+type Read<T> = (i64, T);
 
 impl Teller {
     /// Over a table that tells nobody of its changes; `source` is what events name as theirs.
@@ -104,7 +101,7 @@ impl Teller {
         source: String,
         clock: Clock,
     ) -> Self {
-        Self { table, vault, follower, http, signed, source, clock, memory: Arc::default() }
+        Self { table, vault, follower, http, signed, source, clock, endpoints: Arc::default(), secrets: Arc::default() }
     }
 
     /// One endpoint.
@@ -349,13 +346,14 @@ impl Teller {
 
     async fn known_endpoints(&self) -> Result<Arc<Vec<EndpointItem>>, TableError> {
         let now = (self.clock)().as_second();
-        let fresh = |(read, _): &(i64, _)| (0..=ENDPOINTS_SECONDS).contains(&(now - read));
-        let known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).endpoints.clone().filter(fresh);
-        if let Some((_, endpoints)) = known {
-            return Ok(endpoints);
+        // Held while they are read: of many writers at once one reads, and the others wait for it.
+        let mut known = self.endpoints.lock().await;
+        if let Some((_, endpoints)) = known.as_ref().filter(|(read, _)| (0..=ENDPOINTS_SECONDS).contains(&(now - read)))
+        {
+            return Ok(Arc::clone(endpoints));
         }
         let endpoints = Arc::new(self.table.endpoints().await?);
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).endpoints = Some((now, Arc::clone(&endpoints)));
+        *known = Some((now, Arc::clone(&endpoints)));
         Ok(endpoints)
     }
 
@@ -364,14 +362,14 @@ impl Teller {
             return Ok(None);
         }
         let (id, now) = (&item.settings.id, (self.clock)().as_second());
-        let known = self.memory.lock().unwrap_or_else(PoisonError::into_inner).secrets.get(id).cloned();
+        let known = self.secrets.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
         if let Some((_, secret)) = known.filter(|(read, _)| (0..SECRET_SECONDS).contains(&(now - read))) {
             return Ok(Some(secret));
         }
         let secret = self.vault.get(&Name::Endpoint(id.clone()), Version::Current).await?;
         if let Some(secret) = &secret {
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.secrets.insert(id.clone(), (now, secret.clone()));
+            let mut known = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+            known.insert(id.clone(), (now, secret.clone()));
         }
         Ok(secret)
     }
