@@ -114,6 +114,12 @@ async fn lists_are_added_changed_shown_and_removed() {
     assert_eq!(json_lines(&rebond(&world, "list show news --json"))[0]["proof"], "signed");
     let second = good(&world, "stamp jane@example.org --from bounces@example.org --list news");
     assert!(!second.contains("asks for signed"), "{second}");
+    let many = "stamp - --from bounces@example.org --list news";
+    let stamped = with_input(&world, many, "jane@example.org\n\n joe@example.org\n");
+    let lines: Vec<String> = String::from_utf8(stamped.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert!(lines.len() == 2 && lines[0].contains("=jane=") && lines[1].contains("=joe="), "{lines:?}");
+    let none = with_input(&world, many, "jane@example.org\nnobody\n");
+    assert!(!none.status.success() && none.stdout.is_empty(), "one is no address, and nothing is printed");
     good(&world, "list remove news");
     assert_eq!(json_lines(&rebond(&world, "list list --json")).len(), 1);
 }

@@ -114,7 +114,7 @@ pub async fn check(at: &Where, args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Arguments, or the lines of standard input.
-fn read(addresses: &[String]) -> anyhow::Result<Vec<String>> {
+pub fn read(addresses: &[String]) -> anyhow::Result<Vec<String>> {
     if addresses != ["-"] {
         return Ok(addresses.to_vec());
     }

@@ -12,6 +12,7 @@ use rebond::instance::archive::{self, Archived};
 use rebond::instance::draw::{self, DrawError, Drawer, Drawn};
 use rebond::instance::{AccountShape, Fault, Instance, InstanceItem, Source};
 use rebond::limits;
+use rebond::poll::Progress;
 use rebond::raw::{Bucket, Folder, Store};
 use rebond::secret::{ExposeSecret, Secret};
 use rebond::vault::{Name, Version};
@@ -319,20 +320,11 @@ async fn pull(place: &Place, id: Option<&AccountId>, full: bool, json: bool) -> 
     };
     let mut all_well = true;
     for mut item in items {
-        let id = item.settings.id.clone();
-        let (key, from) = match &item.settings.source {
-            Source::Api { .. } => (key(place, &id).await?, None),
-            Source::Export { from } => (None, Some(store(from)?)),
-        };
-        let (drawer, bar, mut done) = (drawer(place, full)?, Bar::new(), Drawn::default());
-        let went = drawer.draw(&mut item, key.as_ref(), from.as_ref(), &bar, &mut done).await;
+        let (id, bar) = (item.settings.id.clone(), Bar::new());
+        let drawn = draw(place, &mut item, full, &bar).await;
         bar.finish();
-        item.health = draw::health(&went, Timestamp::now().as_second()).or(item.health);
-        place.table().set_instance(&item).await?;
-        match went {
-            Err(DrawError::Instance(..)) => all_well = false,
-            other => other?,
-        }
+        let (done, well) = drawn?;
+        all_well &= well;
         if json {
             println!("{}", serde_json::json!({ "instance": id, "drawn": done, "health": item.health }));
             continue;
@@ -354,6 +346,44 @@ async fn pull(place: &Place, id: Option<&AccountId>, full: bool, json: bool) -> 
         }
     }
     Ok(if all_well { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// Draws in what is new at one, and writes down how it is; what was drawn, and whether it could be.
+async fn draw(
+    place: &Place,
+    item: &mut InstanceItem,
+    full: bool,
+    progress: &dyn Progress,
+) -> anyhow::Result<(Drawn, bool)> {
+    let (key, from) = match &item.settings.source {
+        Source::Api { .. } => (key(place, &item.settings.id).await?, None),
+        Source::Export { from } => (None, Some(store(from)?)),
+    };
+    let mut done = Drawn::default();
+    let went = drawer(place, full)?.draw(item, key.as_ref(), from.as_ref(), progress, &mut done).await;
+    item.health = draw::health(&went, Timestamp::now().as_second()).or(item.health.take());
+    place.table().set_instance(item).await?;
+    match went {
+        Ok(()) => Ok((done, true)),
+        Err(DrawError::Instance(..)) => Ok((done, false)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Draws in what is new at all of them, as `rebond serve` does by itself. That one fails holds up no other.
+pub(crate) async fn draw_all(place: &Place) -> anyhow::Result<()> {
+    for mut item in place.table().instances().await? {
+        let id = item.settings.id.clone();
+        match draw(place, &mut item, false, &()).await {
+            Ok((done, true)) => tracing::info!(instance = %id, recorded = done.recorded, "an instance was drawn from"),
+            Ok((_, false)) => {
+                let said = item.health.as_ref().and_then(|health| health.said.as_deref());
+                tracing::warn!(instance = %id, said, "an instance cannot be drawn from");
+            }
+            Err(error) => tracing::error!(instance = %id, error = %error, "an instance was not drawn from to the end"),
+        }
+    }
+    Ok(())
 }
 
 async fn archive(place: &Place, args: &ArchiveArgs) -> anyhow::Result<ExitCode> {

@@ -200,7 +200,9 @@ enum Command {
     #[command(subcommand)]
     Events(events::EventsCommand),
     /// Make return addresses whose bounces prove themselves
-    #[command(after_help = "Examples:\n  rebond stamp jane@example.org --from returns@example.com --list news")]
+    #[command(
+        after_help = "Examples:\n  rebond stamp jane@example.org --from returns@example.com --list news\n  rebond stamp - --from returns@example.com --list news < recipients.txt > senders.txt"
+    )]
     Stamp(stamp::StampArgs),
     /// Destinations that suddenly refused many addresses, and what you decide about them
     #[command(subcommand)]

@@ -1,8 +1,9 @@
 //! `rebond serve`: the functions in one process: the pages of the connection, the API, and the schedules.
 
 use crate::embedded::Sweeper;
+use crate::instance;
 use crate::machine::{Machine, Settings};
-use crate::place::Where;
+use crate::place::{Place, Where};
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -26,6 +27,8 @@ use tokio::time::Instant;
 /// The schedules, as `template.yaml` has them.
 const DISPATCH: Duration = Duration::from_secs(60);
 const REFRESH: Duration = Duration::from_secs(15 * 60);
+/// Between two drawings of what is new at instances.
+const DRAW: Duration = Duration::from_secs(15 * 60);
 /// Between two removals of what has expired.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// One poll, as the function's time-out has it.
@@ -62,12 +65,15 @@ pub async fn serve(
     let polls = tokio::spawn(poll_queue(machine.clone(), receiver, settings.polls_at_once));
     let schedules = tokio::spawn(schedules(machine.clone(), Arc::new(Channel(sender))));
     let sweeping = tokio::spawn(sweep(machine.sweeper.clone()));
+    let drawing = tokio::spawn(draw(Place::Machine(Box::new(machine.clone()))));
     let (stop, stopped) = oneshot::channel();
     let telling = tokio::spawn(tell(machine.clone(), stopped));
     axum::serve(listener, pages(machine)).with_graceful_shutdown(ended).await?;
     // The schedules hold the queue's sending end: when they are gone, the queue runs dry and ends.
     schedules.abort();
     sweeping.abort();
+    // How far it came is written down with each page.
+    drawing.abort();
     polls.await?;
     // What is being told is told to its end, so that no endpoint stays held.
     let _ = stop.send(());
@@ -147,6 +153,17 @@ async fn sweep(sweeper: Option<Sweeper>) {
         match sweeper.sweep().await {
             Ok(items) => tracing::info!(items, "what had expired was removed"),
             Err(error) => tracing::error!(error = %error, "what has expired could not be removed"),
+        }
+    }
+}
+
+/// Draws in what is new at instances, beside everything else: one may answer slowly.
+async fn draw(place: Place) {
+    let mut ticks = tokio::time::interval(DRAW);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = instance::draw_all(&place).await {
+            tracing::error!(error = %error, "instances could not be drawn from");
         }
     }
 }

@@ -1,20 +1,22 @@
 //! `rebond stamp`: a return address that proves its own bounce.
 
-use crate::list;
 use crate::place::Where;
+use crate::{address, list};
+use anyhow::Context;
 use clap::Args;
 use rebond::account::ListId;
 use rebond::proof::{Level, tag};
 use rebond::standing::{AddressKey, List};
 use rebond::vault::signing_key;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// For which mail.
 #[derive(Debug, Args)]
 pub struct StampArgs {
-    /// The recipient of the mail
+    /// The recipient of each mail; - reads a line for each from standard input
     #[arg(required = true)]
-    recipients: Vec<AddressKey>,
+    recipients: Vec<String>,
     /// The address that bounces come back to; mail to NAME+…@DOMAIN must reach its mailbox
     #[arg(long, value_name = "NAME@DOMAIN")]
     from: String,
@@ -28,8 +30,14 @@ pub async fn run(at: &Where, args: &StampArgs) -> anyhow::Result<ExitCode> {
     let mut list = list::find(&place, &args.list).await?;
     let key = signing_key(&*place.vault()).await?;
     let now = jiff::Timestamp::now().as_second();
-    for recipient in &args.recipients {
-        println!("{}", tag::stamp(&args.from, recipient, &list.id, &key, now)?);
+    // All are understood before the first is printed: line by line they belong together.
+    let recipients: Vec<AddressKey> = address::read(&args.recipients)?
+        .iter()
+        .map(|text| text.parse().with_context(|| format!("{text} is no address")))
+        .collect::<anyhow::Result<_>>()?;
+    let mut out = std::io::stdout().lock();
+    for recipient in &recipients {
+        writeln!(out, "{}", tag::stamp(&args.from, recipient, &list.id, &key, now)?)?;
     }
     if list.proof == Level::Ours {
         list.proof = Level::Signed;
