@@ -33,11 +33,17 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
     }
     let path = reading.parts.path(at);
     let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded, named: OnceCell::new() };
+    if names.is_none() && !said.recipients.iter().any(|r| delivery.mailed_address(r).is_some()) {
+        return false;
+    }
     let mut seen = HashSet::new();
     let outcome = |(i, r): (usize, &Recipient<'_>)| {
-        let (address, target) = delivery.mailed_address(r).or_else(|| nameless(names?, i, &said))?;
+        // One who is unnamed beside others has an outcome, too.
+        let whose = delivery.mailed_address(r);
+        let (address, target) = whose.unwrap_or_else(|| (nameless(names.unwrap_or_default(), i, &said), None));
         let outcome = delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS, address, target);
-        let new = outcome.address.is_empty()
+        // A name that is no address may be that of several: a local part, or what somebody has blackened.
+        let new = !address::is_address(&outcome.address)
             || said.recipients.len() == 1
             || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
         new.then_some(outcome)
@@ -79,13 +85,12 @@ fn doubt(outcome: &mut Outcome, all: &[String]) {
 }
 
 /// Who a group is about that names nobody: the one whom the text names, or each in its turn, or an empty address.
-fn nameless(names: &[String], group: usize, said: &Status<'_>) -> Option<(String, Option<String>)> {
-    let name = match names {
+fn nameless(names: &[String], group: usize, said: &Status<'_>) -> String {
+    match names {
         [only] => only.clone(),
         names if names.len() == said.recipients.len() => names[group].clone(),
         _ => String::new(),
-    };
-    Some((name, None))
+    }
 }
 
 /// A report is what its worst outcome is.
@@ -266,7 +271,8 @@ impl Delivery<'_, '_> {
                 return Some((only.clone(), None));
             };
             let matching = mailed.iter().find(|m| m.split('@').next().is_some_and(|l| l.eq_ignore_ascii_case(local)));
-            let whole = matching.or(if mailed.len() == 1 { mailed.first() } else { None });
+            let alone = mailed.len() == 1 && self.said.recipients.len() == 1;
+            let whole = matching.or(if alone { mailed.first() } else { None });
             return Some((whole.cloned().unwrap_or_else(|| local.to_owned()), None));
         };
         // xtext that nobody decoded (RFC 3461 §4) is believed where something else agrees.

@@ -167,6 +167,27 @@ mod tests {
         check("", Kind::Other, &[]);
     }
 
+    /// RFC 3464 §2.3.2 wants a recipient in each group; whoever passes reports on may have taken them out.
+    #[test]
+    fn each_group_has_an_outcome_though_it_names_nobody() {
+        let groups = |groups: &str| {
+            format!(
+                "From: MAILER-DAEMON\nContent-Type: multipart/report; boundary=b\n\n--b\n\nwords\n--b\nContent-Type: \
+                 message/delivery-status\n\nReporting-MTA: dns; mx.example.net\n\n{groups}\n--b\nContent-Type: \
+                 text/rfc822-headers\n\nTo: list@example.com\nMessage-ID: <1@example.org>\n\n--b--\n"
+            )
+        };
+        let failed = "Action: failed\nStatus: 5.1.1\n";
+        let named = format!("Final-Recipient: rfc822; a@example.com\n{failed}");
+        check(&groups(&format!("{named}\n{failed}")), Kind::Bounce, &["a@example.com", ""]);
+        // What is blacked out is no address, and not the same person each time.
+        let black = format!("Final-Recipient: rfc822; xxx\n{failed}");
+        check(&groups(&format!("{black}\n{black}")), Kind::Bounce, &["xxx", "xxx"]);
+        // Alone it is whoever was mailed; a group that goes on behind an empty line is one.
+        check(&groups(&black), Kind::Bounce, &["list@example.com"]);
+        check(&groups(&format!("{named}\nDiagnostic-Code: smtp; 550 no\n")), Kind::Bounce, &["a@example.com"]);
+    }
+
     #[test]
     fn a_forward_by_a_person_is_other_mail() {
         let status = STATUS.replace("ACTION", "failed");

@@ -85,7 +85,7 @@ pub(crate) fn read(body: &[u8]) -> Status<'_> {
             continue;
         }
         // An empty line ends a recipient once its outcome is stated, where the next group names another, whichever of its
-        // fields comes first, or states another outcome of somebody unnamed.
+        // fields comes first, or states another outcome, of somebody unnamed.
         let another = |r: &Recipient<'_>| {
             let stated_again = |f: &Field<'_>| match known(f.name) {
                 Name::Action => r.action.is_some(),
@@ -93,7 +93,8 @@ pub(crate) fn read(body: &[u8]) -> Status<'_> {
                 _ => false,
             };
             let names = fields.iter().any(|f| names_recipient(f.name));
-            if r.is_named() { r.is_stated() && names } else { fields.iter().any(stated_again) }
+            let again = fields.iter().any(stated_again);
+            if r.is_named() { r.is_stated() && (names || again) } else { again }
         };
         if current.as_ref().is_some_and(another) {
             close(&mut status, &mut current);
