@@ -67,9 +67,11 @@ pub async fn table(connector: SharedHttpConnector) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-const TABLE: &str = "rebond";
+/// The name of the table on one machine.
+pub const TABLE: &str = "rebond";
 
-fn client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
+/// A client of the table behind a connector.
+pub fn client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("local"))
