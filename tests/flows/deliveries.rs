@@ -72,7 +72,7 @@ async fn tally(world: &World, id: &str) -> Tally {
 async fn recorded(world: &World, id: &AccountId, messages: impl IntoIterator<Item = Vec<u8>>) -> Vec<Fact> {
     deliver(world, messages);
     let mut poller = world.machine.poller();
-    poller.follower = None;
+    poller.follow = None;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     poller.poll(id, "test", deadline, &()).await.unwrap();
     world.facts(id).await.unwrap()

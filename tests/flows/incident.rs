@@ -21,7 +21,7 @@ fn ours(account: &mut Account) {
 async fn pattern(world: &World, id: &AccountId) -> Fact {
     world.imap.deliver(BASIC, "INBOX", bounce(1), world.now());
     let mut poller = world.machine.poller();
-    poller.follower = None;
+    poller.follow = None;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     poller.poll(id, "test", deadline, &()).await.unwrap();
     world.facts(id).await.unwrap().remove(0)

@@ -60,7 +60,7 @@ async fn recorded(messages: impl IntoIterator<Item = Vec<u8>>) -> (World, Accoun
     let id = world.add_basic("bounces", ours).await.unwrap();
     deliver(&world, messages);
     let mut poller = world.machine.poller();
-    poller.follower = None;
+    poller.follow = None;
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     poller.poll(&id, "test", deadline, &()).await.unwrap();
     (world, id)
@@ -418,7 +418,7 @@ async fn write_units_of_a_quarantine_that_ends_are_counted_by_the_table() {
     let facts: Vec<Fact> = {
         deliver(&world, [full(1)]);
         let mut poller = world.machine.poller();
-        poller.follower = None;
+        poller.follow = None;
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
         poller.poll(&id, "test", deadline, &()).await.unwrap();
         let fact = world.facts(&id).await.unwrap().remove(0);

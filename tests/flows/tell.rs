@@ -521,7 +521,7 @@ async fn those_who_act_are_told_once_of_what_comes_back_to_one_signed_address_an
     table.put_list(&list, false).await.unwrap();
     world.imap.deliver(BASIC, "INBOX", bounce(1), world.now());
     let mut poller = world.machine.poller();
-    poller.follower = None;
+    poller.follow = None;
     poller.poll(&account, "test", in_seconds(60), &()).await.unwrap();
     let mut first = world.facts(&account).await.unwrap().remove(0);
     let key = signing_key(&*world.machine.vault).await.unwrap();
@@ -656,7 +656,7 @@ async fn what_is_told_at_once_costs_no_write_and_what_is_kept_a_put_and_a_remova
     }
     // As on AWS: nobody is told by whoever writes.
     let mut poller = world.machine.poller();
-    poller.follower = None;
+    poller.follow = None;
     poller.table = embedded::table(world.connector()).await.unwrap();
     poller.poll(&account, "test", in_seconds(60), &()).await.unwrap();
     let facts = world.facts(&account).await.unwrap();

@@ -13,7 +13,7 @@ async fn main() -> Result<(), Error> {
     telemetry::init_json();
     let stack = Deployment::of_this_function()?;
     let Connector { table, vault, grants, reach, tls, clock } = stack.connector()?;
-    let poller = &Poller { table, vault, grants, reach, tls, clock, follower: None, raw: stack.kept_mail() };
+    let poller = &Poller { table, vault, grants, reach, tls, clock, follow: None, raw: stack.kept_mail() };
     run(service_fn(move |event: LambdaEvent<Event>| async move {
         let left = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let run = event.context.request_id.clone();

@@ -186,7 +186,7 @@ impl Machine {
             reach: self.reach.clone(),
             tls: self.tls.clone(),
             clock: Arc::clone(&self.clock),
-            follower: Some(self.follower()),
+            follow: Some(self.follower().into_follow()),
             raw: self.raw.clone().filter(|raw| raw.days > 0).map(|raw| Store::Folder(raw.folder)),
         }
     }

@@ -11,6 +11,7 @@ use aws_sigv4::http_request::{
 };
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
+use futures::future::BoxFuture;
 use serde_json::Value;
 use std::time::{Duration, SystemTime};
 use tokio::sync::OnceCell;
@@ -79,19 +80,25 @@ pub struct Fault {
 
 /// Signs and sends.
 pub struct Signed {
-    config: OnceCell<(SdkConfig, reqwest::Client)>,
+    config: OnceCell<Found>,
+    /// What finds the configuration when it is first needed. By a pointer: where an operator's tools look is half a megabyte,
+    /// and a function, which is told, is linked without it.
+    find: fn() -> BoxFuture<'static, Result<Found, Unusable>>,
 }
+
+type Found = (SdkConfig, reqwest::Client);
 
 impl Signed {
     /// With the credentials of whoever runs this process, found when they are first needed.
     pub fn of_operator() -> Self {
-        Self { config: OnceCell::new() }
+        Self { config: OnceCell::new(), find: || Box::pin(of_operator()) }
     }
 
     /// With a configuration's credentials, over this client; at its endpoint where it names one and the environment none of
     /// the service's own.
     pub fn new(config: &SdkConfig, client: reqwest::Client) -> Self {
-        Self { config: OnceCell::new_with(Some((config.clone(), client))) }
+        let found = OnceCell::new_with(Some((config.clone(), client)));
+        Self { config: found, find: || Box::pin(std::future::ready(Err(Unusable::Missing("AWS_REGION")))) }
     }
 
     /// Where a service is: as the environment says, or at AWS.
@@ -168,7 +175,7 @@ impl Signed {
         request: Request<'_>,
         most: usize,
     ) -> Result<Answer, String> {
-        let found = self.config.get_or_try_init(|| Box::pin(of_operator())).await;
+        let found = self.config.get_or_try_init(self.find).await;
         let (config, client) = found.map_err(|error| error.to_string())?;
         let own_region = config.region().map(AsRef::as_ref);
         let region = request.region.or(own_region).ok_or("there is no region for AWS")?;
@@ -229,7 +236,7 @@ pub fn between<'a>(xml: &'a str, element: &str) -> Option<&'a str> {
     rest.split_once(&format!("</{element}>")).map(|(text, _)| text)
 }
 
-async fn of_operator() -> Result<(SdkConfig, reqwest::Client), Unusable> {
+async fn of_operator() -> Result<Found, Unusable> {
     let client = super::http::of_this_machine().map_err(Unusable::Http)?;
     Ok((super::operator_config(&client).await, client))
 }

@@ -17,6 +17,7 @@ use crate::oauth::claims::{self, Claim};
 use crate::poll::{PollError, Poller, Stop};
 use crate::report;
 use crate::table::{AccountItem, Folder};
+use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -100,7 +101,15 @@ struct Climb<'a> {
 
 impl Poller {
     /// Climbs until `deadline`. An error is a fault of our own: no such account, our table, our vault.
-    pub async fn examine(&self, id: &AccountId, deadline: Instant) -> Result<Examination, PollError> {
+    pub fn examine<'a>(
+        &'a self,
+        id: &'a AccountId,
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Examination, PollError>> {
+        Box::pin(self.examine_account(id, deadline))
+    }
+
+    async fn examine_account(&self, id: &AccountId, deadline: Instant) -> Result<Examination, PollError> {
         let item = self.table.account(id).await?.ok_or_else(|| PollError::NoAccount(id.clone()))?;
         let mut climb = Climb::of(&item, None);
         let climbed = self.climb(&mut climb, deadline).await;

@@ -23,6 +23,7 @@ use crate::report::{Kind, Outcome};
 use crate::standing::{self, AddressKey, Cause, Effect, History, Hold, List, State};
 use crate::table::{Fact, Sent, StandingItem, Table, TableError, UnknownText};
 use crate::vault::{Vault, VaultError, signing_key};
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -85,6 +86,10 @@ pub enum FollowError {
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
+
+/// What sees to facts, for whoever records them on one machine; by a pointer, so that what leaves it to a stream is built
+/// without it.
+pub type Follow = Arc<dyn Fn(Vec<Fact>, Timestamp) -> BoxFuture<'static, Result<(), FollowError>> + Send + Sync>;
 
 /// The causes for one address on one list.
 struct Group {
@@ -160,6 +165,14 @@ impl Follower {
             key: Arc::default(),
             turns: Arc::new([const { tokio::sync::Mutex::const_new(()) }; TURNS]),
         }
+    }
+
+    /// As a function.
+    pub fn into_follow(self) -> Follow {
+        Arc::new(move |facts, now| {
+            let follower = self.clone();
+            Box::pin(async move { follower.follow(&facts, now).await.map(|_| ()) })
+        })
     }
 
     /// Whether anything can follow from reports of a kind.

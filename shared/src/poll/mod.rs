@@ -15,7 +15,7 @@ pub use progress::Progress;
 
 use self::forward::Forwarder;
 use crate::account::{AccountId, Authentication, Health, HealthState};
-use crate::follow::{FollowError, Follower};
+use crate::follow::{Follow, FollowError, Follower};
 use crate::grant::{Clock, GrantFault, Grants};
 use crate::mailbox::{self, FaultKind, Login, Mailbox, MailboxFault, Settled};
 use crate::net::{Reach, Tls};
@@ -23,6 +23,7 @@ use crate::oauth::entra;
 use crate::raw::{RawError, Store};
 use crate::table::{AccountItem, Busy, By, Fact, LastPoll, Lease, Recorded, Table, TableError};
 use crate::vault::{Name, Vault, VaultError, Version};
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +54,7 @@ pub struct Poller {
     /// The time.
     pub clock: Clock,
     /// What puts facts into standings once they are durable; none where the table's stream brings them to it.
-    pub follower: Option<Follower>,
+    pub follow: Option<Follow>,
     /// Where mail is kept as it came; none where that is not wanted.
     pub raw: Option<Store>,
 }
@@ -213,8 +214,19 @@ impl<E: Into<PollError>> From<E> for Stop {
 }
 
 impl Poller {
-    /// Polls one account until `deadline` at the latest.
-    pub async fn poll(
+    /// Polls one account until `deadline` at the latest. Boxed here, so that each crate that polls is not built with a copy of
+    /// all that a poll is.
+    pub fn poll<'a>(
+        &'a self,
+        id: &'a AccountId,
+        run: &'a str,
+        deadline: Instant,
+        progress: &'a dyn Progress,
+    ) -> BoxFuture<'a, Result<Summary, PollError>> {
+        Box::pin(self.poll_account(id, run, deadline, progress))
+    }
+
+    async fn poll_account(
         &self,
         id: &AccountId,
         run: &str,
@@ -322,7 +334,7 @@ impl Poller {
     /// Records a fact, and gives back what is to be followed. A fact that is durable already is followed as it was recorded:
     /// who recorded it may have died before it got there.
     async fn record(&self, fact: Fact) -> Result<(Recorded, Option<Fact>), PollError> {
-        if self.follower.is_none() || !Follower::concerns(fact.kind) {
+        if self.follow.is_none() || !Follower::concerns(fact.kind) {
             return Ok((self.table.record(fact).await?, None));
         }
         let recorded = self.table.record(fact.clone()).await?;
@@ -335,8 +347,8 @@ impl Poller {
 
     /// Sees to what follows from facts that are durable.
     async fn follow(&self, facts: Vec<Fact>) -> Result<(), PollError> {
-        if let Some(follower) = &self.follower {
-            follower.follow(&facts, (self.clock)()).await?;
+        if let Some(follow) = &self.follow {
+            follow(facts, (self.clock)()).await?;
         }
         Ok(())
     }
