@@ -142,8 +142,8 @@ async fn kill_polls(protocol: Protocol, after: AfterReading) {
 
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
     let (mut state, mut delivered, mut while_at_work) = (seed, AT_ONCE, 0);
-    // On a busy machine a poll gets nowhere within the shortest times: they grow until it does.
-    let (mut longest, mut by_then) = (750, 0);
+    // On a busy machine a poll gets nowhere within such times: they grow where a few in a row got nowhere.
+    let (mut longest, mut by_then, mut idle) = (750, 0, 0);
     for number in 1..=kills {
         if delivered - settled(delivered) < AT_ONCE / 4 {
             server.deliver(delivered..delivered + AT_ONCE / 2);
@@ -156,7 +156,10 @@ async fn kill_polls(protocol: Protocol, after: AfterReading) {
         child.wait().unwrap();
         world.end_leases(&id).await.unwrap();
         let settled = settled(delivered);
-        longest = if settled == by_then { (longest + 250).min(6_000) } else { longest };
+        idle = if settled == by_then { idle + 1 } else { 0 };
+        if idle == 4 {
+            (longest, idle) = ((longest + 250).min(6_000), 0);
+        }
         by_then = settled;
         // Nothing was settled that is not durable; counting takes longer than a kill, and what is settled stays so.
         if number.is_multiple_of(10) || number == kills {

@@ -117,14 +117,16 @@ impl Dovecot {
     /// Puts messages into the INBOX of `user`, in the order of their names, as a delivery agent does.
     pub fn deliver<M: AsRef<[u8]>>(&self, user: &str, messages: impl IntoIterator<Item = M>) -> Result<usize> {
         let maildir = self.maildir(user)?;
-        let new = maildir.join("new");
+        let (tmp, new) = (maildir.join("tmp"), maildir.join("new"));
         let mut count = 0;
         for message in messages {
             // Never a name twice: Dovecot knows a message by it.
             let number = self.delivered.fetch_add(1, Ordering::Relaxed);
-            let path = new.join(format!("{}.M{number:07}P1.test", 1_700_000_000 + number));
-            fs::write(&path, message)?;
-            give_to(&path, &maildir)?;
+            let name = format!("{}.M{number:07}P1.test", 1_700_000_000 + number);
+            // Whole before it is there: a session that is looking takes it to `cur` at once.
+            fs::write(tmp.join(&name), message)?;
+            give_to(&tmp.join(&name), &maildir)?;
+            fs::rename(tmp.join(&name), new.join(&name))?;
             count += 1;
         }
         Ok(count)
