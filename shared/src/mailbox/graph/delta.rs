@@ -79,8 +79,10 @@ impl Reading {
     }
 
     /// Takes up what was listed from `position`.
-    pub fn begin(&mut self, position: GraphPosition, round: Round, now: Timestamp) -> Vec<Listed> {
+    pub fn begin(&mut self, mut position: GraphPosition, round: Round, now: Timestamp) -> Vec<Listed> {
         self.now = now.as_second();
+        // What was moved or deleted when it was done is listed no longer, and no page that is moved over would take it along.
+        position.done.retain(|id| round.pages.iter().any(|page| page.ids.contains(id)));
         // A new link at each empty poll would be a write for nothing; but none is good for ever.
         let keep = round.idle && !position.first_round && position.done.is_empty() && self.now - position.linked < DAY;
         self.position = Some(position);
@@ -300,6 +302,9 @@ mod tests {
         assert_eq!(check(position(true, 0, &["a"]), pages, &[]), told(&["b", "c", "d", "e"], "0", &["a"]));
         assert_eq!(check(position(true, 0, &["a", "b"]), pages, &[]), told(&["c", "d", "e"], "1", &[]));
         assert_eq!(check(position(true, 0, &["a"]), pages, &["b"]), told(&["b", "c", "d", "e"], "1", &[]));
+        // What was moved away meanwhile is forgotten.
+        assert_eq!(check(position(true, 0, &["x", "a", "y"]), pages, &[]), told(&["b", "c", "d", "e"], "0", &["a"]));
+        assert_eq!(check(position(false, 0, &["x", "y"]), &[&[]], &[]), told(&[], "1", &[]));
     }
 
     #[test]
