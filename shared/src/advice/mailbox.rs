@@ -72,8 +72,8 @@ pub(super) const ROWS: &[Advice] = &[
             "Le certificat du serveur vient d’une autorité inconnue.",
         ),
         w(
-            "If it is your own authority, name its certificate file as extra CA.",
-            "S’il s’agit de votre propre autorité, indiquez son certificat comme autorité supplémentaire.",
+            "If it is your own authority, give its certificate (PEM): `extra-ca` in rebond.toml, the parameter ExtraCa of a stack.",
+            "S’il s’agit de votre propre autorité, indiquez son certificat (PEM) : `extra-ca` dans rebond.toml, le paramètre ExtraCa d’une pile.",
         ),
     ),
     row(

@@ -83,12 +83,14 @@ pub struct Teller {
     signed: Arc<Signed>,
     source: String,
     clock: Clock,
-    endpoints: Arc<tokio::sync::Mutex<Option<Read<Arc<Vec<EndpointItem>>>>>>,
+    endpoints: Arc<tokio::sync::Mutex<Option<Read<Endpoints>>>>,
     secrets: Arc<Mutex<HashMap<EndpointId, Read<Secret>>>>,
 }
 
 /// What was read, and when, in seconds since 1970.
 type Read<T> = (i64, T);
+
+type Endpoints = Arc<Vec<EndpointItem>>;
 
 impl Teller {
     /// Over a table that tells nobody of its changes; `source` is what events name as theirs.
@@ -344,7 +346,7 @@ impl Teller {
         Ok(())
     }
 
-    async fn known_endpoints(&self) -> Result<Arc<Vec<EndpointItem>>, TableError> {
+    async fn known_endpoints(&self) -> Result<Endpoints, TableError> {
         let now = (self.clock)().as_second();
         // Held while they are read: of many writers at once one reads, and the others wait for it.
         let mut known = self.endpoints.lock().await;
