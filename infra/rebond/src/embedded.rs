@@ -84,7 +84,7 @@ pub fn client(connector: SharedHttpConnector) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// Puts that are made durable together.
+/// Requests that are taken up at once, and puts that are made durable together at most.
 const TOGETHER: usize = 50;
 
 /// A request on its way to the database, and who waits for the answer.
@@ -128,14 +128,16 @@ impl HttpConnector for Embedded {
 /// `fsync`, however many they are, and each is answered when it is durable.
 fn serve(database: &Database, mut calls: mpsc::UnboundedReceiver<Call>) {
     while let Some(first) = calls.blocking_recv() {
-        let mut puts = Vec::new();
+        let (mut puts, mut left) = (Vec::new(), TOGETHER);
         let mut next = Some(first);
         while let Some(call) = next {
             match lone_put(&call.request) {
                 Some(put) => puts.push((put, call)),
                 None => alone(database, call),
             }
-            next = if puts.len() < TOGETHER { calls.try_recv().ok() } else { None };
+            // No longer than that, or puts would wait for as long as somebody reads.
+            left -= 1;
+            next = if left > 0 { calls.try_recv().ok() } else { None };
         }
         together(database, puts);
     }

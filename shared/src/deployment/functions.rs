@@ -56,3 +56,46 @@ impl Deployment {
 fn understood(answer: &Answer) -> Result<Value, String> {
     serde_json::from_slice(&answer.body).map_err(|_| "it answered with something else than expected".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// A stack whose Lambda gives this answer, once, and the first line that it is asked.
+    async fn stack(answer: &'static str) -> (Deployment, tokio::task::JoinHandle<String>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 8 << 10];
+            let read = stream.read(&mut request).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&request[..read]).lines().next().unwrap_or_default().to_owned()
+        });
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("id", "key", None, None, "test")))
+            .endpoint_url(url)
+            .build();
+        (Deployment::over(config, super::super::http::of_this_machine().unwrap(), "bounces".into()), asked)
+    }
+
+    #[tokio::test]
+    async fn what_a_function_answers_is_told_from_its_failure_and_from_a_refusal() {
+        let json = |text| serde_json::from_str::<Value>(text).unwrap();
+        let (good, asked) = stack("HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"left\": 3}").await;
+        assert_eq!(good.invoke("bounce-poll", &json("{}")).await, Ok(json(r#"{"left": 3}"#)));
+        let line = "POST /2015-03-31/functions/bounces-bounce-poll/invocations HTTP/1.1";
+        assert_eq!(asked.await.unwrap(), line);
+        let failed = "HTTP/1.1 200 OK\r\nX-Amz-Function-Error: Unhandled\r\nContent-Length: 25\r\n\r\n{\"errorMessage\":\"no box\"}";
+        assert_eq!(stack(failed).await.0.invoke("bounce-poll", &json("{}")).await, Err("no box".to_owned()));
+        let refused = "HTTP/1.1 404 Not Found\r\nx-amzn-ErrorType: ResourceNotFoundException:x\r\nContent-Length: 18\r\n\r\n{\"Message\":\"none\"}";
+        let said = "HTTP 404, ResourceNotFoundException: none".to_owned();
+        assert_eq!(stack(refused).await.0.configuration("bounce-poll").await, Err(said));
+    }
+}

@@ -132,11 +132,6 @@ impl Deployment {
         Ok(Sqs::new(Arc::clone(&self.signed), variable("REBOND_QUEUE_URL")?))
     }
 
-    /// What further clients are made of.
-    pub fn config(&self) -> &SdkConfig {
-        &self.config
-    }
-
     /// What the stack says of itself under this name, by the credentials of whoever asks; none where it says nothing (AWS
     /// CloudFormation API reference, DescribeStacks).
     pub async fn output(&self, key: &str) -> Result<Option<String>, signed::Fault> {
