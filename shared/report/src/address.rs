@@ -55,6 +55,22 @@ pub(crate) fn typed(value: &str) -> Option<String> {
     }
 }
 
+/// The addresses of a field that lists several, after the first: nothing but brackets and commas stands between them.
+pub(crate) fn listed_after_first(value: &str) -> Vec<String> {
+    let mut all = find(value);
+    let Some(mut before) = all.next() else { return Vec::new() };
+    let mut listed = Vec::new();
+    for span in all.take(limits::RECIPIENTS) {
+        let between = &value[before.end..span.start];
+        if !between.chars().all(|c| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';')) {
+            break;
+        }
+        listed.push(value[span.clone()].to_owned());
+        before = span;
+    }
+    listed
+}
+
 /// `\x{HEX}` of utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 §3) made characters.
 fn from_utf8_xtext(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -14,50 +14,46 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-/// Reads the delivery status part at `at`. Whether it told of any recipient.
-pub(crate) fn report(reading: &mut Reading<'_>, at: usize) -> bool {
-    read(reading, at, None)
-}
+/// Where the fields of a delivery status stand: the number of the part, and its bytes without their transfer encoding.
+pub(crate) type Place<'m> = (String, Cow<'m, [u8]>);
 
-/// Reads a part that names nobody whom it tells of: `names` are those that the text for people names.
-pub(crate) fn report_nameless(reading: &mut Reading<'_>, at: usize, names: &[String]) -> bool {
-    read(reading, at, Some(names))
-}
-
-fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool {
-    let decoded = reading.parts.list[at].decoded(limits::MESSAGE_BYTES);
-    let said = status::read(&decoded);
-    if said.recipients.is_empty() {
+/// Reads the fields of every such place: RFC 3464 §2 has one in a message, some systems write one for each recipient.
+/// Whether they told of any recipient. Where they name nobody, `names` are those whom the text for people names.
+pub(crate) fn report(reading: &mut Reading<'_>, places: &[Place<'_>], names: Option<&[String]>) -> bool {
+    let mut all: Vec<Status<'_>> = places.iter().map(|(_, fields)| status::read(fields)).collect();
+    let told: usize = all.iter().map(|said| said.recipients.len()).sum();
+    if told == 0 {
         reading.note("status-unreadable");
         return false;
     }
-    let path = reading.parts.path(at);
-    let delivery = Delivery { reading, said: &said, path: &path, decoded: &decoded, named: OnceCell::new() };
-    if names.is_none() && !said.recipients.iter().any(|r| delivery.mailed_address(r).is_some()) {
+    let reporting_mta = all.iter_mut().find_map(|said| said.reporting_mta.take());
+    let delivery = Delivery { reading, told, reporting_mta: reporting_mta.as_deref(), named: OnceCell::new() };
+    let groups = || all.iter().zip(places).flat_map(|(said, place)| said.recipients.iter().map(move |r| (r, place)));
+    if names.is_none() && !groups().any(|(r, _)| delivery.mailed_address(r).is_some()) {
         return false;
     }
     let mut seen = HashSet::new();
-    let outcome = |(i, r): (usize, &Recipient<'_>)| {
+    let outcome = |(i, (r, place)): (usize, (&Recipient<'_>, &Place<'_>))| {
         // One who is unnamed beside others has an outcome, too.
         let whose = delivery.mailed_address(r);
-        let (address, target) = whose.unwrap_or_else(|| (nameless(names.unwrap_or_default(), i, &said), None));
-        let outcome = delivery.outcome(r, i < limits::SEARCHED_RECIPIENTS, address, target);
+        let (address, target) = whose.unwrap_or_else(|| (nameless(names.unwrap_or_default(), i, told), None));
+        let outcome = delivery.outcome(r, place, i < limits::SEARCHED_RECIPIENTS, address, target);
         // A name that is no address may be that of several: a local part, or what somebody has blackened.
         let new = !address::is_address(&outcome.address)
-            || said.recipients.len() == 1
+            || told == 1
             || seen.insert((outcome.address.to_lowercase(), outcome.status.clone()));
         new.then_some(outcome)
     };
-    let mut outcomes: Vec<_> = said.recipients.iter().enumerate().filter_map(outcome).collect();
+    let mut outcomes: Vec<_> = groups().take(limits::RECIPIENTS).enumerate().filter_map(outcome).collect();
     if outcomes.is_empty() {
         return false;
     }
-    if said.of_all && outcomes.len() > 1 {
+    if all.iter().any(|said| said.of_all) && outcomes.len() > 1 {
         let all: Vec<String> =
             outcomes.iter().take(limits::SEARCHED_RECIPIENTS).map(|o| o.address.to_lowercase()).collect();
         outcomes.iter_mut().for_each(|outcome| doubt(outcome, &all));
     }
-    if said.cut {
+    if told > limits::RECIPIENTS || all.iter().any(|said| said.cut) {
         reading.note("recipients-cut");
     }
     if outcomes.iter().any(|o| o.address.is_empty()) {
@@ -65,9 +61,9 @@ fn read(reading: &mut Reading<'_>, at: usize, names: Option<&[String]>) -> bool 
     }
     reading.report.kind = kind_of(&outcomes);
     reading.report.recipients = outcomes;
-    reading.report.reporting_mta = said.reporting_mta;
-    reading.report.arrival = said.arrival;
-    reading.report.envelope_id = said.envelope_id;
+    reading.report.arrival = all.iter_mut().find_map(|said| said.arrival.take());
+    reading.report.envelope_id = all.iter_mut().find_map(|said| said.envelope_id.take());
+    reading.report.reporting_mta = reporting_mta;
     true
 }
 
@@ -85,16 +81,21 @@ fn doubt(outcome: &mut Outcome, all: &[String]) {
 }
 
 /// Who a group is about that names nobody: the one whom the text names, or each in its turn, or an empty address.
-fn nameless(names: &[String], group: usize, said: &Status<'_>) -> String {
+fn nameless(names: &[String], group: usize, told: usize) -> String {
     match names {
         [only] => only.clone(),
-        names if names.len() == said.recipients.len() => names[group].clone(),
+        names if names.len() == told => names[group].clone(),
         _ => String::new(),
     }
 }
 
+/// Kinds that tell what became of a delivery.
+pub(crate) fn is_kind(kind: Kind) -> bool {
+    matches!(kind, Kind::Bounce | Kind::Delayed | Kind::Delivered)
+}
+
 /// A report is what its worst outcome is.
-fn kind_of(outcomes: &[Outcome]) -> Kind {
+pub(crate) fn kind_of(outcomes: &[Outcome]) -> Kind {
     let any = |wanted: Action| outcomes.iter().any(|o| o.action == Some(wanted));
     if any(Action::Failed) {
         Kind::Bounce
@@ -107,30 +108,30 @@ fn kind_of(outcomes: &[Outcome]) -> Kind {
 
 struct Delivery<'r, 'm> {
     reading: &'r Reading<'m>,
-    said: &'r Status<'r>,
-    path: &'r str,
-    decoded: &'r Cow<'r, [u8]>,
+    /// Recipients that are told of.
+    told: usize,
+    reporting_mta: Option<&'r str>,
     /// Whom the texts for people name, once somebody asks.
     named: OnceCell<Vec<(usize, Named)>>,
 }
 
 impl Delivery<'_, '_> {
-    fn passage<'f>(&self, field: &Field<'f>) -> Passage<'f> {
-        Passage::new(self.path.to_owned(), self.reading.offset_in(self.decoded, field.value), field.raw())
+    fn passage<'f>(&self, (path, fields): &Place<'_>, field: &Field<'f>) -> Passage<'f> {
+        Passage::new(path.clone(), self.reading.offset_in(fields, field.value), field.raw())
     }
 
     /// The Diagnostic-Code without its type.
-    fn diagnostic<'f>(&self, field: &Field<'f>) -> Passage<'f> {
+    fn diagnostic<'f>(&self, (path, fields): &Place<'_>, field: &Field<'f>) -> Passage<'f> {
         let raw = field.raw();
         let said = status::diagnostic_text(&raw);
         let skip = said.as_ptr() as usize - raw.as_ptr() as usize;
         let length = said.len();
-        let at = self.reading.offset_in(self.decoded, field.value) + skip;
+        let at = self.reading.offset_in(fields, field.value) + skip;
         let words = match raw {
             Cow::Borrowed(raw) => Cow::Borrowed(&raw[skip..skip + length]),
             Cow::Owned(raw) => Cow::Owned(raw[skip..skip + length].to_owned()),
         };
-        Passage::new(self.path.to_owned(), at, words)
+        Passage::new(path.clone(), at, words)
     }
 
     /// The whole answer, where Diagnostic-Code has the first of its lines (`554-…`): sendmail keeps the others for the
@@ -156,26 +157,33 @@ impl Delivery<'_, '_> {
             })
     }
 
-    fn outcome(&self, recipient: &Recipient<'_>, search: bool, address: String, target: Option<String>) -> Outcome {
+    fn outcome(
+        &self,
+        recipient: &Recipient<'_>,
+        place: &Place<'_>,
+        search: bool,
+        address: String,
+        target: Option<String>,
+    ) -> Outcome {
         let action = self.action(recipient);
         let mut witness = Witness {
             remote: recipient
                 .diagnostic
                 .as_ref()
-                .map(|f| self.diagnostic(f))
+                .map(|f| self.diagnostic(place, f))
                 .filter(|d| !self.is_answered_before(d))
                 .map(|d| self.rest_of(&d).unwrap_or(d)),
             local: None,
-            status: recipient.status_field.as_ref().map(|f| self.passage(f)),
-            category: recipient.category.as_ref().map(|f| self.passage(f)),
-            named: recipient.opening.as_ref().map(|f| self.passage(f)),
+            status: recipient.status_field.as_ref().map(|f| self.passage(place, f)),
+            category: recipient.category.as_ref().map(|f| self.passage(place, f)),
+            named: recipient.opening.as_ref().map(|f| self.passage(place, f)),
         };
         let clue = Clue {
             status: recipient.status.as_deref(),
             action: Some(action),
             address: &address,
             remote_mta: recipient.remote_mta.as_deref(),
-            reporting_mta: self.said.reporting_mta.as_deref(),
+            reporting_mta: self.reporting_mta,
             delayed: action == Action::Delayed,
             ..Clue::default()
         };
@@ -219,7 +227,7 @@ impl Delivery<'_, '_> {
     ) -> (Verdict, Evidence) {
         let who: Vec<&str> = who.iter().flatten().copied().filter(|a| !a.is_empty()).collect();
         let texts = self.reading.texts();
-        let passages = if self.said.recipients.len() == 1 {
+        let passages = if self.told == 1 {
             texts.all()
         } else {
             texts.about(&who, self.named.get_or_init(|| texts.recipients(&prose::company(self.reading))))
@@ -267,11 +275,11 @@ impl Delivery<'_, '_> {
             let mailed = self.reading.mailed();
             let Some(local) = named.iter().find_map(|a| a.as_deref()) else {
                 // A report that names nobody is about the one who was mailed.
-                let only = mailed.first().filter(|_| mailed.len() == 1 && self.said.recipients.len() == 1)?;
+                let only = mailed.first().filter(|_| mailed.len() == 1 && self.told == 1)?;
                 return Some((only.clone(), None));
             };
             let matching = mailed.iter().find(|m| m.split('@').next().is_some_and(|l| l.eq_ignore_ascii_case(local)));
-            let alone = mailed.len() == 1 && self.said.recipients.len() == 1;
+            let alone = mailed.len() == 1 && self.told == 1;
             let whole = matching.or(if alone { mailed.first() } else { None });
             return Some((whole.cloned().unwrap_or_else(|| local.to_owned()), None));
         };

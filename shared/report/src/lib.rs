@@ -188,6 +188,36 @@ mod tests {
         check(&groups(&format!("{named}\nDiagnostic-Code: smtp; 550 no\n")), Kind::Bounce, &["a@example.com"]);
     }
 
+    /// RFC 3464 §2 has one part for all recipients; some write one for each, and some pass all on as one text.
+    #[test]
+    fn every_part_and_a_text_of_fields_is_read() {
+        let fields = |address: &str| {
+            format!(
+                "Reporting-MTA: dns; mx.example.net\n\nFinal-Recipient: rfc822; {address}\nAction: failed\nStatus: 5.1.1\n"
+            )
+        };
+        let (a, b) = (fields("a@example.com"), fields("b@example.com"));
+        let part = "--b\nContent-Type: message/delivery-status\n\n";
+        let parts = format!(
+            "From: MAILER-DAEMON\nContent-Type: multipart/report; boundary=b\n\n--b\n\nwords\n{part}{a}\n{part}{b}\n--b--\n"
+        );
+        check(&parts, Kind::Bounce, &["a@example.com", "b@example.com"]);
+        let text = format!("From: MAILER-DAEMON@example.net\nSubject: Returned mail\n\nIt failed.\n\n{a}\n{b}");
+        check(&text, Kind::Bounce, &["a@example.com", "b@example.com"]);
+        let (nobody, delayed) = (fields(""), b.replace("failed", "delayed").replace('5', "4"));
+        check(&text.replace(&a, &nobody).replace(&b, &nobody), Kind::Bounce, &["", ""]);
+        check(&text.replace(&a, "").replace(&b, &delayed), Kind::Delayed, &["b@example.com"]);
+        let attached = |fields: &str| {
+            format!(
+                "--c\nContent-Type: message/rfc822\n\nFrom: MAILER-DAEMON\nContent-Type: multipart/report; boundary=b\n\n\
+                 --b\n\nwords\n{part}{fields}\n--b--\n"
+            )
+        };
+        let head = "From: ann@example.org\nSubject: Fwd: two\nContent-Type: multipart/mixed; boundary=c\n\n";
+        let forward = format!("{head}{}{}--c--\n", attached(&delayed), attached(&a));
+        check(&forward, Kind::Bounce, &["b@example.com", "a@example.com"]);
+    }
+
     #[test]
     fn a_forward_by_a_person_is_other_mail() {
         let status = STATUS.replace("ACTION", "failed");

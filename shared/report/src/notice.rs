@@ -498,7 +498,9 @@ fn is_reply(bytes: &[u8], at: usize) -> bool {
     let word = rest.iter().position(|c| !(c.is_ascii_digit() || *c == b'.')).map_or(rest, |n| &rest[..n]);
     let enhanced = std::str::from_utf8(word).is_ok_and(is_enhanced);
     let separated = before.last().is_none_or(|c| c.is_ascii_whitespace()) || quoted;
-    separated && (line_start || quoted || led || enhanced)
+    // Exchange's line for administrators: `#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##`.
+    let hashed = before.strip_suffix(b"#").is_some_and(|line| line.last().is_none_or(|c| *c == b'\n'));
+    separated && (line_start || quoted || led || enhanced) || hashed && next == b' '
 }
 
 fn paragraph_end(section: &str, from: usize) -> usize {

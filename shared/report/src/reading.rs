@@ -1,8 +1,9 @@
 //! From parts to a report: which part decides.
 
+use super::delivery::Place;
 use super::evidence::Passage;
 use super::field::{self, Fields};
-use super::mime::{Media, Parts};
+use super::mime::{Media, Part, Parts};
 use super::signs::Signs;
 use super::texts::Texts;
 use super::types::{Action, Evidence, Kind, Original, Outcome, Reason, Report};
@@ -170,15 +171,13 @@ impl<'m> Reading<'m> {
             feedback::report(self, at);
             return true;
         }
-        if let Some(at) = self.parts.find(Media::DeliveryStatus) {
+        let status = self.status();
+        if !status.is_empty() {
             if self.is_by_person() {
                 self.note("forwarded-report");
                 return false;
             }
-            if delivery::report(self, at) {
-                return true;
-            }
-            if self.nameless(at) {
+            if delivery::report(self, &status, None) || self.nameless(&status) {
                 return true;
             }
         }
@@ -189,14 +188,22 @@ impl<'m> Reading<'m> {
         feedback::report_bare(self) || self.unwrap(depth) || prose::report(self) || self.auto_reply()
     }
 
-    /// A delivery status part that names nobody: the text for people may.
-    fn nameless(&mut self, at: usize) -> bool {
+    /// The delivery status parts; without one, the text of a mail system that has the fields of one in it.
+    fn status(&self) -> Vec<Place<'m>> {
+        let mut parts = self.parts.list.iter().enumerate().filter(|(_, part)| part.media == Media::DeliveryStatus);
+        let place = |(at, part): (usize, &Part<'m>)| (self.parts.path(at), part.decoded(limits::MESSAGE_BYTES));
+        let places: Vec<_> = parts.by_ref().map(place).collect();
+        if places.is_empty() && self.signs.is_system() { self.texts().status().into_iter().collect() } else { places }
+    }
+
+    /// A delivery status that names nobody: the text for people may.
+    fn nameless(&mut self, status: &[Place<'_>]) -> bool {
         if self.report.diagnostics.iter().any(|told| told.code == "status-unreadable") {
             return false;
         }
         let told = prose::report(self);
         let names: Vec<String> = self.report.recipients.iter().map(|o| o.address.clone()).collect();
-        if delivery::report_nameless(self, at, &names) {
+        if delivery::report(self, status, Some(&names)) {
             return true;
         }
         self.note("status-unreadable");
@@ -216,19 +223,41 @@ impl<'m> Reading<'m> {
         (signs.conversation || !announced) && self.texts().own_words() > 0
     }
 
-    /// A report in a message that says nothing of its own: forwarded as an attachment, or by a relay.
+    /// Reports in a message that says nothing of its own: forwarded as attachments, or by a relay.
     fn unwrap(&mut self, depth: usize) -> bool {
-        let Some(at) = self.parts.find(Media::Message).filter(|_| depth < WRAPPINGS) else { return false };
-        let inner = self.parts.list[at].decoded(limits::MESSAGE_BYTES);
-        let mut report = read(&inner, depth + 1);
-        if matches!(report.kind, Kind::Other | Kind::AutoReply) {
+        if depth >= WRAPPINGS {
             return false;
         }
+        let attached = (0..self.parts.list.len()).filter(|&at| self.parts.list[at].media == Media::Message);
+        let mut reports = attached.filter_map(|at| self.attached_report(at, depth));
+        let Some(mut report) = reports.next() else { return false };
+        // Several deliveries: all their outcomes, of no message in particular.
+        let of_deliveries = delivery::is_kind(report.kind);
+        for other in reports.filter(|other| of_deliveries && delivery::is_kind(other.kind)) {
+            report.recipients.extend(other.recipients);
+            report.diagnostics.extend(other.diagnostics);
+            report.kind = delivery::kind_of(&report.recipients);
+            report.original = report.original.filter(|original| other.original.as_ref() == Some(original));
+        }
+        report.recipients.truncate(limits::RECIPIENTS);
         let signs = &self.signs;
         let passed_on = signs.is_system() || signs.automatic || signs.robot;
         if !passed_on && self.texts().own_words() > 0 {
             self.note("forwarded-report");
             return false;
+        }
+        report.diagnostics.splice(0..0, std::mem::take(&mut self.report.diagnostics));
+        self.report = report;
+        self.returned = None; // the report itself did not come back
+        true
+    }
+
+    /// What an attached message reports, with its evidence where it stands in the whole.
+    fn attached_report(&self, at: usize, depth: usize) -> Option<Report> {
+        let inner = self.parts.list[at].decoded(limits::MESSAGE_BYTES);
+        let mut report = read(&inner, depth + 1);
+        if matches!(report.kind, Kind::Other | Kind::AutoReply) {
+            return None;
         }
         let path = self.parts.path(at);
         let shift = if matches!(inner, Cow::Borrowed(_)) { self.offset_in(&inner, &inner) } else { 0 };
@@ -238,9 +267,7 @@ impl<'m> Reading<'m> {
             proof.start += shift;
             proof.end += shift;
         }
-        report.diagnostics.splice(0..0, std::mem::take(&mut self.report.diagnostics));
-        self.report = report;
-        true
+        Some(report)
     }
 
     /// Whether the words of the text may make it an automatic reply, where the header does not: from

@@ -12,6 +12,8 @@ pub(crate) struct Recipient<'a> {
     pub original: Option<String>,
     pub last: Option<String>,
     pub actual: Option<String>,
+    /// Others of whom the same is said: a field that lists several addresses, or that comes again before any outcome.
+    pub others: Vec<String>,
     pub action: Option<Action>,
     pub status: Option<String>,
     pub diagnostic: Option<Field<'a>>,
@@ -134,11 +136,13 @@ fn close<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>) {
             return;
         }
     }
-    if status.recipients.len() >= limits::RECIPIENTS {
-        status.cut = true;
-    } else {
-        status.recipients.push(recipient);
+    let mut named = vec![recipient];
+    for other in std::mem::take(&mut named[0].others) {
+        named.push(Recipient { original: None, last: Some(other), actual: None, ..named[0].clone() });
     }
+    let room = limits::RECIPIENTS.saturating_sub(status.recipients.len());
+    status.cut |= named.len() > room;
+    status.recipients.extend(named.into_iter().take(room));
 }
 
 /// One field. `named_below`: a `Final-Recipient` stands further down in the same group.
@@ -171,7 +175,7 @@ fn take<'a>(
     let again = current.as_ref().is_some_and(|r| match name {
         // After the others, it is this recipient's; before another `Final-Recipient`, the next one's.
         Name::Original => r.original.is_some() || r.last.is_some() && r.is_stated() && named_below(),
-        Name::Final => r.last.is_some(),
+        Name::Final => r.last.is_some() && r.is_stated(),
         Name::Actual => r.actual.is_some(),
         _ => false,
     });
@@ -181,7 +185,14 @@ fn take<'a>(
     let recipient = current.get_or_insert_with(|| Recipient { opening: Some(*found), ..Recipient::default() });
     match name {
         Name::Original => recipient.original = address::typed(&value()),
-        Name::Final => recipient.last = address::typed(&value()),
+        Name::Final => {
+            let value = value();
+            match &recipient.last {
+                None => recipient.last = address::typed(&value),
+                Some(_) => recipient.others.extend(address::typed(&value)),
+            }
+            recipient.others.extend(address::listed_after_first(&value));
+        }
         Name::Actual => recipient.actual = address::typed(&value()),
         Name::Action => recipient.action = recipient.action.or_else(|| action(&value())),
         Name::Status if recipient.status.is_none() => {
@@ -345,6 +356,20 @@ mod tests {
             "Final-Recipient: rfc822; x@example.com\nStatus: 5.1.1\nOriginal-Recipient: rfc822; o@example.com\n\n\
              Final-Recipient: rfc822; y@example.com\nStatus: 5.2.2\nOriginal-Recipient: rfc822; p@example.com\n",
             &[("x@example.com", "5.1.1"), ("y@example.com", "5.2.2")],
+        );
+        // One outcome of several.
+        for two in [
+            "x@example.com, y@example.com",
+            "<x@example.com> <y@example.com>",
+            "x@example.com\nFinal-Recipient: y@example.com",
+        ] {
+            let group = format!("Final-Recipient: rfc822; {two}\nAction: failed\nStatus: 5.1.1\n");
+            check(&group, &[("x@example.com", "5.1.1"), ("y@example.com", "5.1.1")]);
+        }
+        check(
+            "Final-Recipient: rfc822; \"|/bin/x\" (expanded from: <y@example.com>)\nFinal-Recipient: rfc822; x@example.com \
+             (was y@example.com)\nStatus: 5.1.1\n",
+            &[("y@example.com", "5.1.1"), ("x@example.com", "5.1.1")],
         );
         check("", &[]);
     }

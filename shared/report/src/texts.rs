@@ -1,5 +1,6 @@
 //! The texts of a message that speak to people, without the returned message in them.
 
+use super::delivery::Place;
 use super::evidence::{Passage, Witness};
 use super::mime::Parts;
 use super::notice::{self, Company, Named};
@@ -100,6 +101,24 @@ impl<'m> Texts<'m> {
             texts.list.push(Text { part: parts.path(at), base, text, end });
         }
         texts
+    }
+
+    /// The notice that has the fields of a delivery status among its words (RFC 3464 §2), as whoever takes a report's parts
+    /// for one text leaves them.
+    pub fn status(&self) -> Option<Place<'m>> {
+        let begins = |notice: &str, name: &str| notice.starts_with(name) || notice.contains(&format!("\n{name}"));
+        let states = |text: &&Text<'m>| {
+            let notice = text.notice();
+            (begins(notice, "Final-Recipient:") || begins(notice, "Reporting-MTA:"))
+                && begins(notice, "Action:")
+                && begins(notice, "Status:")
+        };
+        let text = self.list.iter().find(states)?;
+        let fields = match &text.text {
+            Cow::Borrowed(all) => Cow::Borrowed(&all.as_bytes()[..text.end]),
+            Cow::Owned(all) => Cow::Owned(all.as_bytes()[..text.end].to_vec()),
+        };
+        Some((text.part.clone(), fields))
     }
 
     fn announced(&self) -> &(usize, Vec<Found>) {
