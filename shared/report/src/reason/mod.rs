@@ -2,9 +2,9 @@
 //!
 //! # The order of evidence
 //! 1. **The refusing server's words**, by the rules in `rules/`, decisive ones (`!`, a server's own token) first.
-//!    What PowerMTA made of those words (`bad-mailbox`) comes next, where it says enough.
 //! 2. **The enhanced code within those words** (RFC 3463), where it says enough: `5.1.1` does, `5.7.1` does not.
-//! 3. **The reply code** (RFC 5321 §4.2), where it says enough: `551`, `556`.
+//! 3. **The reply code** (RFC 5321 §4.2), where it says enough: `551`, `556`. What PowerMTA made of words and codes
+//!    (`bad-mailbox`) comes next, where it says enough.
 //! 4. **The Status field** (RFC 3464 §2.3.4). `5.0.0` says nothing; neither does a `5.1.1` that the reporting server
 //!    made of a bare "550 denied".
 //! 5. **The reporting server's own words.**

@@ -130,9 +130,6 @@ impl<'a> Evidence<'a> {
         if let Some(found) = strong_remote() {
             return Some(self.no_route(self.told_apart(found)));
         }
-        if let Some(meaning) = code::read_category(self.clue.category) {
-            return Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()));
-        }
         let house = self.house();
         self.codes(Weight::Telling, house)
             .or_else(strong_local)
@@ -225,7 +222,8 @@ impl<'a> Evidence<'a> {
         refusing
     }
 
-    /// The code in the refusing server's words, its reply code, the Status field: the first that says so much.
+    /// The code in the refusing server's words, its reply code, PowerMTA's category of both, the Status field: the first
+    /// that says so much.
     fn codes(&self, weight: Weight, house: House) -> Option<Finding> {
         let enough = |meaning: &Meaning| meaning.weight == weight;
         let in_words = self.remote.codes.status.clone().and_then(|span| {
@@ -244,7 +242,11 @@ impl<'a> Evidence<'a> {
             }
             Some((meaning.reason, meaning.rule, Source::Status, 0..self.field.len()))
         };
-        in_words.or_else(reply).or_else(in_field)
+        let category = || {
+            let meaning = code::read_category(self.clue.category).filter(enough)?;
+            Some((meaning.reason, meaning.rule, Source::Category, 0..self.clue.category.len()))
+        };
+        in_words.or_else(reply).or_else(category).or_else(in_field)
     }
 
     /// The refusing server said no more than "denied", and no code, or another code: sendmail and its kin make 5.1.1 of any
