@@ -4,7 +4,7 @@
 use super::address;
 use super::field;
 use super::status::is_enhanced;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -498,9 +498,14 @@ fn is_reply(bytes: &[u8], at: usize) -> bool {
     let word = rest.iter().position(|c| !(c.is_ascii_digit() || *c == b'.')).map_or(rest, |n| &rest[..n]);
     let enhanced = std::str::from_utf8(word).is_ok_and(is_enhanced);
     let separated = before.last().is_none_or(|c| c.is_ascii_whitespace()) || quoted;
-    // Exchange's line for administrators: `#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##`.
-    let hashed = before.strip_suffix(b"#").is_some_and(|line| line.last().is_none_or(|c| *c == b'\n'));
-    separated && (line_start || quoted || led || enhanced) || hashed && next == b' '
+    // Exchange's line for administrators: `#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##`. Where it quotes what came
+    // over SMTP (`#550 5.2.2 smtp;550 5.2.0 …`), that is the answer.
+    let hashed = before.strip_suffix(b"#").is_some_and(|line| match line.last() {
+        None | Some(b'\n') => matches!(next, b' ' | b'-'),
+        Some(last) => last.is_ascii_whitespace() && enhanced,
+    });
+    let quotes = || memmem::find(super::text::take_line(rest).0, b"smtp;").is_some();
+    separated && (line_start || quoted || led || enhanced) || hashed && !quotes()
 }
 
 fn paragraph_end(section: &str, from: usize) -> usize {
