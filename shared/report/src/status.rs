@@ -177,6 +177,9 @@ fn take<'a>(
         Name::Original => r.original.is_some() || r.last.is_some() && r.is_stated() && named_below(),
         Name::Final => r.last.is_some() && r.is_stated(),
         Name::Actual => r.actual.is_some(),
+        // Of somebody unnamed, another outcome is another's.
+        Name::Action => !r.is_named() && r.action.is_some(),
+        Name::Status => !r.is_named() && r.status.is_some(),
         _ => false,
     });
     if again {
@@ -371,6 +374,9 @@ mod tests {
              (was y@example.com)\nStatus: 5.1.1\n",
             &[("y@example.com", "5.1.1"), ("x@example.com", "5.1.1")],
         );
+        // Whoever took the names out may have taken the empty lines, too.
+        let nobody = "Final-Recipient: rfc822;\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 no\n";
+        check(&nobody.repeat(2), &[("", "5.1.1"), ("", "5.1.1")]);
         check("", &[]);
     }
 }
