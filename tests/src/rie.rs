@@ -26,7 +26,7 @@ impl Emulated {
         command
             .args(["--runtime-interface-emulator-address", &loopback(api).to_string()])
             .args(["--runtime-api-address", &loopback(runtime).to_string()])
-            .arg(built(name)?)
+            .arg(function(name)?)
             .current_dir(dir.path())
             .envs([
                 ("AWS_LAMBDA_FUNCTION_NAME", name),
@@ -62,6 +62,14 @@ impl Emulated {
     #[must_use]
     pub fn output(&self) -> String {
         self.process.output()
+    }
+}
+
+/// The function's program: as built here, or in the folder that `REBOND_FUNCTIONS` names.
+fn function(name: &str) -> Result<PathBuf> {
+    match std::env::var_os("REBOND_FUNCTIONS") {
+        Some(folder) => Ok(PathBuf::from(folder).join(name)),
+        None => built(name),
     }
 }
 
