@@ -57,6 +57,9 @@ pub(crate) fn typed(value: &str) -> Option<String> {
 
 /// The addresses of a field that lists several, after the first: nothing but brackets and commas stands between them.
 pub(crate) fn listed_after_first(value: &str) -> Vec<String> {
+    if memchr::memchr_iter(b'@', value.as_bytes()).nth(1).is_none() {
+        return Vec::new();
+    }
     let mut all = find(value);
     let Some(mut before) = all.next() else { return Vec::new() };
     let mut listed = Vec::new();

@@ -195,6 +195,7 @@ fn take<'a>(
                 Some(_) => recipient.others.extend(address::typed(&value)),
             }
             recipient.others.extend(address::listed_after_first(&value));
+            recipient.others.truncate(limits::RECIPIENTS);
         }
         Name::Actual => recipient.actual = address::typed(&value()),
         Name::Action => recipient.action = recipient.action.or_else(|| action(&value())),
