@@ -15,8 +15,13 @@ pub const SERVER_UNTAGGED: usize = 200_000;
 pub const FETCH_RANGE_BYTES: u64 = 8 << 20;
 /// Messages asked for in one `UID FETCH` range.
 pub const FETCH_RANGE_MESSAGES: usize = 500;
-/// Messages of one folder listed at once, the lowest UIDs first; the rest is the next poll's.
-pub const LISTED_MESSAGES: usize = 500_000;
+/// Messages of one folder that IMAP lists at once, the lowest UIDs first; the rest once these are behind. A server may have
+/// to open each of them for its size.
+pub const LISTED_MESSAGES: usize = 20_000;
+/// Messages that a search may find.
+pub const FOUND_MESSAGES: usize = 2_000_000;
+/// Messages that a poll by POP3 reads at the most: it lists what there is, and the rest is the next poll's.
+pub const POP3_LISTED_MESSAGES: usize = 500_000;
 /// The listing of a POP3 mailbox: UIDL or LIST.
 pub const POP3_LISTING_BYTES: usize = 32 << 20;
 /// A unique-id of POP3; RFC 1939 §7 allows 70.

@@ -276,7 +276,7 @@ fn write_configuration(dir: &Path, ports: [u16; 4], introspection: u16, settings
              disable_plaintext_auth = no\ndefault_internal_user = {internal}\n\
              default_internal_group = {internal_group}\ndefault_login_user = {login}\nfirst_valid_uid = 1\n\
              first_valid_gid = 1\nauth_mechanisms = plain login xoauth2 oauthbearer\nauth_failure_delay = 0\n\
-             mail_max_userip_connections = 1000\nmail_fsync = never\nmail_location = maildir:~/Maildir\n\
+             default_vsz_limit = 0\nmail_max_userip_connections = 1000\nmail_fsync = never\nmail_location = maildir:~/Maildir\n\
              namespace inbox {{\n  inbox = yes\n  separator = /\n}}\n\
              passdb {{\n  driver = oauth2\n  mechanisms = xoauth2 oauthbearer\n  args = {at}/oauth2.conf.ext\n}}\n\
              passdb {{\n  driver = passwd-file\n  mechanisms = plain login\n  args = {at}/passwd\n}}\n\

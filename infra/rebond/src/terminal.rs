@@ -83,7 +83,7 @@ impl Bar {
 impl Progress for Bar {
     fn folder(&self, name: &str, messages: u64) {
         self.0.set_message(name.to_owned());
-        self.0.inc_length(messages);
+        self.0.set_length(self.0.position() + messages);
     }
 
     fn recorded(&self, messages: u64) {

@@ -54,7 +54,7 @@ pub trait Mailbox: Send {
     async fn select(&mut self, folder: &str) -> Result<(), MailboxFault>;
 
     /// What is in the folder and not yet behind `from`, in the order in which it should be read; bounded, and what did
-    /// not fit is the next poll's. `since` says where a folder begins that has no position yet, or whose position means
+    /// not fit is [`Mailbox::beyond`], or the next poll's. `since` says where a folder begins that has no position yet, or whose position means
     /// nothing any more. Where the server says that nothing can be new, nothing is asked.
     async fn list(
         &mut self,
@@ -62,6 +62,12 @@ pub trait Mailbox: Send {
         since: Since,
         now: Timestamp,
     ) -> Result<Vec<Listed>, MailboxFault>;
+
+    /// Messages that the listing had no room for, as far as the server tells: once it is behind, they can be listed from
+    /// the position that is reached.
+    fn beyond(&self) -> u64 {
+        0
+    }
 
     /// Where the next poll goes on: at first what `list` made of its `from`, then moved by `advance`.
     fn position(&self) -> Option<Position>;

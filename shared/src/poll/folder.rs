@@ -59,35 +59,45 @@ impl FolderRun<'_> {
         let key = Folder(self.name.to_owned());
         let before = self.poller.table.cursor(&self.item.account.id, &key).await?.map(|cursor| cursor.position);
         mailbox.select(self.name).await.map_err(Stop::Mailbox)?;
-        let listing = mailbox.list(before.as_ref(), self.item.account.since, (self.poller.clock)());
-        let new = listing.await.map_err(Stop::Mailbox)?;
-        if new.is_empty() {
-            return self.save(&key, before.as_ref(), mailbox.position(), summary).await;
-        }
-        self.progress.folder(self.name, new.len() as u64);
         let (mut size, most) = if self.changes_mail() { CHANGING_CHUNKS } else { (CHUNK, CHUNK) };
-        let mut rest = new.as_slice();
-        while !rest.is_empty() {
-            if Instant::now() >= self.deadline {
-                summary.left += rest.len() as u64;
-                return time_is_over(FaultKind::Deadline.into(), summary);
+        let mut from = before.clone();
+        loop {
+            let listing = mailbox.list(from.as_ref(), self.item.account.since, (self.poller.clock)());
+            let new = listing.await.map_err(Stop::Mailbox)?;
+            if new.is_empty() {
+                return self.save(&key, before.as_ref(), mailbox.position(), summary).await;
             }
-            let allowed = self.item.account.limits.session_messages.map_or(u64::MAX, u64::from);
-            let allowed = usize::try_from(allowed.saturating_sub(summary.messages)).unwrap_or(usize::MAX);
-            if allowed == 0 {
-                summary.left += rest.len() as u64;
+            let beyond = mailbox.beyond();
+            self.progress.folder(self.name, new.len() as u64 + beyond);
+            let left = summary.left;
+            let mut rest = new.as_slice();
+            while !rest.is_empty() {
+                if Instant::now() >= self.deadline {
+                    summary.left += rest.len() as u64 + beyond;
+                    return time_is_over(FaultKind::Deadline.into(), summary);
+                }
+                let allowed = self.item.account.limits.session_messages.map_or(u64::MAX, u64::from);
+                let allowed = usize::try_from(allowed.saturating_sub(summary.messages)).unwrap_or(usize::MAX);
+                if allowed == 0 {
+                    summary.left += rest.len() as u64 + beyond;
+                    return Ok(());
+                }
+                let (chunk, after) = rest.split_at(size.len_of(rest).min(allowed));
+                let stopped = self.read_chunk(mailbox, chunk, &key, forwarder, summary).await?;
+                if let Some(fault) = stopped {
+                    summary.left += after.len() as u64 + beyond;
+                    return time_is_over(fault, summary);
+                }
+                rest = after;
+                size = size.doubled(most);
+            }
+            // What did not come and is not gone is tried again by the next poll, not by this one for ever.
+            if beyond == 0 || summary.left > left {
+                summary.left += beyond;
                 return Ok(());
             }
-            let (chunk, after) = rest.split_at(size.len_of(rest).min(allowed));
-            let stopped = self.read_chunk(mailbox, chunk, &key, forwarder, summary).await?;
-            if let Some(fault) = stopped {
-                summary.left += after.len() as u64;
-                return time_is_over(fault, summary);
-            }
-            rest = after;
-            size = size.doubled(most);
+            from = mailbox.position();
         }
-        Ok(())
     }
 
     /// Fetches, reads and records a chunk, then settles on the server and moves the cursor over what is durable.

@@ -2,7 +2,7 @@
 
 /// Told while a poll runs: on the command line a bar, in a function nothing.
 pub trait Progress: Send + Sync {
-    /// A folder will have so many messages read.
+    /// A folder has so many messages ahead; told again when another piece of it is listed.
     fn folder(&self, name: &str, messages: u64) {
         let _ = (name, messages);
     }

@@ -63,6 +63,8 @@ impl Text<'_> {
 /// The attributes of a message that we ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Fetch<'a> {
+    /// Its place in the folder (RFC 9051 §2.3.1.2).
+    pub sequence: u32,
     pub uid: Option<u32>,
     /// A size that has no room here is the largest that has.
     pub size: Option<u32>,
@@ -94,7 +96,7 @@ pub(super) fn of<'a>(response: &'a Response<'_>) -> Answer<'a> {
         Response::Data { status, outcome } => Answer::Said { status: status.into(), text: outcome_text(outcome) },
         Response::MailboxData(MailboxDatum::Exists(count)) => Answer::Exists(*count),
         Response::MailboxData(MailboxDatum::Search(found)) => Answer::Search(found),
-        Response::Fetch(_, attributes) => Answer::Fetch(fetch(attributes)),
+        Response::Fetch(sequence, attributes) => Answer::Fetch(fetch(*sequence, attributes)),
         _ => Answer::Other,
     }
 }
@@ -143,8 +145,8 @@ fn code_text(code: &ResponseCode<'_>) -> Cow<'static, [u8]> {
     Cow::Borrowed(name.as_bytes())
 }
 
-fn fetch<'a>(attributes: &'a [AttributeValue<'_>]) -> Fetch<'a> {
-    let mut fetch = Fetch::default();
+fn fetch<'a>(sequence: u32, attributes: &'a [AttributeValue<'_>]) -> Fetch<'a> {
+    let mut fetch = Fetch { sequence, ..Fetch::default() };
     for attribute in attributes {
         match attribute {
             AttributeValue::Uid(uid) => fetch.uid = Some(*uid),

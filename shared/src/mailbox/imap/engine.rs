@@ -26,11 +26,20 @@ pub(super) struct Reading {
     ahead: usize,
     /// Whether the listing holds all there is.
     whole: bool,
+    /// Messages that come after the listing, as far as the folder's count tells.
+    beyond: u32,
+}
+
+/// What was listed: of the position's own, in the order of the UIDs.
+struct Listing {
+    messages: Vec<Listed>,
+    /// Where it ended, if it was cut.
+    cut_after: Option<Listed>,
 }
 
 impl Reading {
     pub fn of(folder: Folder) -> Self {
-        Self { folder, position: None, ahead: 0, whole: true }
+        Self { folder, position: None, ahead: 0, whole: true, beyond: 0 }
     }
 
     /// Moves over UIDs that are done. While messages are ahead the highest may stand below UIDs that are still to come, so
@@ -74,8 +83,8 @@ fn first_position(before: Option<&ImapPosition>, selected: &Folder, since: Since
 }
 
 impl Imap {
-    /// What the position has not seen, in the order of the UIDs, and whether that is all there is.
-    async fn list_after(&mut self, position: &ImapPosition) -> Result<(Vec<Listed>, bool), MailboxFault> {
+    /// What the position has not seen.
+    async fn list_after(&mut self, position: &ImapPosition) -> Result<Listing, MailboxFault> {
         let mut listed = if position.first > 0 {
             self.list_from(position.highest.saturating_sub(limits::RESCAN_UIDS).max(position.first)).await?
         } else {
@@ -88,11 +97,11 @@ impl Imap {
             let old = message.arrival.is_some_and(|arrival| arrival.as_second() < position.since - ZONES);
             message.uid >= position.old_below || !old
         };
-        let whole = listed.len() < limits::LISTED_MESSAGES;
+        let cut_after = listed.last().copied().filter(|_| listed.len() >= limits::LISTED_MESSAGES);
         let recent: HashSet<u32> = position.recent.iter().copied().collect();
         // Below the re-scan window nothing is listed; within it, what was read is not read again.
         listed.retain(|message| !recent.contains(&message.uid) && ours(message));
-        Ok((listed, whole))
+        Ok(Listing { messages: listed, cut_after })
     }
 }
 
@@ -126,14 +135,23 @@ impl Mailbox for Imap {
         // A folder that is empty at first gets its position all the same: whatever comes next is new.
         let nothing_new = folder.exists == 0 || folder.uid_next.is_some_and(|next| next == position.uid_next);
         if nothing_new && !fresh {
-            self.reading = Some(Reading { folder, position: Some(position), ahead: 0, whole: false });
+            self.reading = Some(Reading { folder, position: Some(position), ahead: 0, whole: false, beyond: 0 });
             return Ok(vec![]);
         }
-        let (listed, whole) = self.list_after(&position).await?;
+        let listing = loop {
+            let listing = self.list_after(&position).await?;
+            let Some(last) = listing.cut_after.filter(|_| listing.messages.is_empty()) else { break listing };
+            // As much as is listed at once, and nothing of it ours: behind it there may be.
+            position.highest = last.uid;
+            position.first = position.first.max(1);
+        };
+        let (listed, cut_after) = (listing.messages, listing.cut_after);
         if position.first == 0 {
             position.first = listed.first().map(|message| message.uid).or(folder.uid_next).unwrap_or(1);
         }
-        let mut reading = Reading { folder, position: Some(position), ahead: listed.len(), whole };
+        let whole = cut_after.is_none();
+        let beyond = cut_after.map_or(0, |last| self.exists.saturating_sub(last.sequence).max(1));
+        let mut reading = Reading { folder, position: Some(position), ahead: listed.len(), whole, beyond };
         reading.advance(&[]);
         self.reading = Some(reading);
         let listed = listed.into_iter().map(|message| mailbox::Listed {
@@ -144,6 +162,10 @@ impl Mailbox for Imap {
         Ok(listed.collect())
     }
 
+    fn beyond(&self) -> u64 {
+        self.reading.as_ref().map_or(0, |reading| reading.beyond.into())
+    }
+
     fn position(&self) -> Option<Position> {
         self.reading.as_ref()?.position.clone().map(Position::Imap)
     }
@@ -151,7 +173,7 @@ impl Mailbox for Imap {
     async fn fetch(&mut self, wanted: &[mailbox::Listed], out: Sender<Fetched>) -> Result<Vec<Missed>, MailboxFault> {
         let listed = wanted.iter().filter_map(|message| {
             let uid = uid(&message.reference)?;
-            Some(Listed { uid, size: message.size, arrival: message.arrival })
+            Some(Listed { uid, sequence: 0, size: message.size, arrival: message.arrival })
         });
         let listed: Vec<Listed> = listed.collect();
         Self::fetch(self, &listed, limits::MESSAGE_BYTES, out).await
@@ -159,7 +181,11 @@ impl Mailbox for Imap {
 
     async fn settle(&mut self, done: &[Reference], what: &AfterReading) -> Result<Settled, MailboxFault> {
         let uids: Vec<u32> = done.iter().filter_map(uid).collect();
-        Self::settle(self, &uids, what).await
+        let settled = Self::settle(self, &uids, what).await?;
+        if settled == Settled::Done && matches!(what, AfterReading::Move(_) | AfterReading::Delete) {
+            self.exists = self.exists.saturating_sub(u32::try_from(uids.len()).unwrap_or(u32::MAX));
+        }
+        Ok(settled)
     }
 
     fn advance(&mut self, done: &[Reference]) {
@@ -195,7 +221,7 @@ mod tests {
     fn reading(uid_next: Option<u32>, ahead: usize, whole: bool) -> Reading {
         let folder = Folder { uid_validity: 1, uid_next, exists: 9 };
         let position = first_position(None, &folder, Since::All, Timestamp::UNIX_EPOCH);
-        Reading { folder, position: Some(position), ahead, whole }
+        Reading { folder, position: Some(position), ahead, whole, beyond: 0 }
     }
 
     #[test]

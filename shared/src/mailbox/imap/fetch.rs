@@ -270,7 +270,8 @@ mod tests {
     use super::*;
 
     fn check(sizes: &[u32], max: usize, expected: &[&str]) {
-        let wanted: Vec<_> = (1..).zip(sizes).map(|(uid, &size)| Listed { uid, size, arrival: None }).collect();
+        let wanted: Vec<_> =
+            (1..).zip(sizes).map(|(uid, &size)| Listed { uid, sequence: uid, size, arrival: None }).collect();
         let sets: Vec<_> = ranges(&wanted, max).into_iter().map(|ask| ask.set).collect();
         assert_eq!(sets, expected);
     }

@@ -238,7 +238,7 @@ fn enter(
                 round_trips += 1 + login.challenges.len() as u32;
                 login.ended.iter().for_each(|(_, text)| note_capabilities(&mut stream.capabilities, text));
             }
-            Ok(Imap { session, secrets, round_trips, exists: 0, reading: None })
+            Ok(Imap { session, secrets, round_trips, exists: 0, uid_next: None, reading: None })
         }
         Err((_, mut client)) => {
             let stream = client.get_mut();

@@ -44,7 +44,10 @@ pub struct Imap {
     /// What must not be shown.
     secrets: Vec<Secret>,
     round_trips: u32,
+    /// Messages of the selected folder, as far as its opening and what was removed since tell.
     exists: u32,
+    /// The UID that the selected folder gave next, where the server said so.
+    uid_next: Option<u32>,
     /// What the engine reads; none before a folder was selected for it.
     reading: Option<engine::Reading>,
 }
@@ -104,7 +107,7 @@ impl Imap {
             Ok(false)
         })
         .await?;
-        self.exists = exists;
+        (self.exists, self.uid_next) = (exists, uid_next);
         match uid_validity {
             Some(uid_validity) if uid_validity > 0 => Ok(Folder { uid_validity, uid_next, exists }),
             _ => Err(FaultKind::Protocol("a folder was opened without its UIDVALIDITY").into()),

@@ -331,12 +331,12 @@ mod tests {
 
     #[test]
     fn fetches() {
+        let bare = || Fetch { sequence: 3, ..Fetch::default() };
         let check = |inner: &[u8], expected: Fetch<'_>| {
             let response = [b"* 3 FETCH (", inner, b")\r\n"].concat();
-            let nothing = expected == Fetch::default();
+            let nothing = expected == bare();
             check(&response, Ok(if nothing { Answer::Other } else { Answer::Fetch(expected) }));
         };
-        let bare = Fetch::default;
         check(b"UID 9", Fetch { uid: Some(9), ..bare() });
         check(b"uid 9 rfc822.size 44", Fetch { uid: Some(9), size: Some(44), ..bare() });
         check(b"  UID  9  RFC822.SIZE 44  ", Fetch { uid: Some(9), size: Some(44), ..bare() });

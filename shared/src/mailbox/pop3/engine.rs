@@ -240,7 +240,7 @@ impl Mailbox for Pop3 {
         let mut new: Vec<_> = new.collect();
         // What does not fit is still ahead.
         let ahead = new.len();
-        new.truncate(limits::LISTED_MESSAGES);
+        new.truncate(limits::POP3_LISTED_MESSAGES);
         // Exchange takes one command at a time: what nobody needs is not asked for.
         let sizes = if new.is_empty() { HashMap::new() } else { self.sizes().await? };
         let numbers = new.iter().map(|(number, uidl)| (uidl.clone(), *number)).collect();

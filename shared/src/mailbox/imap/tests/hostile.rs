@@ -269,7 +269,7 @@ async fn forms_that_panic_imap_proto_stop_no_message() {
         "* OK [ALERT]\u{e9}\r\n* 1 FETCH (INTERNALDATE NIL UID 5 RFC822.SIZE 3)\r\n* X-NEW (((\r\n# OK [X]\u{e9}\r\n";
     let fetched = "* 1 FETCH (INTERNALDATE NIL X (Y (Z)) UID 5 BODY[]<0> {3}\r\nabc)\r\n# OK x\r\n";
     let mut imap = open(&[("UID FETCH 1:*", listed), ("UID FETCH 5 ", fetched)]).await;
-    assert_eq!(imap.list_from(1).await.unwrap(), [Listed { uid: 5, size: 3, arrival: None }]);
+    assert_eq!(imap.list_from(1).await.unwrap(), [Listed { uid: 5, sequence: 1, size: 3, arrival: None }]);
     assert_eq!(fetch(&mut imap, &[5]).await, (vec![(5, "abc".to_owned())], Ok(vec![])));
 }
 

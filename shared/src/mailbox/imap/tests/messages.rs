@@ -146,6 +146,76 @@ async fn searches_and_lists() {
     assert_eq!(imap.round_trips(), 5);
 }
 
+/// Of a large folder a piece is asked for at a time, a wider one where UIDs are few; what is old is stepped over, and the rest
+/// is listed once the piece is behind.
+#[tokio::test]
+async fn a_large_folder_is_listed_piece_by_piece() {
+    let select = (
+        "SELECT \"INBOX\"",
+        "* 50000 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 100001] x\r\n# OK [READ-WRITE] x\r\n",
+    );
+    let rows = |uids: std::ops::RangeInclusive<u32>, less: u32| {
+        let row = |uid| format!("* {} FETCH (UID {uid} RFC822.SIZE 9)\r\n", uid - less);
+        uids.map(row).collect::<String>() + "# OK x\r\n"
+    };
+    let (nothing, piece, rest) = (rows(1..=0, 0), rows(30_001..=50_000, 30_000), rows(50_001..=50_010, 30_000));
+    let steps = [
+        LOGIN_OK,
+        select,
+        ("UID FETCH 1:20000 ", nothing.as_str()),
+        ("UID FETCH 20001:60000 ", piece.as_str()),
+        ("UID FETCH 49900:69899 ", rest.as_str()),
+        ("UID FETCH 69900:*", nothing.as_str()),
+    ];
+    let mut imap = open_as(Script::new(GREETING, &steps), &password(), Duration::from_secs(60)).await.unwrap();
+    let mailbox: &mut dyn crate::mailbox::Mailbox = &mut imap;
+    mailbox.select("INBOX").await.unwrap();
+    let list = async |mailbox: &mut dyn crate::mailbox::Mailbox| {
+        let from = mailbox.position();
+        let listed = mailbox.list(from.as_ref(), Since::All, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        let references: Vec<_> = listed.into_iter().map(|message| message.reference).collect();
+        (references, mailbox.beyond())
+    };
+    let (first, beyond) = list(mailbox).await;
+    assert_eq!((first.len(), &first[0], beyond), (20_000, &Reference::Uid(30_001), 30_000));
+    mailbox.advance(&first);
+    let (second, beyond) = list(mailbox).await;
+    assert_eq!((second.len(), &second[0], beyond), (10, &Reference::Uid(50_001), 0));
+    mailbox.advance(&second);
+    // Nothing is asked where nothing can be new.
+    assert_eq!(list(mailbox).await, (vec![], 0));
+}
+
+/// As many old messages as are listed at once do not hide what comes after them.
+#[tokio::test]
+async fn a_piece_of_old_messages_is_stepped_over() {
+    let select = (
+        "SELECT \"INBOX\"",
+        "* 20001 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 20002] x\r\n# OK [READ-WRITE] x\r\n",
+    );
+    let row = |uid, year| {
+        format!("* {uid} FETCH (UID {uid} RFC822.SIZE 9 INTERNALDATE \"17-Jul-{year} 02:44:25 +0000\")\r\n")
+    };
+    let found = (1..=20_001).map(|uid| format!(" {uid}")).collect::<String>();
+    let found = format!("* SEARCH{found}\r\n# OK x\r\n");
+    let old = (1..=20_000).map(|uid| row(uid, 1996)).collect::<String>() + "# OK x\r\n";
+    let new = row(20_001, 2026) + "# OK x\r\n";
+    let steps = [
+        LOGIN_OK,
+        select,
+        ("UID SEARCH SINCE ", found.as_str()),
+        ("UID FETCH 1:20000 ", old.as_str()),
+        ("UID FETCH 19900:*", new.as_str()),
+    ];
+    let mut imap = open_as(Script::new(GREETING, &steps), &password(), Duration::from_secs(60)).await.unwrap();
+    let mailbox: &mut dyn crate::mailbox::Mailbox = &mut imap;
+    mailbox.select("INBOX").await.unwrap();
+    let now = "2026-07-18T00:00:00Z".parse().unwrap();
+    let listed = mailbox.list(None, Since::Days(30), now).await.unwrap();
+    assert_eq!(listed.iter().map(|message| &message.reference).collect::<Vec<_>>(), [&Reference::Uid(20_001)]);
+    assert_eq!(mailbox.beyond(), 0);
+}
+
 #[tokio::test]
 async fn a_fetch_that_breaks_off_is_never_taken_for_its_end() {
     let check = async |reply: &str, expected: FaultKind| {

@@ -11,7 +11,7 @@ use super::super::script::Script;
 use super::super::wire::Wire;
 use super::super::{Fetched, Missed, Settled};
 use super::*;
-use crate::account::{AfterReading, Encryption};
+use crate::account::{AfterReading, Encryption, Since};
 use crate::cursor::Reference;
 use crate::secret::ExposeSecret as _;
 use crate::secret::Secret;
@@ -51,7 +51,7 @@ async fn open(steps: &[(&str, &str)]) -> Imap {
 }
 
 fn listed(uids: &[u32]) -> Vec<Listed> {
-    uids.iter().map(|&uid| Listed { uid, size: 3, arrival: None }).collect()
+    uids.iter().map(|&uid| Listed { uid, sequence: uid, size: 3, arrival: None }).collect()
 }
 
 async fn fetch(imap: &mut Imap, uids: &[u32]) -> (Vec<(u32, String)>, Result<Vec<Missed>, MailboxFault>) {
