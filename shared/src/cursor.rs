@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::collections::HashSet;
 
 /// A message, by what its server calls it within its folder.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,10 +87,13 @@ impl Pop3Position {
     }
 
     /// Forgets what is not there any more, once that is more than half: each time would move all the rest.
-    pub fn forget_all_but(&mut self, there: &HashSet<u64>) {
-        let gone = self.uidls.iter().filter(|uidl| !there.contains(uidl)).count();
+    ///
+    /// `there` holds the hashes of what is there, ascending.
+    pub fn forget_all_but(&mut self, there: &[u64]) {
+        let is_there = |uidl: &u64| there.binary_search(uidl).is_ok();
+        let gone = self.uidls.iter().filter(|uidl| !is_there(uidl)).count();
         if gone > 100 && gone > self.uidls.len() / 2 {
-            self.uidls.retain(|uidl| there.contains(uidl));
+            self.uidls.retain(is_there);
         }
     }
 }
@@ -138,7 +140,7 @@ mod tests {
         let position = |count: u64| Pop3Position { since: 0, uidls: (0..count).collect() };
         let check = |count: u64, there: std::ops::Range<u64>, left: usize| {
             let mut position = position(count);
-            position.forget_all_but(&there.collect());
+            position.forget_all_but(&there.collect::<Vec<_>>());
             assert_eq!(position.uidls.len(), left);
         };
         check(300, 0..300, 300);

@@ -8,6 +8,7 @@ use crate::report;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
 use tokio::sync::mpsc::Sender;
 
 /// Seconds of a day.
@@ -21,16 +22,77 @@ const LISTING: Form = Form::Body { keep: limits::POP3_LISTING_BYTES };
 /// The reading of the mailbox.
 #[derive(Default)]
 pub(super) struct Reading {
-    /// Number and unique-id of what the folder held when it was opened, until it is listed.
-    there: Option<Vec<(u32, String)>>,
+    /// What the folder held when it was opened, until it is listed.
+    there: Option<There>,
     /// None until the mailbox is listed.
     position: Option<Pop3Position>,
     /// Numbers of the listed messages in this session.
     numbers: HashMap<String, u32>,
     /// Messages of the listing that are not behind yet.
     ahead: usize,
-    /// Messages that QUIT will delete: what is not there any more need not be remembered.
-    deleted: HashSet<String>,
+    /// New messages that are not in the listing.
+    beyond: usize,
+    /// Hashes of the messages that QUIT will delete: what is not there any more need not be remembered.
+    deleted: HashSet<u64>,
+}
+
+/// What a mailbox holds, as UIDL tells it: of a million messages no more is kept than must be.
+struct There {
+    uidl: Vec<u8>,
+    /// In the order of their numbers.
+    messages: Vec<Entry>,
+}
+
+struct Entry {
+    number: u32,
+    /// Where its unique-id stands in the listing.
+    span: Range<usize>,
+    /// How many of one unique-id came before it.
+    before: u32,
+    /// [`Pop3Position::hash`] of its name.
+    hash: u64,
+}
+
+impl There {
+    fn read(uidl: Vec<u8>) -> Result<Self, FaultKind> {
+        let start = |text: &str| text.as_ptr() as usize - uidl.as_ptr() as usize;
+        let entry = |(number, text): (u32, &str)| {
+            let span = start(text)..start(text) + text.len();
+            Entry { number, span, before: 0, hash: Pop3Position::hash(text) }
+        };
+        let mut messages: Vec<Entry> = lines(&uidl).map(entry).collect();
+        // RFC 1939 §7 forbids two messages of one unique-id; where a server has them, each is read.
+        messages.sort_unstable_by_key(|entry| (entry.hash, entry.span.start));
+        let mut there = Self { uidl, messages };
+        let mut before = 0;
+        for at in 1..there.messages.len() {
+            before = if there.messages[at].hash == there.messages[at - 1].hash { before + 1 } else { 0 };
+            there.messages[at].before = before;
+        }
+        for at in 0..there.messages.len() {
+            if there.messages[at].before > 0 {
+                there.messages[at].hash = Pop3Position::hash(&there.name(&there.messages[at]));
+            }
+        }
+        there.messages.sort_unstable_by_key(|entry| entry.number);
+        if there.messages.windows(2).any(|two| two[0].number == two[1].number) {
+            return Err(FaultKind::Protocol("it gives one number to two messages"));
+        }
+        Ok(there)
+    }
+
+    /// What a message is called: its unique-id, and which of that unique-id it is.
+    fn name(&self, entry: &Entry) -> String {
+        let uidl = String::from_utf8_lossy(&self.uidl[entry.span.clone()]);
+        if entry.before == 0 { uidl.into_owned() } else { format!("{uidl} {}", entry.before + 1) }
+    }
+
+    /// The hashes of all, ascending.
+    fn hashes(&self) -> Vec<u64> {
+        let mut hashes: Vec<u64> = self.messages.iter().map(|entry| entry.hash).collect();
+        hashes.sort_unstable();
+        hashes
+    }
 }
 
 /// A command, and what it will bring.
@@ -96,37 +158,23 @@ impl Pop3 {
     }
 
     /// UIDL: number and unique-id of every message.
-    async fn uidls(&mut self) -> Result<Vec<(u32, String)>, MailboxFault> {
+    async fn uidls(&mut self) -> Result<There, MailboxFault> {
         let reply = self.line.ask("UIDL", LISTING).await?;
         if reply.status == Status::Err {
             let fault = self.line.refusal(Asked::Command("UIDL"), &reply);
             let unknown = fault.kind == FaultKind::Refused("UIDL");
             return Err(if unknown { MailboxFault { kind: FaultKind::NoUidl, ..fault } } else { fault });
         }
-        let body = self.listing(reply, "UIDL")?;
-        let (mut numbers, mut times) = (HashSet::new(), HashMap::new());
-        let mut messages = vec![];
-        for (number, uidl) in lines(&body) {
-            if !numbers.insert(number) {
-                return Err(FaultKind::Protocol("it gives one number to two messages").into());
-            }
-            // RFC 1939 §7 forbids two messages of one unique-id; where a server has them, each is read.
-            let time: &mut u32 = times.entry(uidl).or_default();
-            *time += 1;
-            let name = if *time == 1 { uidl.to_owned() } else { format!("{uidl} {time}") };
-            messages.push((number, name));
-        }
-        messages.sort_unstable_by_key(|(number, _)| *number);
-        Ok(messages)
+        Ok(There::read(self.listing(reply, "UIDL")?)?)
     }
 
-    /// LIST: the size of every message, by its number.
-    async fn sizes(&mut self) -> Result<HashMap<u32, u32>, MailboxFault> {
+    /// LIST: the sizes of the messages of these numbers, ascending.
+    async fn sizes(&mut self, wanted: &[u32]) -> Result<HashMap<u32, u32>, MailboxFault> {
         let reply = self.line.ask("LIST", LISTING).await?;
         let body = self.listing(reply, "LIST")?;
         let size =
             |(number, size): (u32, &str)| Some((number, u32::try_from(size.parse::<u64>().ok()?).unwrap_or(u32::MAX)));
-        Ok(lines(&body).filter_map(size).collect())
+        Ok(lines(&body).filter(|(number, _)| wanted.binary_search(number).is_ok()).filter_map(size).collect())
     }
 
     /// The body of a listing, which must have come whole.
@@ -203,7 +251,7 @@ impl Mailbox for Pop3 {
         }
         // Exchange lets in whom it will not show the mailbox, and says so here.
         let there = self.uidls().await?;
-        self.messages = Some(u32::try_from(there.len()).unwrap_or(u32::MAX));
+        self.messages = Some(u32::try_from(there.messages.len()).unwrap_or(u32::MAX));
         self.reading.there = Some(there);
         Ok(())
     }
@@ -214,7 +262,7 @@ impl Mailbox for Pop3 {
         since: Since,
         now: Timestamp,
     ) -> Result<Vec<Listed>, MailboxFault> {
-        let messages = match self.reading.there.take() {
+        let there = match self.reading.there.take() {
             Some(there) => there,
             None if self.messages.is_none() => return Err(FaultKind::Protocol("no folder is open").into()),
             None => self.uidls().await?,
@@ -229,29 +277,38 @@ impl Mailbox for Pop3 {
             (None, Since::Days(days)) => Pop3Position { since: (now / DAY - i64::from(days)) * DAY, uidls: vec![] },
             (None, Since::All) => Pop3Position::default(),
             (None, Since::New) => {
-                let uidls = messages.iter().map(|(_, uidl)| Pop3Position::hash(uidl)).collect();
+                let uidls = there.messages.iter().map(|entry| entry.hash).collect();
                 Pop3Position { since: 0, uidls }
             }
         };
-        let known: HashSet<u64> = position.uidls.iter().copied().collect();
-        let there: HashSet<u64> = messages.iter().map(|(_, uidl)| Pop3Position::hash(uidl)).collect();
-        position.forget_all_but(&there);
-        let new = messages.into_iter().filter(|(_, uidl)| !known.contains(&Pop3Position::hash(uidl)));
-        let mut new: Vec<_> = new.collect();
+        position.forget_all_but(&there.hashes());
+        let mut known = position.uidls.clone();
+        known.sort_unstable();
+        // A server may still name what it will delete.
+        let done = |hash: &u64| known.binary_search(hash).is_ok() || self.reading.deleted.contains(hash);
+        let mut new: Vec<&Entry> = there.messages.iter().filter(|entry| !done(&entry.hash)).collect();
         // What does not fit is still ahead.
         let ahead = new.len();
         new.truncate(limits::POP3_LISTED_MESSAGES);
+        let beyond = ahead - new.len();
+        let new: Vec<(u32, String)> = new.into_iter().map(|entry| (entry.number, there.name(entry))).collect();
+        drop((there, known));
         // Exchange takes one command at a time: what nobody needs is not asked for.
-        let sizes = if new.is_empty() { HashMap::new() } else { self.sizes().await? };
+        let wanted: Vec<u32> = new.iter().map(|(number, _)| *number).collect();
+        let sizes = if new.is_empty() { HashMap::new() } else { self.sizes(&wanted).await? };
         let numbers = new.iter().map(|(number, uidl)| (uidl.clone(), *number)).collect();
         let deleted = std::mem::take(&mut self.reading.deleted);
-        self.reading = Reading { there: None, position: Some(position), numbers, ahead, deleted };
+        self.reading = Reading { there: None, position: Some(position), numbers, ahead, beyond, deleted };
         self.advance(&[]);
         let listed = |(number, uidl)| {
             let size = sizes.get(&number).copied().unwrap_or(u32::MAX);
             Listed { reference: Reference::Name(uidl), size, arrival: None }
         };
         Ok(new.into_iter().map(listed).collect())
+    }
+
+    fn beyond(&self) -> u64 {
+        self.reading.beyond as u64
     }
 
     fn position(&self) -> Option<Position> {
@@ -263,8 +320,9 @@ impl Mailbox for Pop3 {
             // Of an earlier session: its number in this one is not known yet.
             let names: HashSet<&Reference> = wanted.iter().map(|message| &message.reference).collect();
             let there = self.uidls().await?;
-            let there = there.into_iter().filter(|(_, uidl)| names.contains(&Reference::Name(uidl.clone())));
-            self.reading.numbers.extend(there.map(|(number, uidl)| (uidl, number)));
+            let named = there.messages.iter().map(|entry| (there.name(entry), entry.number));
+            let asked = named.filter(|(name, _)| names.contains(&Reference::Name(name.clone())));
+            self.reading.numbers.extend(asked);
         }
         let since = self.reading.position.as_ref().map_or(0, |position| position.since);
         let old = self.old(wanted, since).await?;
@@ -326,7 +384,7 @@ impl Mailbox for Pop3 {
             }
         }
         let uidls = done.iter().filter_map(|message| match message {
-            Reference::Name(uidl) => Some(uidl.clone()),
+            Reference::Name(uidl) => Some(Pop3Position::hash(uidl)),
             Reference::Uid(_) => None,
         });
         self.reading.deleted.extend(uidls);
@@ -340,10 +398,13 @@ impl Mailbox for Pop3 {
         for message in done {
             match message {
                 // Until QUIT came about it must be found again: it is then read again, and deleted.
-                Reference::Name(uidl) if !reading.deleted.contains(uidl) => {
-                    position.uidls.push(Pop3Position::hash(uidl));
+                Reference::Name(uidl) => {
+                    let hash = Pop3Position::hash(uidl);
+                    if !reading.deleted.contains(&hash) {
+                        position.uidls.push(hash);
+                    }
                 }
-                _ => {}
+                Reference::Uid(_) => {}
             }
         }
         if reading.ahead == 0 {
