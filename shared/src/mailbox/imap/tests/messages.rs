@@ -158,14 +158,15 @@ async fn a_large_folder_is_listed_piece_by_piece() {
         let row = |uid| format!("* {} FETCH (UID {uid} RFC822.SIZE 9)\r\n", uid - less);
         uids.map(row).collect::<String>() + "# OK x\r\n"
     };
-    let (nothing, piece, rest) = (rows(1..=0, 0), rows(30_001..=50_000, 30_000), rows(50_001..=50_010, 30_000));
+    let nothing = "# OK x\r\n";
+    let (piece, rest) = (rows(30_001..=50_000, 30_000), rows(50_001..=50_010, 30_000));
     let steps = [
         LOGIN_OK,
         select,
-        ("UID FETCH 1:20000 ", nothing.as_str()),
+        ("UID FETCH 1:20000 ", nothing),
         ("UID FETCH 20001:60000 ", piece.as_str()),
         ("UID FETCH 49900:69899 ", rest.as_str()),
-        ("UID FETCH 69900:*", nothing.as_str()),
+        ("UID FETCH 69900:*", nothing),
     ];
     let mut imap = open_as(Script::new(GREETING, &steps), &password(), Duration::from_secs(60)).await.unwrap();
     let mailbox: &mut dyn crate::mailbox::Mailbox = &mut imap;
