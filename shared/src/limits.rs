@@ -21,7 +21,7 @@ pub const LISTED_MESSAGES: usize = 20_000;
 /// Messages that a search may find.
 pub const FOUND_MESSAGES: usize = 2_000_000;
 /// Messages that POP3 lists at once by name and size; each piece costs the mailbox's whole UIDL.
-pub const POP3_LISTED_MESSAGES: usize = 50_000;
+pub const POP3_LISTED_MESSAGES: usize = 20_000;
 /// The listing of a POP3 mailbox: UIDL or LIST.
 pub const POP3_LISTING_BYTES: usize = 32 << 20;
 /// A unique-id of POP3; RFC 1939 §7 allows 70.

@@ -60,14 +60,22 @@ impl FolderRun<'_> {
         let before = self.poller.table.cursor(&self.item.account.id, &key).await?.map(|cursor| cursor.position);
         mailbox.select(self.name).await.map_err(Stop::Mailbox)?;
         let (mut size, most) = if self.changes_mail() { CHANGING_CHUNKS } else { (CHUNK, CHUNK) };
-        let mut from = before.clone();
+        let (mut from, mut beyond) = (before.clone(), 0);
         loop {
             let listing = mailbox.list(from.as_ref(), self.item.account.since, (self.poller.clock)());
-            let new = listing.await.map_err(Stop::Mailbox)?;
+            let new = match listing.await {
+                Ok(new) => new,
+                // A further piece is the next run's.
+                Err(fault) if beyond > 0 => {
+                    summary.left += beyond;
+                    return time_is_over(fault, summary);
+                }
+                Err(fault) => return Err(Stop::Mailbox(fault)),
+            };
             if new.is_empty() {
                 return self.save(&key, before.as_ref(), mailbox.position(), summary).await;
             }
-            let beyond = mailbox.beyond();
+            beyond = mailbox.beyond();
             self.progress.folder(self.name, new.len() as u64 + beyond);
             let left = summary.left;
             let mut rest = new.as_slice();

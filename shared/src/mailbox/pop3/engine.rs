@@ -8,7 +8,6 @@ use crate::report;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range;
 use tokio::sync::mpsc::Sender;
 
 /// Seconds of a day.
@@ -45,8 +44,9 @@ struct There {
 
 struct Entry {
     number: u32,
-    /// Where its unique-id stands in the listing.
-    span: Range<usize>,
+    /// Where its unique-id stands in the listing, which has at most [`limits::POP3_LISTING_BYTES`].
+    start: u32,
+    length: u16,
     /// How many of one unique-id came before it.
     before: u32,
     /// [`Pop3Position::hash`] of its name.
@@ -54,15 +54,17 @@ struct Entry {
 }
 
 impl There {
-    fn read(uidl: Vec<u8>) -> Result<Self, FaultKind> {
-        let start = |text: &str| text.as_ptr() as usize - uidl.as_ptr() as usize;
+    fn read(mut uidl: Vec<u8>) -> Result<Self, FaultKind> {
+        uidl.shrink_to_fit();
         let entry = |(number, text): (u32, &str)| {
-            let span = start(text)..start(text) + text.len();
-            Entry { number, span, before: 0, hash: Pop3Position::hash(text) }
+            let start = u32::try_from(text.as_ptr() as usize - uidl.as_ptr() as usize).ok()?;
+            let length = u16::try_from(text.len()).ok()?;
+            Some(Entry { number, start, length, before: 0, hash: Pop3Position::hash(text) })
         };
-        let mut messages: Vec<Entry> = lines(&uidl).map(entry).collect();
+        let mut messages = Vec::with_capacity(memchr::memchr_iter(b'\n', &uidl).count());
+        messages.extend(lines(&uidl).filter_map(entry));
         // RFC 1939 §7 forbids two messages of one unique-id; where a server has them, each is read.
-        messages.sort_unstable_by_key(|entry| (entry.hash, entry.span.start));
+        messages.sort_unstable_by_key(|entry| (entry.hash, entry.start));
         let mut there = Self { uidl, messages };
         let mut before = 0;
         for at in 1..there.messages.len() {
@@ -83,7 +85,8 @@ impl There {
 
     /// What a message is called: its unique-id, and which of that unique-id it is.
     fn name(&self, entry: &Entry) -> String {
-        let uidl = String::from_utf8_lossy(&self.uidl[entry.span.clone()]);
+        let start = entry.start as usize;
+        let uidl = String::from_utf8_lossy(&self.uidl[start..start + usize::from(entry.length)]);
         if entry.before == 0 { uidl.into_owned() } else { format!("{uidl} {}", entry.before + 1) }
     }
 
