@@ -500,12 +500,14 @@ fn is_reply(bytes: &[u8], at: usize) -> bool {
     let separated = before.last().is_none_or(|c| c.is_ascii_whitespace()) || quoted;
     // Exchange's line for administrators: `#550 5.1.1 RESOLVER.ADR.RecipNotFound; not found ##`. Where it quotes what came
     // over SMTP (`#550 5.2.2 smtp;550 5.2.0 …`), that is the answer.
-    let hashed = before.strip_suffix(b"#").is_some_and(|line| match line.last() {
-        None | Some(b'\n') => matches!(next, b' ' | b'-'),
-        Some(last) => last.is_ascii_whitespace() && enhanced,
-    });
+    let hashed = || {
+        before.strip_suffix(b"#").is_some_and(|line| match line.last() {
+            None | Some(b'\n') => matches!(next, b' ' | b'-'),
+            Some(last) => last.is_ascii_whitespace() && enhanced,
+        })
+    };
     let quotes = || memmem::find(super::text::take_line(rest).0, b"smtp;").is_some();
-    separated && (line_start || quoted || led || enhanced) || hashed && !quotes()
+    separated && (line_start || quoted || led || enhanced) || hashed() && !quotes()
 }
 
 fn paragraph_end(section: &str, from: usize) -> usize {

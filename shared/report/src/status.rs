@@ -129,20 +129,22 @@ impl Recipient<'_> {
 }
 
 fn close<'a>(status: &mut Status<'a>, current: &mut Option<Recipient<'a>>) {
-    let Some(recipient) = current.take() else { return };
+    let Some(mut recipient) = current.take() else { return };
     if !recipient.is_named() {
         // Fields before any recipient was named: kept for a recipient that never was.
         if !recipient.is_stated() {
             return;
         }
     }
-    let mut named = vec![recipient];
-    for other in std::mem::take(&mut named[0].others) {
-        named.push(Recipient { original: None, last: Some(other), actual: None, ..named[0].clone() });
-    }
+    let others = std::mem::take(&mut recipient.others);
     let room = limits::RECIPIENTS.saturating_sub(status.recipients.len());
-    status.cut |= named.len() > room;
-    status.recipients.extend(named.into_iter().take(room));
+    status.cut |= others.len() >= room;
+    let same = |other| Recipient { original: None, last: Some(other), actual: None, ..recipient.clone() };
+    let others: Vec<_> = others.into_iter().take(room.saturating_sub(1)).map(same).collect();
+    if room > 0 {
+        status.recipients.push(recipient);
+        status.recipients.extend(others);
+    }
 }
 
 /// One field. `named_below`: a `Final-Recipient` stands further down in the same group.

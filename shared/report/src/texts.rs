@@ -8,9 +8,11 @@ use super::types::Original;
 use super::words::{self, Found, Notice};
 use super::{original, text};
 use crate::limits;
+use memchr::memmem::Finder;
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// Texts that are looked at in one message: alternatives, and a footer that a gateway added.
 const TEXTS: usize = 4;
@@ -106,12 +108,14 @@ impl<'m> Texts<'m> {
     /// The notice that has the fields of a delivery status among its words (RFC 3464 §2), as whoever takes a report's parts
     /// for one text leaves them.
     pub fn status(&self) -> Option<Place<'m>> {
-        let begins = |notice: &str, name: &str| notice.starts_with(name) || notice.contains(&format!("\n{name}"));
+        // Lines that begin so; the last two stand behind others.
+        static LINES: LazyLock<[Finder<'static>; 4]> =
+            LazyLock::new(|| ["Final-Recipient:", "Reporting-MTA:", "\nStatus:", "\nAction:"].map(Finder::new));
+        let [recipient, reporter, status, action] = &*LINES;
         let states = |text: &&Text<'m>| {
-            let notice = text.notice();
-            (begins(notice, "Final-Recipient:") || begins(notice, "Reporting-MTA:"))
-                && begins(notice, "Action:")
-                && begins(notice, "Status:")
+            let notice = text.notice().as_bytes();
+            let begins = |name: &Finder<'_>| name.find(notice).is_some_and(|at| at == 0 || notice[at - 1] == b'\n');
+            status.find(notice).is_some() && action.find(notice).is_some() && (begins(recipient) || begins(reporter))
         };
         let text = self.list.iter().find(states)?;
         let fields = match &text.text {
