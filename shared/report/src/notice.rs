@@ -559,5 +559,10 @@ mod tests {
         check("host x[10.5.5.5] said: 550 no such\n user\n\nother", Some("550 no such\n user"));
         check("after 432 tries on port 587 we", None);
         check("<<< 452 4.2.2 full", Some("452 4.2.2 full"));
+        // Exchange's line for administrators, alone, after a host's name, and around the answer that it quotes.
+        check("a@example.com\n#550 5.1.1 RESOLVER; not found ##", Some("550 5.1.1 RESOLVER; not found ##"));
+        check("a@example.com\nmx.example.com #550 5.1.1 unknown ##", Some("550 5.1.1 unknown ##"));
+        check("a@example.com\n#550 5.1.1 smtp;550 5.7.1 denied ##", Some("550 5.7.1 denied ##"));
+        check("see ticket #550 of today", None);
     }
 }

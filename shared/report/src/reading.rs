@@ -6,7 +6,7 @@ use super::field::{self, Fields};
 use super::mime::{Media, Part, Parts};
 use super::signs::Signs;
 use super::texts::Texts;
-use super::types::{Action, Evidence, Kind, Original, Outcome, Reason, Report};
+use super::types::{Action, Diagnostic, Evidence, Kind, Original, Outcome, Reason, Report};
 use super::words::Notice;
 use super::{address, delivery, diagnostic, disposition, feedback, original, prose};
 use crate::limits;
@@ -190,9 +190,9 @@ impl<'m> Reading<'m> {
 
     /// The delivery status parts; without one, the text of a mail system that has the fields of one in it.
     fn status(&self) -> Vec<Place<'m>> {
-        let mut parts = self.parts.list.iter().enumerate().filter(|(_, part)| part.media == Media::DeliveryStatus);
+        let parts = self.parts.list.iter().enumerate().filter(|(_, part)| part.media == Media::DeliveryStatus);
         let place = |(at, part): (usize, &Part<'m>)| (self.parts.path(at), part.decoded(limits::MESSAGE_BYTES));
-        let places: Vec<_> = parts.by_ref().map(place).collect();
+        let places: Vec<_> = parts.map(place).collect();
         if places.is_empty() && self.signs.is_system() { self.texts().status().into_iter().collect() } else { places }
     }
 
@@ -231,20 +231,26 @@ impl<'m> Reading<'m> {
         let attached = (0..self.parts.list.len()).filter(|&at| self.parts.list[at].media == Media::Message);
         let mut reports = attached.filter_map(|at| self.attached_report(at, depth));
         let Some(mut report) = reports.next() else { return false };
+        let signs = &self.signs;
+        let passed_on = signs.is_system() || signs.automatic || signs.robot;
+        if !passed_on && self.texts().own_words() > 0 {
+            drop(reports);
+            self.note("forwarded-report");
+            return false;
+        }
         // Several deliveries: all their outcomes, of no message in particular.
         let of_deliveries = delivery::is_kind(report.kind);
         for other in reports.filter(|other| of_deliveries && delivery::is_kind(other.kind)) {
             report.recipients.extend(other.recipients);
-            report.diagnostics.extend(other.diagnostics);
+            let told = |new: &Diagnostic| report.diagnostics.iter().any(|held| held.code == new.code);
+            let new: Vec<_> = other.diagnostics.into_iter().filter(|new| !told(new)).collect();
+            report.diagnostics.extend(new);
             report.kind = delivery::kind_of(&report.recipients);
             report.original = report.original.filter(|original| other.original.as_ref() == Some(original));
         }
-        report.recipients.truncate(limits::RECIPIENTS);
-        let signs = &self.signs;
-        let passed_on = signs.is_system() || signs.automatic || signs.robot;
-        if !passed_on && self.texts().own_words() > 0 {
-            self.note("forwarded-report");
-            return false;
+        if report.recipients.len() > limits::RECIPIENTS {
+            report.recipients.truncate(limits::RECIPIENTS);
+            report.diagnostics.push(diagnostic("recipients-cut"));
         }
         report.diagnostics.splice(0..0, std::mem::take(&mut self.report.diagnostics));
         self.report = report;

@@ -54,8 +54,8 @@ pub trait Mailbox: Send {
     async fn select(&mut self, folder: &str) -> Result<(), MailboxFault>;
 
     /// What is in the folder and not yet behind `from`, in the order in which it should be read; bounded, and what did
-    /// not fit is [`Mailbox::beyond`], or the next poll's. `since` says where a folder begins that has no position yet, or whose position means
-    /// nothing any more. Where the server says that nothing can be new, nothing is asked.
+    /// not fit is [`Mailbox::beyond`], or the next poll's. `since` says where a folder begins that has no position yet,
+    /// or whose position means nothing any more. Where the server says that nothing can be new, nothing is asked.
     async fn list(
         &mut self,
         from: Option<&Position>,

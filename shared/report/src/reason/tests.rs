@@ -268,11 +268,23 @@ fn the_frame_of_an_answer_does_not_change_its_reason() {
 }
 
 #[test]
-fn a_category_is_asked_after_the_words_and_before_the_codes() {
+fn a_category_is_asked_after_what_the_refusing_server_said_and_before_the_field() {
+    // The server's own code says more than what was made of it.
+    let said = Clue { remote: "550 5.2.1 Mailbox unavailable", category: "bad-mailbox", ..Clue::default() };
+    check(&said, Reason::Suspend, false, true, Some("5.2.1"), Source::Remote);
     let clue = Clue { category: "inactive-mailbox", status: Some("5.1.1"), ..Clue::default() };
     check(&Clue { remote: "550 Bob", ..clue }, Reason::Suspend, false, true, Some("5.1.1"), Source::Category);
     check(&Clue { remote: "552 over quota", ..clue }, Reason::MailboxFull, false, true, Some("5.1.1"), Source::Remote);
     check(&Clue { category: "other", ..clue }, Reason::UserUnknown, true, true, Some("5.1.1"), Source::Status);
+}
+
+/// Whoever cannot be reached may be there.
+#[test]
+fn not_reached_is_not_unknown() {
+    for words in ["550 the recipient could not be reached", "550 this mailbox can not be reached"] {
+        assert!(!said(words).hard, "{words}");
+    }
+    assert!(said("550 the recipient could not be found").hard);
 }
 
 /// A hint is no proof, and what a notice says around an answer is none either.
